@@ -1,0 +1,107 @@
+"""What happens to a call, told in the past tense, for the log, the recorder and the event stream."""
+
+from dataclasses import dataclass
+
+from mediaproxy.calls.model import RecordingPolicy
+from mediaproxy.calls.plane import LegId
+from mediaproxy.ids import CallId
+
+
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """Who stood on a leg: `kind` is "trunk" or "agent"; `to_ms` is None while there."""
+
+    leg: LegId
+    kind: str
+    name: str
+    number: str
+    from_ms: int
+    to_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """A call as the log has it. Times are Unix ms; one call's times differ as its call clock does.
+
+    direction `inbound|outbound|internal`; state `trying|ringing|answered|ended`; disposition is None
+    while live, else `answered|busy|no_answer|cancelled|rejected|unavailable|no_route|failed|
+    media_timeout|interrupted`; ended_by `caller|callee|us`.
+    """
+
+    id: CallId
+    sip_call_id: str
+    direction: str
+    from_user: str
+    to_user: str
+    from_uri: str
+    to_uri: str
+    from_name: str | None
+    agent: str | None
+    trunk: str | None
+    state: str
+    started_at_ms: int
+    answered_at_ms: int | None = None
+    ended_at_ms: int | None = None
+    disposition: str | None = None
+    sip_status: int | None = None
+    ended_by: str | None = None
+    participants: tuple[Participant, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CallStarted:
+    """An INVITE from a known source was accepted for routing. Its 2xx waits for `row_stored`."""
+
+    call: CallRecord
+
+
+@dataclass(frozen=True, slots=True)
+class CallRinging:
+    call: CallRecord
+
+
+@dataclass(frozen=True, slots=True)
+class CallAnswered:
+    """The first 2xx arrived from the B-leg at `answered_ns` (monotonic): position 0 of the call clock."""
+
+    call: CallRecord
+    answered_ns: int
+    generation: int
+    policy: RecordingPolicy
+    agent_leg: LegId | None  # None on trunk-to-trunk calls; the callee's on agent-to-agent ones
+    carrier_leg: LegId  # channel 1 of the file
+
+
+@dataclass(frozen=True, slots=True)
+class CallHeld:
+    """Hold began or ended: toggles by agent name pass over a held call."""
+
+    call: CallRecord
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """`ended_ns`: arrival of the first BYE, or our own decision."""
+
+    call: CallRecord
+    ended_ns: int
+
+
+CallEvent = CallStarted | CallRinging | CallAnswered | CallHeld | CallEnded
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRequested:
+    """The agent's leg asked by SIP INFO (`means` "sip") or a dialled code (`means` "dtmf").
+
+    `action` is `start|stop|pause|resume|toggle`. `reply` names the pending SIP transaction that
+    waits for the outcome, or None. `arrived_ns` is when the demand reached us.
+    """
+
+    call: CallId
+    leg: LegId
+    action: str
+    means: str
+    arrived_ns: int
+    reply: int | None = None

@@ -1,0 +1,77 @@
+"""Who may call whom, and how it is recorded: the operator's words as values."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from ipaddress import IPv4Network, IPv6Network
+
+from mediaproxy.calls.plane import Latch
+from mediaproxy.net import Endpoint
+
+
+class Policy(Enum):
+    """How a call is recorded: never, by command, or from position 0."""
+
+    OFF = "off"
+    ON_DEMAND = "on_demand"
+    AUTOMATIC = "automatic"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingPolicy:
+    """The policy of one call. With `pausable` false every stop, pause and code is refused."""
+
+    policy: Policy = Policy.ON_DEMAND
+    pausable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where requests to a trunk go: `transport` is "udp" or "tcp"."""
+
+    transport: str
+    endpoint: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Trunk:
+    name: str
+    target: Target
+    sources: tuple[IPv4Network | IPv6Network, ...]
+    latch: Latch = Latch.AUTO
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """`contact` is the SIP URI verbatim; `target` is where it points."""
+
+    name: str
+    contact: str
+    target: Target
+    latch: Latch = Latch.AUTO
+    recording: RecordingPolicy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """First match wins. `source` is `trunk:NAME` or `agent:NAME` with globs, `to` a glob."""
+
+    source: str
+    to: str
+    agent: str | None = None
+    trunk: str | None = None
+    recording: RecordingPolicy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that decides about a new call; replaced whole on a reload."""
+
+    domain: str
+    trunks: tuple[Trunk, ...] = ()
+    agents: tuple[Agent, ...] = ()
+    routes: tuple[Route, ...] = ()
+    recording: RecordingPolicy = field(default_factory=RecordingPolicy)
+    codes: tuple[tuple[str, str], ...] = ()  # (action, digits)
+    ring_timeout_s: float = 120.0
+    media_timeout_s: float = 60.0
+    max_calls: int = 0  # 0 = no limit

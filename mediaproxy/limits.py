@@ -1,0 +1,9 @@
+"""Every limit that guards us against a peer, in one place."""
+
+MAX_SIP_MESSAGE_BYTES = 65_535
+MAX_SIP_HEADERS = 256
+MAX_SIP_HEADER_BYTES = 8_192
+MAX_SDP_BYTES = 32_768
+MAX_SDP_LINES = 1_024
+MAX_RTP_BYTES = 1_472  # what one unfragmented Ethernet packet carries; larger is counted and dropped
+MAX_STREAMS_PER_LEG = 4  # SSRCs that are placed on the call clock at once
