@@ -1,0 +1,81 @@
+"""What the HTTP interface needs from the running proxy: one seam, six methods."""
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Protocol
+
+from mediaproxy.calllog.rows import CallFilter, Cursor, LoggedCall, Page, RecordingRow
+from mediaproxy.ids import CallId
+
+
+class Action(Enum):
+    """What can be asked of a recording."""
+
+    START = "start"
+    STOP = "stop"
+    PAUSE = "pause"
+    RESUME = "resume"
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """An authorised request to change a call's recording. `user` is the token's name."""
+
+    call: CallId
+    action: Action
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class Toggled:
+    """The outcome; when `changed` is false, `effective_sample` is when the present state began."""
+
+    state: str
+    changed: bool
+    durable: bool
+    effective_sample: int
+    sample_rate: int
+
+
+class Refusal(Enum):
+    """Why a demand was not met, judged by the call itself in this order."""
+
+    NO_SUCH_CALL = "no_such_call"
+    NOT_ANSWERED = "not_answered"
+    ENDED = "ended"
+    NOT_ENABLED = "not_enabled"
+    LOCKED = "locked"
+    NOT_DURABLE = "not_durable"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Where a published recording lies, as absolute paths."""
+
+    audio: Path
+    manifest: Path
+
+
+class Backend(Protocol):
+    """Everything reflects live calls first, stored rows second.
+
+    A live call's recording carries the call clock of this moment in `duration_samples` and
+    `recorded_samples`. Raises `Unavailable` when the log is needed and cannot be read.
+    """
+
+    async def calls(self, query: CallFilter, *, limit: int, after: Cursor | None) -> Page: ...
+
+    async def call(self, call: CallId) -> LoggedCall | None: ...
+
+    async def call_of_recording(self, recording: str) -> LoggedCall | None: ...
+
+    async def toggle(self, demand: Demand) -> Toggled | Refusal: ...
+
+    def published(self, recording: RecordingRow) -> Published | None:
+        """None when nothing was kept (no file in the row)."""
+        ...
+
+    def not_ready(self) -> str | None:
+        """None when calls are taken, else why not, in a few words."""
+        ...
