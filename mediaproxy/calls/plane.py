@@ -11,6 +11,7 @@ from enum import Enum, IntEnum
 
 from mediaproxy.ids import CallId
 from mediaproxy.net import Endpoint, Family
+from mediaproxy.sdp.payloads import Codec as Codec
 
 
 class LegId(IntEnum):
@@ -51,15 +52,6 @@ class Remote:
     rtp: Endpoint
     rtcp: Endpoint
     rtcp_mux: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Codec:
-    """One rtpmap: encoding name upper case, RTP clock rate in Hz, channels."""
-
-    name: str
-    clock_hz: int
-    channels: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +169,18 @@ class CodeDialled:
 
 
 @dataclass(frozen=True, slots=True)
+class DigitsSeen:
+    """The first packet of an RFC 4733 event came from a watched leg.
+
+    For 2 s after it digits by SIP INFO are the same ones told twice.
+    """
+
+    call: CallId
+    leg: LegId
+    arrived_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class MediaTimedOut:
     call: CallId
 
@@ -202,4 +206,4 @@ class Released:
     legs: tuple[LegCounters, LegCounters] = field(default=(LegCounters(), LegCounters()))
 
 
-PlaneEvent = Allocated | AllocationFailed | CodeDialled | MediaTimedOut | Released
+PlaneEvent = Allocated | AllocationFailed | CodeDialled | DigitsSeen | MediaTimedOut | Released

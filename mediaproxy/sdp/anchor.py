@@ -1,0 +1,101 @@
+"""Rewrites a description so that the media of one section flows through us.
+
+Ours are o=, c=, the m= ports and a=rtcp. What would lead media past us or make it unreadable goes
+(ICE, DTLS, keys). Every other byte stays as it was, in order.
+"""
+
+from dataclasses import dataclass, field
+
+from mediaproxy.net import Endpoint
+from mediaproxy.sdp.audio import NULL_HOSTS
+from mediaproxy.sdp.description import Description, Line, Section
+
+REMOVED = frozenset(
+    (
+        *(b"candidate", b"remote-candidates", b"end-of-candidates", b"ice-ufrag", b"ice-pwd"),
+        *(b"ice-options", b"ice-lite", b"ice-mismatch", b"ice-pacing"),  # RFC 8839
+        *(b"fingerprint", b"setup", b"connection", b"tls-id", b"dtls-id"),  # RFC 8842, RFC 4145
+        *(b"crypto", b"key-mgmt", b"zrtp-hash"),  # RFC 4568, RFC 4567, RFC 6189
+    )
+)
+
+
+@dataclass(slots=True)
+class Origin:
+    """The o= line of one leg: its id for the leg's life, its version with every change (RFC 3264 8)."""
+
+    session_id: int
+    _version: int = 0
+    _said: Description | None = field(default=None, repr=False)
+
+    def anchor(self, description: Description, index: int, local: Endpoint) -> bytes:
+        """`description` for this leg, section `index` at our `local` RTP endpoint."""
+        content = _anchored(description, index, local)
+        if content != self._said:
+            self._version += 1
+            self._said = content
+        value = f"- {self.session_id} {self._version} IN {local.family.value} {local.host}".encode()
+        head = tuple(Line(b"o", value, line.end) if line.kind == b"o" else line for line in content.head)
+        return Description(head, content.sections, content.tail).to_bytes()
+
+
+def _anchored(description: Description, index: int, local: Endpoint) -> Description:
+    """All but the o= line, whose value stays empty: it is no content."""
+    head = tuple(
+        Line(b"o", b"", line.end) if line.kind == b"o" else _line(line, local)
+        for line in description.head
+        if not _goes(line)
+    )
+    sections = tuple(
+        _section(section, local if at == index else local._replace(port=0))
+        for at, section in enumerate(description.sections)
+    )
+    return Description(head, sections, description.tail)
+
+
+def _section(section: Section, local: Endpoint) -> Section:
+    port = section.media_line.port and local.port
+    edited = [_media_line(section.lines[0], port)]
+    for line in section.lines[1:]:
+        if line.attribute()[0] != b"rtcp":
+            edited.extend(() if _goes(line) else (_line(line, local),))
+        elif port:
+            edited.append(_rtcp_line(line, local, section.media_line.port))
+    return Section(section.media_line, tuple(edited))
+
+
+def _goes(line: Line) -> bool:
+    name, text = line.attribute()
+    # acap is a wrapper around an attribute (RFC 5939): "a=acap:1 crypto:1 ...".
+    if name == b"acap":
+        _, _, text = text.partition(b" ")
+        name = text.partition(b":")[0].strip()
+    return name in REMOVED
+
+
+def _line(line: Line, local: Endpoint) -> Line:
+    # A null address is how RFC 2543 says hold: replaced, the other leg would never learn of it.
+    if line.kind != b"c" or _is_null(line.value):
+        return line
+    return Line(b"c", f"IN {local.family.value} {local.host}".encode(), line.end)
+
+
+def _is_null(value: bytes) -> bool:
+    words = value.split()
+    return len(words) > 2 and words[2].decode("latin-1") in NULL_HOSTS
+
+
+def _media_line(line: Line, port: int) -> Line:
+    """Only the port word changes; "6000/2" loses its count, for we hold one pair."""
+    media, _, rest = line.value.lstrip().partition(b" ")
+    rest = rest.lstrip()
+    after = rest[len(rest.split(None, 1)[0]) :]
+    return Line(b"m", b"%b %d%b" % (media, port, after), line.end)
+
+
+def _rtcp_line(line: Line, local: Endpoint, port: int) -> Line:
+    """On the RTP port where the sender put it there (RFC 5761), else on the next one."""
+    words = line.value.partition(b":")[2].split()
+    ours = local.port if words[:1] == [b"%d" % port] else local.port + 1
+    where = f" IN {local.family.value} {local.host}" if len(words) > 1 else ""
+    return Line(b"a", f"rtcp:{ours}{where}".encode(), line.end)
