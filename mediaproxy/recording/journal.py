@@ -1,0 +1,202 @@
+"""The journal of a live recording: what must survive a crash, a line per fact.
+
+A line is one JSON object whose last key is the CRC-32 of all that stands before it, so that a line
+is either whole or not there. `n` counts the lines from 0: a line that is missing in the middle ends
+what can be believed. The heartbeat is not a line: the live file's size is the call clock.
+
+    {"k":"header","n":0,…,"crc":"9ae0daaf"}
+    {"k":"toggled","n":1,"number":1,"position":32000,"action":"start",…,"crc":"…"}
+"""
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mediaproxy.ids import CallId, RecordingId
+from mediaproxy.recording.manifest import Actor, Interval, Participant, StreamFacts, intervals_from
+
+VERSION = 1
+RECORDING = "recording"  # the one state in which the gate is open
+
+_CRC_BYTES = len(',"crc":"00000000"}')
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """All that is needed to write the manifest without us. `answered_at_ms` is Unix time."""
+
+    recording_id: RecordingId
+    call_id: CallId
+    sip_call_id: str
+    answered_at_ms: int
+    sample_rate: int
+    policy: str
+    pausable: bool = True
+    keep_unrecorded: bool = False
+    participants: tuple[Participant, ...] = ()
+    version: int = VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Toggled:
+    """A change of state at `position`; `number` is unique in its recording. `state` is the new one."""
+
+    number: int
+    position: int
+    action: str
+    by: Actor
+    state: str
+
+    @property
+    def opens(self) -> bool:
+        return self.state == RECORDING
+
+
+@dataclass(frozen=True, slots=True)
+class Annulled:
+    """The opening `number` was refused after all (503): it counts as if it had never been."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The call's end and what the recorder knows then; `reasons` make a degraded recording."""
+
+    duration_samples: int
+    intervals: tuple[Interval, ...] = ()
+    streams: tuple[StreamFacts, ...] = ()
+    withheld: int = 0
+    injected: int = 0
+    reasons: tuple[str, ...] = ()
+    participants: tuple[Participant, ...] | None = None  # None: as in the header, to the end
+
+
+Record = Header | Toggled | Annulled | Ended
+
+
+@dataclass(frozen=True, slots=True)
+class JournalState:
+    """The longest valid prefix of a journal. `garbage_bytes` after it may have been a toggle."""
+
+    header: Header | None
+    toggles: tuple[Toggled, ...]
+    ended: Ended | None
+    lines: int
+    valid_bytes: int
+    garbage_bytes: int
+
+    @property
+    def opened(self) -> bool:
+        return any(toggle.opens for toggle in self.toggles)
+
+    @property
+    def last_position(self) -> int:
+        """Positions are known to have been reached up to here."""
+        return max((toggle.position for toggle in self.toggles), default=0)
+
+    @property
+    def open_since(self) -> Toggled | None:
+        """The opening whose interval the journal leaves open."""
+        since: Toggled | None = None
+        for toggle in self.toggles:
+            since = (since or toggle) if toggle.opens else None
+        return since
+
+    def intervals(self, end: int, ended_by: Actor) -> tuple[Interval, ...]:
+        """The non-empty intervals; one that is still open ends at `end`, and none goes beyond it."""
+        found: list[Interval] = []
+        since: Toggled | None = None
+        closing = Toggled(-1, end, "stop", ended_by, "finished")
+        for toggle in (*self.toggles, closing):
+            if toggle.opens:
+                since = since or toggle
+            elif since is not None:
+                stop = min(toggle.position, end)
+                if stop > since.position:
+                    found.append(Interval(since.position, stop, since.by, toggle.by))
+                since = None
+        return tuple(found)
+
+
+def encode(record: Record, n: int) -> bytes:
+    """Line `n` of a journal, with its newline."""
+    fields = {"k": _KINDS[type(record)], "n": n} | asdict(record)
+    body = json.dumps(fields, separators=(",", ":")).encode()[:-1]
+    return b'%s,"crc":"%08x"}\n' % (body, zlib.crc32(body))
+
+
+def replay(content: bytes) -> JournalState:
+    """Believe the longest prefix of whole, consecutive lines; whatever bytes follow, none is believed."""
+    records: list[Record] = []
+    valid = 0
+    while (end := content.find(b"\n", valid)) >= 0:
+        record = _decode(content[valid:end], len(records))
+        if record is None or isinstance(record, Header) != (not records):
+            break
+        records.append(record)
+        valid = end + 1
+    return _state(records, valid, len(content))
+
+
+def _state(records: list[Record], valid: int, size: int) -> JournalState:
+    header = records[0] if records and isinstance(records[0], Header) else None
+    annulled = {record.number for record in records if isinstance(record, Annulled)}
+    toggles = (record for record in records if isinstance(record, Toggled))
+    ended = next((record for record in records if isinstance(record, Ended)), None)
+    return JournalState(
+        header=header,
+        toggles=tuple(toggle for toggle in toggles if toggle.number not in annulled),
+        ended=ended,
+        lines=len(records),
+        valid_bytes=valid,
+        garbage_bytes=size - valid,
+    )
+
+
+def _decode(line: bytes, n: int) -> Record | None:
+    body, crc = line[:-_CRC_BYTES], line[-_CRC_BYTES:]
+    if crc != b',"crc":"%08x"}' % zlib.crc32(body):
+        return None
+    try:
+        fields = json.loads(body + b"}")
+        if fields.pop("n") != n:
+            return None
+        return _READERS[fields.pop("k")](fields)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _header(fields: dict[str, Any]) -> Header | None:
+    if fields["version"] != VERSION:
+        return None
+    return Header(**(fields | {"participants": _participants(fields["participants"])}))
+
+
+def _toggled(fields: dict[str, Any]) -> Toggled:
+    return Toggled(**(fields | {"by": Actor(**fields["by"])}))
+
+
+def _annulled(fields: dict[str, Any]) -> Annulled:
+    return Annulled(**fields)
+
+
+def _ended(fields: dict[str, Any]) -> Ended:
+    participants = fields["participants"]
+    lists = {
+        "intervals": intervals_from(fields["intervals"]),
+        "streams": tuple(StreamFacts(**each) for each in fields["streams"]),
+        "reasons": tuple(fields["reasons"]),
+        "participants": None if participants is None else _participants(participants),
+    }
+    return Ended(**(fields | lists))
+
+
+def _participants(values: list[Mapping[str, Any]]) -> tuple[Participant, ...]:
+    return tuple(Participant(**each) for each in values)
+
+
+_KINDS: dict[type, str] = {Header: "header", Toggled: "toggled", Annulled: "annulled", Ended: "ended"}
+_READERS = {"header": _header, "toggled": _toggled, "annulled": _annulled, "ended": _ended}

@@ -1,0 +1,210 @@
+"""The manifest: what a published recording claims about itself, signed.
+
+Canonical JSON is RFC 8785's: keys sorted, no spaces, UTF-8; only strings, integers, lists, objects
+and null occur. The signature is Ed25519 (RFC 8032) over the canonical JSON with `signature` null.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from mediaproxy.errors import Malformed
+
+VERSION = 1
+CHANNELS = 2
+KEY_ID_DIGITS = 16
+
+NO_MANIFEST = "the manifest is not one of ours"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who moved the gate: `means` as in the contract; `user` is None for policy, call_end, recovery."""
+
+    means: str
+    user: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """`[start_sample, end_sample)`, never empty. `kind` is "audio" or "announcement"."""
+
+    start_sample: int
+    end_sample: int
+    started_by: Actor
+    ended_by: Actor
+    kind: str = "audio"
+
+
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """Who was on a channel and when; `leg` is "A" or "B", `channel` 1 or 2, `to_sample` None while there."""
+
+    leg: str
+    channel: int
+    kind: str
+    name: str
+    number: str
+    from_sample: int = 0
+    to_sample: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFacts:
+    """What became of one (leg, SSRC). `ppm` is None where no drift was measured."""
+
+    leg: str
+    ssrc: int
+    codec: str
+    packets: int
+    lost: int = 0
+    late: int = 0
+    duplicate: int = 0
+    reordered: int = 0
+    reanchors: int = 0
+    slips: int = 0
+    ppm: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Master:
+    """The file beside the manifest and the SHA-256 of all its bytes, in hex."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One published recording. `result` is "complete", "degraded" or "recovered"."""
+
+    recording_id: str
+    call_id: str
+    sip_call_id: str
+    answered_at: str
+    sample_rate: int
+    duration_samples: int
+    intervals: tuple[Interval, ...]
+    participants: tuple[Participant, ...]
+    streams: tuple[StreamFacts, ...]
+    withheld: int
+    injected: int
+    result: str
+    reasons: tuple[str, ...]
+    master: Master
+    replaces: str | None = None
+    key_id: str | None = None
+    signature: str | None = None
+    version: int = VERSION
+    channels: int = CHANNELS
+
+    @property
+    def recorded_samples(self) -> int:
+        return sum(i.end_sample - i.start_sample for i in self.intervals if i.kind == "audio")
+
+
+def rfc3339(unix_ms: int) -> str:
+    """A wall time as the contract writes it: UTC, milliseconds, `Z`."""
+    whole = datetime.fromtimestamp(unix_ms // 1000, UTC)
+    return f"{whole:%Y-%m-%dT%H:%M:%S}.{unix_ms % 1000:03d}Z"
+
+
+def key_id(public_key: bytes) -> str:
+    """The name of a public key (32 raw bytes): the first hex digits of its SHA-256."""
+    return hashlib.sha256(public_key).hexdigest()[:KEY_ID_DIGITS]
+
+
+def encode(manifest: Manifest) -> bytes:
+    """Canonical JSON. A lone surrogate (a peer's bytes that were no UTF-8) becomes `?`."""
+    fields = asdict(manifest) | {"recorded_samples": manifest.recorded_samples}
+    return canonical(fields)
+
+
+def canonical(value: Mapping[str, object]) -> bytes:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "replace")
+
+
+def sign(manifest: Manifest, private_key: bytes) -> Manifest:
+    """The manifest with key id and signature; `private_key` is the 32-byte Ed25519 seed."""
+    key = Ed25519PrivateKey.from_private_bytes(private_key)
+    named = replace(manifest, key_id=key_id(key.public_key().public_bytes_raw()), signature=None)
+    return replace(named, signature=key.sign(encode(named)).hex())
+
+
+def signature_holds(document: bytes, public_key: bytes) -> bool:
+    """Whether the manifest as it lies (any spacing) was signed with this key. `Malformed` when it is none."""
+    fields = _object(document)
+    signature = fields.get("signature")
+    if not isinstance(signature, str):
+        return False
+    try:
+        raw = bytes.fromhex(signature)
+        Ed25519PublicKey.from_public_bytes(public_key).verify(raw, canonical(fields | {"signature": None}))
+    except (ValueError, InvalidSignature):
+        return False
+    return True
+
+
+def decode(document: bytes) -> Manifest:
+    """Read a manifest of this version; `Malformed` when a key is missing, strange or of the wrong type."""
+    fields = _object(document)
+    recorded = fields.pop("recorded_samples", None)
+    try:
+        manifest = _built(fields)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise Malformed(NO_MANIFEST) from error
+    if not _plausible(manifest) or recorded != manifest.recorded_samples:
+        raise Malformed(NO_MANIFEST)
+    return manifest
+
+
+def _object(document: bytes) -> dict[str, Any]:
+    try:
+        fields = json.loads(document)
+    except (ValueError, RecursionError) as error:
+        raise Malformed(NO_MANIFEST) from error
+    if not isinstance(fields, dict):
+        raise Malformed(NO_MANIFEST)
+    return fields
+
+
+def _built(fields: dict[str, Any]) -> Manifest:
+    lists: dict[str, Any] = {
+        "intervals": intervals_from(fields["intervals"]),
+        "participants": tuple(Participant(**each) for each in fields["participants"]),
+        "streams": tuple(StreamFacts(**each) for each in fields["streams"]),
+        "reasons": tuple(fields["reasons"]),
+        "master": Master(**fields["master"]),
+    }
+    return Manifest(**(fields | lists))
+
+
+def intervals_from(values: Sequence[Mapping[str, Any]]) -> tuple[Interval, ...]:
+    return tuple(
+        Interval(**{**each, "started_by": Actor(**each["started_by"]), "ended_by": Actor(**each["ended_by"])})
+        for each in values
+    )
+
+
+def _plausible(manifest: Manifest) -> bool:
+    positions = [at for each in manifest.intervals for at in (each.start_sample, each.end_sample)]
+    numbers = [
+        manifest.version,
+        manifest.channels,
+        manifest.sample_rate,
+        manifest.duration_samples,
+        *positions,
+    ]
+    texts = [manifest.recording_id, manifest.result, manifest.master.file, manifest.master.sha256]
+    return (
+        all(type(number) is int and number >= 0 for number in numbers)
+        and all(isinstance(text, str) for text in texts)
+        and manifest.version == VERSION
+    )
