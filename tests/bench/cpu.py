@@ -1,0 +1,124 @@
+"""What processes cost: CPU time, memory and drops, read from /proc with all threads and children."""
+
+import os
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """CPU seconds at a monotonic instant: of the process tree, and of the whole machine."""
+
+    at_ns: int
+    tree_s: float
+    busy_s: float
+    stolen_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The difference between two readings."""
+
+    start_ns: int
+    end_ns: int
+    tree_s: float
+    busy_s: float
+    stolen_s: float
+
+    @property
+    def seconds(self) -> float:
+        return (self.end_ns - self.start_ns) / 1e9
+
+
+def read(pid: int) -> Reading:
+    busy_s, stolen_s = _machine()
+    return Reading(time.monotonic_ns(), sum(map(_process_s, tree(pid))), busy_s, stolen_s)
+
+
+def between(first: Reading, second: Reading) -> Usage:
+    return Usage(
+        first.at_ns,
+        second.at_ns,
+        second.tree_s - first.tree_s,
+        second.busy_s - first.busy_s,
+        second.stolen_s - first.stolen_s,
+    )
+
+
+def tree(pid: int) -> list[int]:
+    """The process and all its living descendants."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        fields = _fields(stat)
+        if fields:
+            children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
+    found = [pid]
+    for parent in found:
+        found += children.get(parent, [])
+    return found
+
+
+def resident_bytes(pid: int) -> int:
+    """Resident memory of the whole tree (VmRSS, summed)."""
+    return sum(_resident(member) for member in tree(pid))
+
+
+def socket_drops(pid: int) -> int:
+    """Packets that the kernel dropped at the tree's IPv4 UDP sockets for want of room."""
+    inodes = {inode for member in tree(pid) for inode in _socket_inodes(member)}
+    lines = [line.split() for line in Path("/proc/net/udp").read_text().splitlines()[1:]]
+    return sum(int(fields[-1]) for fields in lines if fields[9] in inodes)
+
+
+def dropped_at(sock: socket.socket) -> int:
+    """Packets that the kernel dropped at one socket of ours."""
+    inode = str(os.fstat(sock.fileno()).st_ino)
+    lines = [line.split() for line in Path("/proc/net/udp").read_text().splitlines()[1:]]
+    return sum(int(fields[-1]) for fields in lines if fields[9] == inode)
+
+
+def _fields(stat: Path) -> list[str]:
+    """The fields after the name (which may hold anything); empty when the process is gone."""
+    try:
+        return stat.read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def _process_s(pid: int) -> float:
+    """User and system time of all threads, and of children already reaped."""
+    fields = _fields(Path(f"/proc/{pid}/stat"))
+    return sum(map(int, fields[11:15])) * _TICK_S if fields else 0.0
+
+
+def _machine() -> tuple[float, float]:
+    """CPU seconds of all processes, and those that the hypervisor withheld.
+
+    Summed by process: the kernel's own total is sampled by the tick and misses short wake-ups.
+    """
+    stolen = int(Path("/proc/stat").read_text().split(None, 9)[8])
+    return sum(map(_process_s, map(int, filter(str.isdigit, os.listdir("/proc"))))), stolen * _TICK_S
+
+
+def _resident(pid: int) -> int:
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _socket_inodes(pid: int) -> list[str]:
+    inodes = []
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            target = os.readlink(entry)
+        except OSError:
+            continue
+        if target.startswith("socket:["):
+            inodes.append(target[8:-1])
+    return inodes

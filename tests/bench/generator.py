@@ -1,0 +1,136 @@
+"""The traffic's own processes: one sends, one receives, both write down when.
+
+    python -m tests.bench.generator PLAN.json   (sockets are inherited; a line on stdin starts it)
+
+The sender stamps the monotonic clock before each batch, the sink takes the kernel's arrival time of
+each packet, so a delay is never told too short. Neither does anything per packet in Python.
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.bench import schedule, wire
+from tests.bench.mmsg import ReceiveBatch, SendBatch, precise_sleeps
+
+_POLL_NS = 5_000_000  # seldom: the sink wakes by the clock, so the proxy never pays for waking it
+_CAPACITY = 4096
+_TAIL_NS = 400_000_000  # how long the sink waits for the last packets
+
+
+class Sender:
+    def __init__(self, streams: list[schedule.Stream], sockets: list[int], packets: int) -> None:
+        ordered = sorted(streams, key=lambda stream: schedule.slot(stream.number))
+        self._numbers = np.array([stream.number for stream in ordered], dtype=np.int64)
+        self._batch = SendBatch([(stream.host, stream.port) for stream in ordered])
+        slots = [schedule.slot(number) for number in self._numbers.tolist()]
+        edges = np.searchsorted(slots, np.arange(schedule.SLOTS + 1)).tolist()
+        self._slices = [
+            (index, sockets[index % schedule.SOCKETS], edges[index], edges[index + 1])
+            for index in range(schedule.SLOTS)
+            if edges[index] < edges[index + 1]
+        ]
+        self._table = wire.payload_table()
+        self._packets = packets
+        self.sent_ns = np.zeros((packets, schedule.SLOTS), dtype=np.int64)
+        self.unsent = 0
+
+    def run(self, start_ns: int) -> None:
+        for index in range(self._packets):
+            wire.fill(self._batch.packets, self._numbers, index, self._table)
+            self._send_all(start_ns + index * wire.PTIME_NS, self.sent_ns[index])
+
+    def _send_all(self, cycle_ns: int, sent_ns: NDArray[np.int64]) -> None:
+        clock, sleep, send = time.monotonic_ns, time.sleep, self._batch.send
+        for slot, fd, start, stop in self._slices:
+            wait_ns = cycle_ns + slot * schedule.SLOT_NS - clock()
+            if wait_ns > 0:
+                sleep(wait_ns / 1e9)
+            sent_ns[slot] = clock()
+            self.unsent += stop - start - send(fd, start, stop)
+
+
+class Sink:
+    """Counts and times everything that arrives; what it can't account for it counts as foreign."""
+
+    def __init__(self, streams: int, sockets: list[int], packets: int) -> None:
+        self._sockets = sockets
+        self._batch = ReceiveBatch(_CAPACITY)
+        self._table = wire.payload_table()
+        self._expected_at = np.array([schedule.sink_index(number) for number in range(streams)])
+        self.arrived_ns = np.zeros((streams, packets), dtype=np.int64)
+        self.counts = {"received": 0, "foreign": 0, "altered": 0, "misdirected": 0, "duplicate": 0}
+
+    def run(self, until_ns: int) -> None:
+        next_ns = time.monotonic_ns()
+        while next_ns < until_ns:
+            next_ns = max(next_ns + _POLL_NS, time.monotonic_ns())
+            time.sleep(max(next_ns - time.monotonic_ns(), 0) / 1e9)
+            self._poll()
+
+    def _poll(self) -> None:
+        got = [self._batch.receive(fd) for fd in self._sockets]
+        if self._batch.count:
+            self._account(np.repeat(np.arange(len(got)), got), time.time_ns() - time.monotonic_ns())
+            self._batch.clear()
+
+    def _account(self, arrived_at: NDArray[np.int64], wall_ns: int) -> None:
+        packets = self._batch.packets()
+        stream, index, intact = wire.recognise(packets, self._table)
+        known = (stream >= 0) & (stream < len(self.arrived_ns)) & (index < self.arrived_ns.shape[1])
+        intact &= self._batch.lengths() == wire.PACKET_BYTES
+        good = known & intact
+        self.counts["received"] += len(packets)
+        self.counts["foreign"] += int((~known).sum())
+        self.counts["altered"] += int((known & ~intact).sum())
+        self._place(stream[good], index[good], self._batch.arrived_ns()[good] - wall_ns, arrived_at[good])
+
+    def _place(self, stream: NDArray[np.int64], index: NDArray[np.int64], at_ns: NDArray[np.int64],
+               socket: NDArray[np.int64]) -> None:  # fmt: skip
+        self.counts["misdirected"] += int((self._expected_at[stream] != socket).sum())
+        before = int(np.count_nonzero(self.arrived_ns[stream, index]))
+        flat = np.unique(stream * self.arrived_ns.shape[1] + index)
+        self.counts["duplicate"] += before + len(stream) - len(flat)
+        self.arrived_ns[stream, index] = at_ns
+
+
+def main() -> None:
+    plan = json.loads(Path(sys.argv[1]).read_text())
+    streams = [schedule.Stream(*stream) for stream in plan["streams"]]
+    sender = Sender(streams, plan["sockets"], plan["packets"])
+    sink = Sink(len(streams), plan["sockets"], plan["packets"])
+    precise_sleeps()
+    print("ready", flush=True)
+    start_ns = int(sys.stdin.readline())
+    result = Path(plan["result"])
+    cpu_s = _cpu_s()
+    child = os.fork()
+    if child == 0:
+        sink.run(start_ns + plan["packets"] * wire.PTIME_NS + _TAIL_NS)
+        np.save(result / "arrived_ns.npy", sink.arrived_ns)
+        _tell(result / "sink.json", cpu_s=_cpu_s(), **sink.counts)
+        os._exit(0)
+    sender.run(start_ns)
+    np.save(result / "sent_ns.npy", sender.sent_ns)
+    _tell(result / "sender.json", cpu_s=_cpu_s() - cpu_s, unsent=sender.unsent)
+    _, status = os.waitpid(child, 0)
+    sys.exit(os.waitstatus_to_exitcode(status))
+
+
+def _cpu_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _tell(path: Path, **figures: float) -> None:
+    path.write_text(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()

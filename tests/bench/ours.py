@@ -1,0 +1,184 @@
+"""The real proxy under test: `mediaproxy serve` in its own process, with real SIP calls."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.bench import wire
+from tests.bench.proxy import Call, Checked
+from tests.bench.recordings import check_recording
+from tests.bench.schedule import CALLEE_HOST, CALLER_HOST, Stream
+from tests.bench.softphones import Dialog, Softphones
+
+T = TypeVar("T")
+
+NAME = "mediaproxy"
+AUTOMATIC, ON_DEMAND = "+15550101", "+15550100"
+_HOST = "127.0.0.12"
+_SIP_PORT, _API_PORT = 45_060, 48_080
+_CARRIER, _AGENT = (CALLER_HOST, 45_070), (CALLEE_HOST, 45_080)
+_SETUPS_AT_ONCE = 10
+_PUBLISHED_WITHIN_S = 60
+
+_CONFIGURATION = f"""
+[sip]
+listen = ["udp:{_HOST}:{_SIP_PORT}"]
+domain = "pbx.example"
+
+[media]
+address = "{_HOST}"
+ports = "20000-29999"
+
+[api]
+listen = "127.0.0.1:{_API_PORT}"
+tokens = [{{token = "adm", role = "admin"}}]
+
+[storage]
+directory = "rec"
+
+[database]
+url = "sqlite:///db.sqlite"
+
+[recording]
+policy = "on_demand"
+format = "wav"
+sample_rate = 8000
+
+[[trunks]]
+name = "carrier"
+address = "{_CARRIER[0]}:{_CARRIER[1]}"
+sources = ["{_CARRIER[0]}/32"]
+
+[[agents]]
+name = "alice"
+contact = "sip:alice@{_AGENT[0]}:{_AGENT[1]}"
+
+[[routes]]
+from = "trunk:carrier"
+to = "{ON_DEMAND}"
+agent = "alice"
+recording = "on_demand"
+
+[[routes]]
+from = "trunk:carrier"
+to = "{AUTOMATIC}"
+agent = "alice"
+recording = "automatic"
+"""
+
+
+class Mediaproxy:
+    name = NAME
+
+    def __init__(self, directory: Path, number: str = AUTOMATIC) -> None:
+        self._directory = directory
+        self._phones = Softphones(_CARRIER, _AGENT, (_HOST, _SIP_PORT), number)
+        self._dialogs: list[Dialog] = []
+        self._process: subprocess.Popen[bytes] | None = None
+        self._published = 0
+        self.api = httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{_API_PORT}", headers={"Authorization": "Bearer adm"}, timeout=10
+        )
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    async def start(self) -> None:
+        self._directory.mkdir(parents=True)
+        configuration = self._directory / "bench.toml"
+        configuration.write_text(_CONFIGURATION)
+        log = self._directory / "serve.log"
+        command = [str(Path(sys.executable).with_name("mediaproxy")), "serve", "--config", str(configuration)]
+        with log.open("wb") as stderr:
+            self._process = subprocess.Popen(command, stdout=stderr, stderr=stderr)
+        await _until(lambda: "mediaproxy ready" in log.read_text(), 20, f"mediaproxy did not start: {log}")
+        await self._phones.open()
+
+    async def set_up(self, calls: list[Call]) -> list[Stream]:
+        self._dialogs = await _some_at_once(self._phones.place, calls)
+        streams: list[Stream] = []
+        for dialog in self._dialogs:
+            assert dialog.caller_sends_to is not None
+            assert dialog.callee_sends_to is not None
+            number = 2 * dialog.call.number
+            streams += [Stream(number, *dialog.caller_sends_to), Stream(number + 1, *dialog.callee_sends_to)]
+        return streams
+
+    async def tear_down(self, calls: list[Call]) -> None:
+        await _some_at_once(self._phones.hang_up, calls)
+        self._published += len(calls)
+        wanted = self._published
+        await _until(
+            lambda: len(self._manifests()) >= wanted,
+            _PUBLISHED_WITHIN_S,
+            "recordings were not published in time",
+        )
+
+    async def stop(self) -> None:
+        await self.api.aclose()
+        self._phones.close()
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            await asyncio.to_thread(self._process.wait, 15)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def check(self, calls: list[Call], packets: int, starts_ns: NDArray[np.int64]) -> Checked:
+        """Every recording holds every sample of both legs, in place, and nothing else."""
+        manifests = {manifest["sip_call_id"]: manifest for manifest in map(_load, self._manifests())}
+        table = wire.payload_table()
+        faults = []
+        for dialog in self._dialogs:
+            manifest = manifests.get(dialog.call_id)
+            starts = starts_ns[2 * dialog.call.number : 2 * dialog.call.number + 2] - dialog.answered_ns
+            fault = (
+                "no manifest"
+                if manifest is None
+                else check_recording(
+                    self._directory / "rec", manifest, dialog.call.number, packets, starts, table
+                )
+            )
+            if fault:
+                faults.append(f"{dialog.call.name}: {fault}")
+        return Checked(len(calls) - len(faults), len(calls), tuple(faults))
+
+    def _manifests(self) -> list[Path]:
+        return list((self._directory / "rec").glob("[0-9]*/*/*/*.json"))
+
+
+def _load(path: Path) -> dict[str, object]:
+    manifest: dict[str, object] = json.loads(path.read_text())
+    manifest["path"] = str(path)
+    return manifest
+
+
+async def _some_at_once(act: Callable[[Call], Awaitable[T]], calls: list[Call]) -> list[T]:
+    """Do it for every call, a few at a time; the results in order."""
+    gate = asyncio.Semaphore(_SETUPS_AT_ONCE)
+
+    async def one(call: Call) -> T:
+        async with gate:
+            return await act(call)
+
+    return list(await asyncio.gather(*map(one, calls)))
+
+
+async def _until(condition: Callable[[], bool], seconds: float, otherwise: str) -> None:
+    for _ in range(round(seconds / 0.1)):
+        if condition():
+            return
+        await asyncio.sleep(0.1)
+    raise RuntimeError(otherwise)
