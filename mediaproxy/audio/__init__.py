@@ -1,0 +1,1 @@
+"""Sound as arrays: G.711, tones and a synthetic voice. Pure and deterministic."""
