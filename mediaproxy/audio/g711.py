@@ -40,25 +40,22 @@ def _every_pcm() -> npt.NDArray[np.int32]:
     return np.arange(65_536, dtype=np.uint16).view(np.int16).astype(np.int32)
 
 
-def _bit_length(value: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    exponent: npt.NDArray[np.int32] = np.frexp(value)[1]
-    return exponent
-
-
 def _pcm_to_ulaw() -> Codes:
     pcm = _every_pcm() >> 2
     magnitude = np.minimum(np.where(pcm < 0, ~pcm, pcm) + _ULAW_BIAS, _ULAW_CLIP)
-    segment = _bit_length(magnitude) - 6
+    segment = np.frexp(magnitude)[1] - 6
     code = segment << 4 | (magnitude >> segment + 1 & 15)
-    return (np.where(pcm < 0, code | 0x80, code) ^ 0xFF).astype(np.uint8)
+    codes: Codes = (np.where(pcm < 0, code | 0x80, code) ^ 0xFF).astype(np.uint8)
+    return codes
 
 
 def _pcm_to_alaw() -> Codes:
     pcm = _every_pcm() >> 4
     magnitude = np.where(pcm < 0, ~pcm, pcm)
-    segment = np.maximum(_bit_length(magnitude) - 4, 0)
+    segment = np.maximum(np.frexp(magnitude)[1] - 4, 0)
     code = segment << 4 | (magnitude >> np.maximum(segment - 1, 0) & 15)
-    return (np.where(pcm < 0, code, code | 0x80) ^ _ALAW_EVEN_BITS).astype(np.uint8)
+    codes: Codes = (np.where(pcm < 0, code, code | 0x80) ^ _ALAW_EVEN_BITS).astype(np.uint8)
+    return codes
 
 
 def _frozen(table: npt.NDArray[np.generic]) -> None:
