@@ -1,0 +1,227 @@
+"""The ring between the tap and the recorder: fixed-size records in one block of memory.
+
+The producer (a media plane) and the consumer (the recorder) run on the same loop. The producer
+never blocks, raises or allocates: a full ring drops the record, counts it, and the sample positions
+it would have filled read as silence. A plane in the kernel can fill a ring of the same layout.
+
+One *pass* is one round of the plane over its sockets:
+
+    ring.begin_pass(now_ns)            # a reading taken before the first read
+    ring.put(...) ...                  # arrival_ns: a reading taken after the reads it stamps
+    ring.end_pass(emptied=True)        # emptied: every socket was found empty in this pass
+
+From that the ring knows the *drain mark* D (everything that arrived before it has been seen) and, for
+every record, A0 = D as it stood before the record's pass: the packet arrived between A0 and A.
+"""
+
+from struct import Struct
+
+import numpy as np
+from numpy.typing import NDArray
+
+SLOT_BYTES = 1536
+HEADER = Struct("<IBBBBIHHIqI")
+MAX_PAYLOAD_BYTES = SLOT_BYTES - HEADER.size
+DEFAULT_SLOTS = 8192
+
+HAS_PAYLOAD = 1  # flag: the record carries its payload; else `length` alone tells its size
+IS_DIGIT = 2  # flag: the span of a withheld digit; `length` is its duration in timestamp units
+
+RECORD = np.dtype(
+    [
+        ("generation", "<u4"),
+        ("leg", "u1"),
+        ("flags", "u1"),
+        ("payload_type", "u1"),
+        ("marker", "u1"),
+        ("ssrc", "<u4"),
+        ("seq", "<u2"),
+        ("length", "<u2"),
+        ("timestamp", "<u4"),
+        ("arrival_ns", "<i8"),
+        ("pass_number", "<u4"),
+        ("payload", "u1", (MAX_PAYLOAD_BYTES,)),
+    ]
+)
+
+_pack_into = HEADER.pack_into
+
+
+class PacketRing:
+    """A power of two of slots of 1,536 bytes, all touched at construction: RSS stays flat after it.
+
+    Field values are taken as they come off the wire and must be in range; `leg` is a `LegId`.
+    """
+
+    __slots__ = (
+        "_before_ns",
+        "_drain_mark_ns",
+        "_dropped",
+        "_mask",
+        "_memory",
+        "_pass_number",
+        "_pass_written",
+        "_passes",
+        "_read",
+        "_records",
+        "_slots",
+        "_view",
+        "_written",
+    )
+
+    def __init__(self, slots: int = DEFAULT_SLOTS, *, now_ns: int = 0) -> None:
+        if slots <= 0 or slots & (slots - 1):
+            raise ValueError("the number of slots must be a power of two")
+        self._slots = slots
+        self._mask = slots - 1
+        self._memory = bytearray(b"\0") * (slots * SLOT_BYTES)  # repeats by memset, so it is resident
+        self._view = memoryview(self._memory)
+        self._records: NDArray[np.void] = np.frombuffer(self._memory, dtype=RECORD)
+        self._written = 0
+        self._read = 0
+        self._dropped: dict[int, int] = {}
+        # A pass without records gets no number, so the records in the ring span at most `slots` passes.
+        self._passes: NDArray[np.int64] = np.full(slots, now_ns, dtype=np.int64)
+        self._pass_number = 0
+        self._pass_written = 0
+        self._before_ns = now_ns
+        self._drain_mark_ns = now_ns
+
+    # The producer's side.
+
+    def begin_pass(self, now_ns: int) -> None:
+        """A pass over the sockets begins; `now_ns` was read before its first read."""
+        self._before_ns = now_ns
+        if self._written != self._pass_written:
+            self._pass_written = self._written
+            self._pass_number += 1
+        self._passes[self._pass_number & self._mask] = self._drain_mark_ns
+
+    def end_pass(self, *, emptied: bool) -> None:
+        """The pass is over; `emptied` says that every socket was read until nothing was left."""
+        if emptied and self._before_ns > self._drain_mark_ns:
+            self._drain_mark_ns = self._before_ns
+
+    def put(
+        self,
+        generation: int,
+        leg: int,
+        payload_type: int,
+        marker: int,
+        ssrc: int,
+        seq: int,
+        timestamp: int,
+        arrival_ns: int,
+        payload: bytes | memoryview,
+    ) -> None:
+        """Copy a packet with its payload (Tap.PAYLOAD), padding and extensions left out."""
+        at = self._written
+        length = len(payload)
+        if at - self._read > self._mask or length > MAX_PAYLOAD_BYTES:
+            return self._drop(generation, leg)
+        start = (at & self._mask) * SLOT_BYTES
+        _pack_into(
+            self._memory, start, generation, leg, HAS_PAYLOAD, payload_type, marker, ssrc, seq, length,
+            timestamp, arrival_ns, self._pass_number & 0xFFFFFFFF,
+        )  # fmt: skip
+        start += 32
+        self._view[start : start + length] = payload
+        self._written = at + 1
+
+    def put_header(
+        self,
+        generation: int,
+        leg: int,
+        payload_type: int,
+        marker: int,
+        ssrc: int,
+        seq: int,
+        timestamp: int,
+        arrival_ns: int,
+        length: int,
+    ) -> None:
+        """Copy a packet's header alone (Tap.HEADERS); `length` is what its payload would have had."""
+        at = self._written
+        if at - self._read > self._mask:
+            return self._drop(generation, leg)
+        _pack_into(
+            self._memory, (at & self._mask) * SLOT_BYTES, generation, leg, 0, payload_type, marker, ssrc,
+            seq, length, timestamp, arrival_ns, self._pass_number & 0xFFFFFFFF,
+        )  # fmt: skip
+        self._written = at + 1
+
+    def put_digit(
+        self,
+        generation: int,
+        leg: int,
+        payload_type: int,
+        ssrc: int,
+        seq: int,
+        timestamp: int,
+        arrival_ns: int,
+        duration: int,
+    ) -> None:
+        """A digit was withheld (RFC 4733): the leg's track is zero for `duration` units from `timestamp`.
+
+        To be put for every packet of the digit, with the duration that it names.
+        """
+        at = self._written
+        if at - self._read > self._mask:
+            return self._drop(generation, leg)
+        _pack_into(
+            self._memory, (at & self._mask) * SLOT_BYTES, generation, leg, IS_DIGIT, payload_type, 0, ssrc,
+            seq, min(duration, 0xFFFF), timestamp, arrival_ns, self._pass_number & 0xFFFFFFFF,
+        )  # fmt: skip
+        self._written = at + 1
+
+    @property
+    def used(self) -> int:
+        """Slots waiting for the consumer. Above half of them the plane should ask for a drain at once,
+        also within a pass: after a stall a single pass can bring more than the ring holds."""
+        return self._written - self._read
+
+    @property
+    def pressed(self) -> bool:
+        """More than half full: drain now."""
+        return (self._written - self._read) * 2 > self._slots
+
+    # The consumer's side.
+
+    @property
+    def slots(self) -> int:
+        return self._slots
+
+    @property
+    def drain_mark_ns(self) -> int:
+        """D: everything that arrived before it has been put into the ring."""
+        return self._drain_mark_ns
+
+    def take(self) -> list[NDArray[np.void]]:
+        """The waiting records, oldest first, as at most two views of `RECORD`; valid until `free`."""
+        start, count = self._read & self._mask, self._written - self._read
+        if not count:
+            return []
+        first = self._records[start : start + count]
+        rest = count - len(first)
+        return [first, self._records[:rest]] if rest else [first]
+
+    def earliest_ns(self, pass_numbers: NDArray[np.uint32]) -> NDArray[np.int64]:
+        """A0 of each pass number: the earliest moment at which its packets can have arrived."""
+        return self._passes[pass_numbers & np.uint32(self._mask)]
+
+    def free(self) -> None:
+        """Overwrite what `take` returned with zeros and give the slots back."""
+        for records in self.take():
+            carried = records["length"][records["flags"] & HAS_PAYLOAD != 0]
+            if len(carried):
+                records["payload"][:, : int(carried.max())] = 0
+        self._read = self._written
+
+    def take_dropped(self) -> dict[int, int]:
+        """Records dropped since the last call for want of a slot, by `generation * 2 + leg`."""
+        dropped, self._dropped = self._dropped, {}
+        return dropped
+
+    def _drop(self, generation: int, leg: int) -> None:
+        key = generation * 2 + leg
+        self._dropped[key] = self._dropped.get(key, 0) + 1
