@@ -1,0 +1,27 @@
+"""The call log: one row a call and one a recording, durable whatever the end, on SQLAlchemy."""
+
+from mediaproxy.calllog.log import CallLog
+from mediaproxy.calllog.reader import Reader
+from mediaproxy.calllog.rows import (
+    Actor,
+    CallFilter,
+    Cursor,
+    InterruptedCall,
+    IntervalRow,
+    LoggedCall,
+    Page,
+    RecordingRow,
+)
+
+__all__ = [
+    "Actor",
+    "CallFilter",
+    "CallLog",
+    "Cursor",
+    "InterruptedCall",
+    "IntervalRow",
+    "LoggedCall",
+    "Page",
+    "Reader",
+    "RecordingRow",
+]
