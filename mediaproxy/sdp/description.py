@@ -5,6 +5,7 @@ what we don't understand reaches the other leg as it was written.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from mediaproxy.errors import Malformed
 from mediaproxy.limits import MAX_SDP_BYTES, MAX_SDP_LINES
@@ -104,7 +105,7 @@ def _sections(lines: list[Line], tail: bytes) -> Description:
         raise Malformed("SDP does not begin with v=0")
     if sum(line.kind == b"o" for line in head) != 1:
         raise Malformed("SDP has not exactly one o= line")
-    bounds = zip(starts, [*starts[1:], len(lines)], strict=True)
+    bounds = pairwise([*starts, len(lines)])
     sections = tuple(Section(_media_line(lines[at].value), tuple(lines[at:to])) for at, to in bounds)
     return Description(head, sections, tail)
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 
-from mediaproxy.errors import Malformed
 from mediaproxy.sdp.description import Section, read_number
 
 MAX_PAYLOAD_TYPE = 127
@@ -63,26 +62,29 @@ def read_payloads(section: Section) -> Payloads:
 
 
 def _rtpmaps(section: Section) -> dict[int, Codec]:
+    """An a=rtpmap that can't be read maps nothing: the other leg gets it as written and judges."""
     maps: dict[int, Codec] = {}
     for line in section.lines:
         name, text = line.attribute()
         if name == b"rtpmap":
             payload_type, codec = _rtpmap(text)
-            maps.setdefault(payload_type, codec)
+            if codec is not None:
+                maps.setdefault(payload_type, codec)
     return maps
 
 
-def _rtpmap(text: bytes) -> tuple[int, Codec]:
+def _rtpmap(text: bytes) -> tuple[int, Codec | None]:
     """`<type> <name>/<clock rate>[/<channels>]` (RFC 4566 6)."""
-    words = text.split(None, 1)
-    if len(words) != 2:
-        raise Malformed("SDP rtpmap has fewer than two words")
-    name, *numbers = words[1].strip().split(b"/")
-    if not numbers or not name.isascii():
-        raise Malformed("SDP rtpmap has no clock rate")
-    clock_hz = read_number(numbers[0].strip(), MAX_CLOCK_HZ)
-    # Some gateways write parameters where audio has its channels; only a number is one.
-    channels = int(numbers[1]) if len(numbers) > 1 and numbers[1].isdigit() and len(numbers[1]) < 4 else 1
-    if clock_hz == 0 or not 1 <= channels <= MAX_CHANNELS:
-        raise Malformed("SDP rtpmap has a clock rate or channels of 0")
-    return read_number(words[0], MAX_PAYLOAD_TYPE), Codec(name.decode().strip().upper(), clock_hz, channels)
+    words = text.split()
+    if len(words) < 2 or not words[0].isdigit() or len(words[0]) > 3:
+        return 0, None
+    name, *numbers = words[1].split(b"/")
+    clock_hz, channels, *_ = [_leading_number(number) for number in numbers] + [0, 0]
+    if not 1 <= clock_hz <= MAX_CLOCK_HZ:
+        return 0, None
+    return int(words[0]), Codec(name.decode("latin-1").upper(), clock_hz, min(max(channels, 1), MAX_CHANNELS))
+
+
+def _leading_number(text: bytes) -> int:
+    digits = text[: len(text) - len(text.lstrip(b"0123456789"))]
+    return int(digits) if 0 < len(digits) < 10 else 0
