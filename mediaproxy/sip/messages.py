@@ -16,6 +16,7 @@ from mediaproxy.sip.via import Via, parse_via
 MAX_CSEQ = 2**31 - 1
 MAX_FORWARDS = 255
 
+
 SIP_VERSION = "SIP/2.0"
 
 

@@ -69,7 +69,7 @@ def respond(
     `tag` is added to a To that has none (never to a 100, 8.2.6.2). Record-Route is copied into what
     creates a dialog: 101 to 299 to an INVITE (12.1.1). `headers` come after these.
     """
-    names = _COPIED
+    names: tuple[str, ...] = _COPIED
     if request.method == "INVITE" and 100 < status < 300:
         names = (*_COPIED, "record-route")
     copied = request.headers.only(*names)

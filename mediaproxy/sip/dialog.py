@@ -1,0 +1,156 @@
+"""Dialogs (RFC 3261 12): what two user agents agreed on, and the requests within it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from mediaproxy.errors import Malformed
+from mediaproxy.sip.address import NameAddr, parse_name_addr
+from mediaproxy.sip.headers import Headers
+from mediaproxy.sip.messages import Request, Response
+from mediaproxy.sip.uri import Uri, parse_uri
+
+MAX_FORWARDS = 70
+TAG_BYTES = 8
+CALL_ID_BYTES = 16
+
+# An ACK and a CANCEL repeat their INVITE's number (12.2.1.1); they never count.
+_OUT_OF_SEQUENCE = frozenset({"ACK", "CANCEL"})
+
+
+class DialogId(NamedTuple):
+    """Seen from our end. A tag is "" when the peer, speaking RFC 2543, sent none (12.1.1)."""
+
+    call_id: str
+    local_tag: str
+    remote_tag: str
+
+
+def new_tag(random_bytes: Callable[[int], bytes]) -> str:
+    return random_bytes(TAG_BYTES).hex()
+
+
+def new_call_id(random_bytes: Callable[[int], bytes]) -> str:
+    return random_bytes(CALL_ID_BYTES).hex()
+
+
+def dialog_of(request: Request) -> DialogId:
+    """The dialog that a received request names, found or not."""
+    return DialogId(request.call_id, request.to.tag or "", request.from_.tag or "")
+
+
+def dialog_of_response(response: Response) -> DialogId:
+    """The dialog that a response to a request of ours belongs to."""
+    return DialogId(response.call_id, response.from_.tag or "", response.to.tag or "")
+
+
+@dataclass(slots=True)
+class Dialog:
+    """One end of a dialog. `local` and `remote` are From and To of our requests, tags included.
+
+    `route_set` holds the elements as the peers spelt them; `local_seq` is the number last used.
+    """
+
+    id: DialogId
+    local: NameAddr
+    remote: NameAddr
+    target: str
+    route_set: tuple[str, ...] = ()
+    local_seq: int = 0
+    remote_seq: int | None = None
+    _loose: bool = field(init=False, default=True)
+    _first_hop: Uri | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        if self.route_set:
+            self._first_hop = parse_name_addr(self.route_set[0]).uri
+            self._loose = self._first_hop.param("lr") is not None
+
+    @classmethod
+    def uas(cls, request: Request, tag: str) -> "Dialog":
+        """As we answer a request with `tag` in the To (12.1.1). `Malformed` without a Contact."""
+        return cls(
+            id=DialogId(request.call_id, tag, request.from_.tag or ""),
+            local=request.to.with_tag(tag),
+            remote=request.from_,
+            target=_contact(request),
+            route_set=request.record_route,
+            remote_seq=request.cseq.number,
+        )
+
+    @classmethod
+    def uac(cls, request: Request, response: Response) -> "Dialog":
+        """As a response with a To tag creates it (12.1.2); early and confirmed alike."""
+        return cls(
+            id=DialogId(request.call_id, request.from_.tag or "", response.to.tag or ""),
+            local=request.from_,
+            remote=response.to,
+            target=_contact(response),
+            route_set=response.record_route[::-1],
+            local_seq=request.cseq.number,
+        )
+
+    @property
+    def next_hop(self) -> Uri:
+        """Where requests go first: the first route, or the remote target (8.1.2)."""
+        return parse_uri(self.target) if self._first_hop is None else self._first_hop
+
+    def request(self, method: str, *, headers: Headers | None = None, body: bytes = b"") -> Request:
+        """The next request in the dialog (12.2.1.1), without a Via; `headers` come last."""
+        self.local_seq += 1
+        return self._build(method, self.local_seq, headers, body)
+
+    def ack(self, number: int, *, headers: Headers | None = None, body: bytes = b"") -> Request:
+        """The ACK of a 2xx to our INVITE with that CSeq number (13.2.2.4)."""
+        return self._build("ACK", number, headers, body)
+
+    def receive_request(self, request: Request) -> int | None:
+        """Take a request of the peer's: None, or 500 when it comes out of order (12.2.2).
+
+        A target refresh (re-INVITE, UPDATE) moves the remote target at once; so does no other method.
+        """
+        if request.method not in _OUT_OF_SEQUENCE:
+            if self.remote_seq is not None and request.cseq.number < self.remote_seq:
+                return 500
+            self.remote_seq = request.cseq.number
+        if request.method in ("INVITE", "UPDATE"):
+            self.refresh(request.contact)
+        return None
+
+    def refresh(self, contact: NameAddr | None) -> None:
+        """Take a new remote target, from a target refresh request or its 2xx (12.2.1.2)."""
+        if contact is not None and contact.uri.is_sip:
+            self.target = str(contact.uri)
+
+    def confirm(self, response: Response) -> None:
+        """The 2xx to the INVITE that made an early dialog: its route set replaces the early one (13.2.2.4)."""
+        self.route_set = response.record_route[::-1]
+        self.__post_init__()
+        self.refresh(response.contact)
+
+    def _build(self, method: str, number: int, headers: Headers | None, body: bytes) -> Request:
+        uri, routes = self._routing()
+        base = [("Route", route) for route in routes]
+        base += [
+            ("Max-Forwards", str(MAX_FORWARDS)),
+            ("From", str(self.local)),
+            ("To", str(self.remote)),
+            ("Call-ID", self.id.call_id),
+            ("CSeq", f"{number} {method}"),
+        ]
+        made = Headers.of(*base)
+        return Request(method, uri, made if headers is None else made + headers, body)
+
+    def _routing(self) -> tuple[str, Sequence[str]]:
+        """Request-URI and Route. A strict router finds itself in the Request-URI (12.2.1.1)."""
+        if self._loose:
+            return self.target, self.route_set
+        strict = str(self._first_hop)
+        return strict, (*self.route_set[1:], f"<{self.target}>")
+
+
+def _contact(message: Request | Response) -> str:
+    contact = message.contact
+    if contact is None:
+        raise Malformed("a dialog needs a Contact")
+    return str(contact.uri)
