@@ -124,6 +124,11 @@ class Mediaproxy:
             "recordings were not published in time",
         )
 
+    async def live_call_ids(self) -> list[str]:
+        """The API's ids of all answered calls."""
+        reply = await self.api.get("/v1/calls", params={"state": "answered", "limit": 500})
+        return [call["id"] for call in reply.raise_for_status().json()["calls"]]
+
     async def stop(self) -> None:
         await self.api.aclose()
         self._phones.close()

@@ -44,7 +44,7 @@ async def run_round(proxy: ProxyUnderTest, directory: Path, calls: int, seconds:
     traffic = Traffic(directory / "traffic")
     try:
         await proxy.start()
-        planned = [_call(traffic, number) for number in range(calls)]
+        planned = planned_calls(traffic, calls)
         streams = await proxy.set_up(planned)
         usage, spent_s = await _measure(proxy, traffic, streams, seconds)
         dropped = cpu.socket_drops(proxy.pid)
@@ -57,8 +57,11 @@ async def run_round(proxy: ProxyUnderTest, directory: Path, calls: int, seconds:
     return _round(proxy.name, calls, usage, spent_s, dropped, books, checked)
 
 
-def _call(traffic: Traffic, number: int) -> Call:
-    return Call(number, f"bench-{number}", (traffic.party(2 * number), traffic.party(2 * number + 1)))
+def planned_calls(traffic: Traffic, count: int) -> list[Call]:
+    return [
+        Call(number, f"bench-{number}", (traffic.party(2 * number), traffic.party(2 * number + 1)))
+        for number in range(count)
+    ]
 
 
 async def _measure(

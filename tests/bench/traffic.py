@@ -114,9 +114,9 @@ class Traffic:
         return self._balance()
 
     def close(self) -> None:
-        if self._process is not None and self._process.poll() is None:
+        if self._process is not None:
             self._process.kill()
-            self._process.wait()
+            self._process.communicate()
         for sock in self._sockets:
             sock.close()
 

@@ -1,0 +1,76 @@
+"""Measures the proxy against its demands and against rtpengine, and writes a report.
+
+Run it by `scripts/bench`. Exit code: 0 every demand met, 1 one missed, 2 it could not run.
+"""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.bench import bars, parts, report, rtpengine
+from tests.bench.about import about
+from tests.bench.results import Results
+from tests.bench.traffic import ROOT
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    calls: int
+    seconds: float
+    rounds: int
+    memory_calls: int
+    toggle_calls: tuple[int, ...]
+    parts: tuple[str, ...]
+
+
+def main(words: Sequence[str]) -> int:
+    given = _parser().parse_args(words)
+    settings = _settings(given)
+    console = Console()
+    if "relay" in settings.parts and rtpengine.version() is None:
+        console.print("rtpengine, the peer to compare with, is missing: apt-get install rtpengine-daemon")
+        return 2
+    results = Results(about("scripts/bench " + " ".join(words)), asdict(settings))
+    with tempfile.TemporaryDirectory(prefix="mediaproxy-bench-") as directory:
+        asyncio.run(parts.run(settings, results, Path(directory), console))
+    results.bars = bars.judge(results)
+    report.show(results, console)
+    for path in report.write(results, given.out):
+        console.print(f"written: {path}")
+    return 0 if all(bar.passed for bar in results.bars) else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one round of 4 s instead of three of 15 s")
+    parser.add_argument("--calls", type=int, default=200, help="concurrent calls of the relay benchmark")
+    parser.add_argument(
+        "--only", action="append", choices=sorted(parts.PARTS), help="run this part alone; repeatable"
+    )
+    started = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    parser.add_argument(
+        "--out", type=Path, default=ROOT / "var" / "bench" / started, help="where the report goes"
+    )
+    return parser
+
+
+def _settings(given: argparse.Namespace) -> Settings:
+    return Settings(
+        calls=given.calls,
+        seconds=4 if given.quick else 15,
+        rounds=1 if given.quick else 3,
+        memory_calls=500,
+        toggle_calls=(200,) if given.quick else (200, 500),
+        parts=tuple(given.only or parts.PARTS),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,68 @@
+"""The demands on speed, each held against what this run measured."""
+
+from tests.bench import ours, rtpengine
+from tests.bench.relay import Round
+from tests.bench.results import Bar, Results
+
+_MOST_RATIO = 1.2
+_MOST_DELAY_MS = 5.0
+_MOST_KB = 50.0
+_MOST_SIGNALLING_US = 300.0
+
+
+def judge(results: Results) -> list[Bar]:
+    mine = results.of(ours.NAME)
+    bars = [*_relaying(mine), *_peer(results), *_memory(results)]
+    if results.signalling_us is not None:
+        took = results.signalling_us
+        demand = f"an INVITE parsed, routed and re-sent in ≤ {_MOST_SIGNALLING_US:.0f} µs of CPU"
+        bars.append(Bar(demand, f"{took:.0f} µs", took <= _MOST_SIGNALLING_US))
+    return bars
+
+
+def _relaying(mine: list[Round]) -> list[Bar]:
+    if not mine:
+        return []
+    lost = sum(round_.lost + round_.altered for round_ in mine)
+    p99_ms = max(round_.delay_us[1] for round_ in mine) / 1000
+    files = sum(round_.files for round_ in mine)
+    expected = sum(round_.files_expected for round_ in mine)
+    sound = all(round_.sound for round_ in mine)
+    return [
+        Bar(
+            "no packet lost or altered by us",
+            f"{lost}" if sound else "the generator failed",
+            sound and lost == 0,
+        ),
+        Bar(
+            f"added delay p99 ≤ {_MOST_DELAY_MS:.0f} ms in every round",
+            f"{p99_ms:.2f} ms",
+            p99_ms <= _MOST_DELAY_MS,
+        ),
+        Bar("every recording verified sample by sample", f"{files} of {expected}", files == expected),
+    ]
+
+
+def _peer(results: Results) -> list[Bar]:
+    medians = results.medians()
+    if not {ours.NAME, rtpengine.NAME} <= set(medians):
+        return []
+    ratio = medians[ours.NAME] / medians[rtpengine.NAME]
+    working = all(
+        round_.faultless and round_.files == round_.files_expected for round_ in results.of(rtpengine.NAME)
+    )
+    told = f"{ratio:.2f} ×" + ("" if working else ", but the peer itself lost packets")
+    return [
+        Bar(f"CPU per relayed packet ≤ {_MOST_RATIO} × rtpengine", told, ratio <= _MOST_RATIO and working)
+    ]
+
+
+def _memory(results: Results) -> list[Bar]:
+    return [
+        Bar(
+            f"resident memory per recording call ≤ {_MOST_KB:.0f} KB ({memory.calls} calls)",
+            f"{memory.kb_per_call:.1f} KB",
+            memory.kb_per_call <= _MOST_KB,
+        )
+        for memory in results.memory
+    ]

@@ -1,0 +1,85 @@
+"""What the running proxy needs and how fast it obeys while many calls talk."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import numpy as np
+
+from tests.bench import cpu
+from tests.bench.ours import ON_DEMAND, Mediaproxy
+from tests.bench.relay import planned_calls
+from tests.bench.results import Memory, Toggles
+from tests.bench.traffic import Traffic
+
+_WARM_UP_CALLS = 20
+_TALK_S = 8.0
+_TOGGLES = 150
+
+
+async def measure_memory(directory: Path, calls: int) -> Memory:
+    """Resident memory with `calls` recording calls talking, against the same process idle.
+
+    A few calls come first, so that what is loaded and laid out once counts as idle.
+    """
+    proxy = Mediaproxy(directory / "proxy")
+    try:
+        await proxy.start()
+        await _talk(proxy, directory / "warm-up", _WARM_UP_CALLS)
+        idle = cpu.resident_bytes(proxy.pid)
+        loaded = await _talk(proxy, directory / "traffic", calls)
+    finally:
+        await proxy.stop()
+    return Memory(calls, idle, loaded)
+
+
+async def _talk(proxy: Mediaproxy, directory: Path, calls: int) -> int:
+    """Set up, talk for a while, hang up; the most memory seen while all of them talked."""
+    traffic = Traffic(directory)
+    try:
+        planned = planned_calls(traffic, calls)
+        await traffic.start(await proxy.set_up(planned), _TALK_S)
+        most = 0
+        for _ in range(round(_TALK_S) - 1):
+            await asyncio.sleep(1)
+            most = max(most, cpu.resident_bytes(proxy.pid))
+        await traffic.finish()
+        await proxy.tear_down(planned)
+    finally:
+        traffic.close()
+    return most
+
+
+async def measure_toggles(directory: Path, calls: int) -> Toggles:
+    """Start recordings by API, call after call, then stop them again, while all of them talk."""
+    proxy = Mediaproxy(directory / "proxy", ON_DEMAND)
+    traffic = Traffic(directory / "traffic")
+    try:
+        await proxy.start()
+        planned = planned_calls(traffic, calls)
+        await traffic.start(await proxy.set_up(planned), _TALK_S)
+        await asyncio.sleep(1)
+        took_ms = await _toggle_many(proxy)
+        books = await traffic.finish()
+        await proxy.tear_down(planned)
+    finally:
+        traffic.close()
+        await proxy.stop()
+    p50, p99, largest = np.percentile(took_ms, [50, 99, 100]).tolist()
+    return Toggles(calls, len(took_ms), p50, p99, largest, books.lost)
+
+
+async def _toggle_many(proxy: Mediaproxy) -> list[float]:
+    ids = await proxy.live_call_ids()
+    took_ms: list[float] = []
+    until = time.monotonic() + _TALK_S - 2
+    while len(took_ms) < _TOGGLES and time.monotonic() < until:
+        turn = len(took_ms)
+        action = "start" if turn // len(ids) % 2 == 0 else "stop"
+        began = time.monotonic()
+        reply = await proxy.api.post(f"/v1/calls/{ids[turn % len(ids)]}/recording/{action}")
+        took_ms.append((time.monotonic() - began) * 1000)
+        if reply.status_code != 200 or not reply.json()["changed"]:
+            raise RuntimeError(f"{action} was answered with {reply.status_code}")
+        await asyncio.sleep(0.02)
+    return took_ms

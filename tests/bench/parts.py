@@ -1,0 +1,89 @@
+"""The parts of a run, one after the other; nothing else of ours runs while one measures."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from tests.bench import loaded, micro, relay, signalling
+from tests.bench.ours import Mediaproxy
+from tests.bench.proxy import ProxyUnderTest
+from tests.bench.results import Results
+from tests.bench.rtpengine import Rtpengine
+
+
+class Settings(Protocol):
+    """What a run is asked for."""
+
+    @property
+    def calls(self) -> int: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def rounds(self) -> int: ...
+    @property
+    def memory_calls(self) -> int: ...
+    @property
+    def toggle_calls(self) -> tuple[int, ...]: ...
+    @property
+    def parts(self) -> tuple[str, ...]: ...
+
+
+Say = Callable[[str], None]
+Part = Callable[[Settings, Results, Path, Say], Awaitable[None]]
+
+
+async def run(settings: Settings, results: Results, directory: Path, console: Console) -> None:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        for name in settings.parts:
+            task = progress.add_task(name, total=None)
+            say = partial(_describe, progress, task)
+            await PARTS[name](settings, results, directory / name, say)
+            progress.remove_task(task)
+
+
+def _describe(progress: Progress, task: TaskID, text: str) -> None:
+    progress.update(task, description=text)
+
+
+async def _relay(settings: Settings, results: Results, directory: Path, say: Say) -> None:
+    for number in range(settings.rounds):
+        for kind in (Mediaproxy, Rtpengine):
+            place = directory / f"{number}-{kind.__name__}"
+            proxy: ProxyUnderTest = kind(place / "proxy")
+            say(f"round {number + 1} of {settings.rounds}: {settings.calls} calls through {proxy.name}")
+            results.rounds.append(await relay.run_round(proxy, place, settings.calls, settings.seconds))
+
+
+async def _memory(settings: Settings, results: Results, directory: Path, say: Say) -> None:
+    say(f"memory with {settings.memory_calls} recording calls")
+    results.memory.append(await loaded.measure_memory(directory, settings.memory_calls))
+
+
+async def _toggles(settings: Settings, results: Results, directory: Path, say: Say) -> None:
+    for calls in settings.toggle_calls:
+        say(f"toggles by API while {calls} calls talk")
+        results.toggles.append(await loaded.measure_toggles(directory / str(calls), calls))
+
+
+async def _signalling(settings: Settings, results: Results, directory: Path, say: Say) -> None:
+    say("signalling: INVITEs through the core")
+    results.signalling_us = signalling.measure()
+
+
+async def _micro(settings: Settings, results: Results, directory: Path, say: Say) -> None:
+    say("single operations")
+    results.micro += await micro.measure()
+
+
+PARTS: dict[str, Part] = {
+    "relay": _relay,
+    "memory": _memory,
+    "toggles": _toggles,
+    "signalling": _signalling,
+    "micro": _micro,
+}

@@ -1,0 +1,72 @@
+"""What a run found: plain values that become the table, the JSON and the report."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from statistics import median
+
+from tests.bench.relay import Round
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A demand and what was measured against it."""
+
+    demand: str
+    measured: str
+    passed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Micro:
+    """One operation alone. `yardsticks` relates it to a fixed piece of work done in the same run."""
+
+    name: str
+    microseconds: float
+    yardsticks: float
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    calls: int
+    idle_bytes: int
+    loaded_bytes: int
+
+    @property
+    def kb_per_call(self) -> float:
+        return (self.loaded_bytes - self.idle_bytes) / self.calls / 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Toggles:
+    """Toggles by API while all calls talk and record: milliseconds from request to reply."""
+
+    calls: int
+    toggles: int
+    p50_ms: float
+    p99_ms: float
+    largest_ms: float
+    lost: int
+
+
+@dataclass(slots=True)
+class Results:
+    about: Mapping[str, str]
+    settings: Mapping[str, object]
+    rounds: list[Round] = field(default_factory=list)
+    memory: list[Memory] = field(default_factory=list)
+    toggles: list[Toggles] = field(default_factory=list)
+    micro: list[Micro] = field(default_factory=list)
+    signalling_us: float | None = None
+    bars: list[Bar] = field(default_factory=list)
+
+    def of(self, proxy: str) -> list[Round]:
+        return [round_ for round_ in self.rounds if round_.proxy == proxy]
+
+    def medians(self) -> dict[str, float]:
+        """CPU per relayed packet of each proxy, in microseconds."""
+        proxies = dict.fromkeys(round_.proxy for round_ in self.rounds)
+        return {proxy: median(round_.cpu_us_per_packet for round_ in self.of(proxy)) for proxy in proxies}
+
+    def as_json(self) -> dict[str, object]:
+        return {**asdict(self), "medians_us": self.medians(), "passed": all(bar.passed for bar in self.bars)}

@@ -1,0 +1,2 @@
+def measure() -> float:
+    return 0.0

@@ -1,0 +1,123 @@
+"""The results as tables: a title, headings and rows of text, for the terminal and the report alike."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tests.bench.results import Results
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+
+def tables(results: Results) -> Iterator[Table]:
+    """Every table that has something to show."""
+    for table in (_bars, _rounds, _conditions, _memory, _toggles, _micro):
+        made = table(results)
+        if made.rows:
+            yield made
+
+
+def _bars(results: Results) -> Table:
+    rows = tuple((bar.demand, bar.measured, "met" if bar.passed else "MISSED") for bar in results.bars)
+    return Table("Demands", ("demand", "measured", "verdict"), rows)
+
+
+def _rounds(results: Results) -> Table:
+    medians = results.medians()
+    reference = medians.get("rtpengine")
+    rows = [
+        (
+            round_.proxy,
+            str(round_.calls),
+            f"{round_.packets:,}",
+            f"{round_.cpu_us_per_packet:.2f}",
+            f"{round_.cores * 100:.1f} %",
+            *(f"{delay:,.0f}" for delay in round_.delay_us),
+            str(round_.lost),
+            f"{round_.files}/{round_.files_expected}",
+        )
+        for round_ in results.rounds
+    ]
+    for proxy, median in medians.items():
+        ratio = f"{median / reference:.2f} × rtpengine" if reference else ""
+        rows.append((f"{proxy}, median", "", "", f"{median:.2f}", ratio, "", "", "", "", "", ""))
+    headings = (
+        "proxy",
+        "calls",
+        "packets",
+        "CPU µs/packet",
+        "of a core",
+        "p50 µs",
+        "p99 µs",
+        "p99.9 µs",
+        "max µs",
+    )
+    return Table(
+        "Relaying and recording", (*headings, "lost", "files"), tuple(rows),
+        "One row a round, in the order in which they ran. Delay: from before the send call to the kernel's"
+        " arrival stamp at the receiver. CPU: user and system time of all the proxy's processes and threads.",
+    )  # fmt: skip
+
+
+def _conditions(results: Results) -> Table:
+    rows = tuple(
+        (
+            round_.proxy,
+            f"{round_.generator_us_per_packet:.1f}",
+            f"{round_.generator_late_ms:.1f}",
+            f"{max(round_.others_cores, 0) * 100:.0f} %",
+            f"{round_.stolen_cores * 100:.0f} %",
+            "yes" if round_.sound else "NO",
+            "; ".join(round_.faults[:3]),
+        )
+        for round_ in results.rounds
+    )
+    headings = ("proxy", "generator µs/packet", "latest send ms", "others' CPU", "stolen", "sound", "faults")
+    return Table("Conditions of each round", headings, rows)
+
+
+def _memory(results: Results) -> Table:
+    rows = tuple(
+        (
+            str(memory.calls),
+            f"{memory.idle_bytes / 1e6:.1f} MB",
+            f"{memory.loaded_bytes / 1e6:.1f} MB",
+            f"{memory.kb_per_call:.1f} KB",
+        )
+        for memory in results.memory
+    )
+    return Table("Memory while recording", ("calls", "idle after warm-up", "loaded", "per call"), rows)
+
+
+def _toggles(results: Results) -> Table:
+    rows = tuple(
+        (
+            str(toggles.calls),
+            str(toggles.toggles),
+            f"{toggles.p50_ms:.1f}",
+            f"{toggles.p99_ms:.1f}",
+            f"{toggles.largest_ms:.1f}",
+            str(toggles.lost),
+        )
+        for toggles in results.toggles
+    )
+    headings = ("calls talking", "toggles", "p50 ms", "p99 ms", "max ms", "packets lost")
+    return Table("Toggling a recording by API, journalled, under load", headings, rows)
+
+
+def _micro(results: Results) -> Table:
+    rows = tuple(
+        (micro.name, f"{micro.microseconds:.2f}", f"{micro.yardsticks:.3f}", micro.note)
+        for micro in results.micro
+    )
+    return Table(
+        "Single operations",
+        ("operation", "µs", "yardsticks", ""),
+        rows,
+        "A yardstick is one json.loads of a fixed 2 kB in the same run: such ratios hold between machines.",
+    )
