@@ -1,14 +1,13 @@
 """Dialogs (RFC 3261 12): what two user agents agreed on, and the requests within it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from mediaproxy.errors import Malformed
 from mediaproxy.sip.address import NameAddr, parse_name_addr
 from mediaproxy.sip.headers import Headers
 from mediaproxy.sip.messages import Request, Response
-from mediaproxy.sip.uri import Uri, parse_uri
+from mediaproxy.sip.uri import Uri
 
 MAX_FORWARDS = 70
 TAG_BYTES = 8
@@ -48,32 +47,26 @@ def dialog_of_response(response: Response) -> DialogId:
 class Dialog:
     """One end of a dialog. `local` and `remote` are From and To of our requests, tags included.
 
-    `route_set` holds the elements as the peers spelt them; `local_seq` is the number last used.
+    `target` is where the peer can be reached; `route_set` holds the elements as the peers spelt
+    them; `local_seq` is the number last used.
     """
 
     id: DialogId
     local: NameAddr
     remote: NameAddr
-    target: str
+    target: Uri
     route_set: tuple[str, ...] = ()
     local_seq: int = 0
     remote_seq: int | None = None
-    _loose: bool = field(init=False, default=True)
-    _first_hop: Uri | None = field(init=False, default=None)
-
-    def __post_init__(self) -> None:
-        if self.route_set:
-            self._first_hop = parse_name_addr(self.route_set[0]).uri
-            self._loose = self._first_hop.param("lr") is not None
 
     @classmethod
     def uas(cls, request: Request, tag: str) -> "Dialog":
-        """As we answer a request with `tag` in the To (12.1.1). `Malformed` without a Contact."""
+        """As we answer a request with `tag` in the To (12.1.1)."""
         return cls(
             id=DialogId(request.call_id, tag, request.from_.tag or ""),
             local=request.to.with_tag(tag),
             remote=request.from_,
-            target=_contact(request),
+            target=_target_of(request.contact, request.from_.uri),
             route_set=request.record_route,
             remote_seq=request.cseq.number,
         )
@@ -85,7 +78,7 @@ class Dialog:
             id=DialogId(request.call_id, request.from_.tag or "", response.to.tag or ""),
             local=request.from_,
             remote=response.to,
-            target=_contact(response),
+            target=_target_of(response.contact, request.target),
             route_set=response.record_route[::-1],
             local_seq=request.cseq.number,
         )
@@ -93,7 +86,7 @@ class Dialog:
     @property
     def next_hop(self) -> Uri:
         """Where requests go first: the first route, or the remote target (8.1.2)."""
-        return parse_uri(self.target) if self._first_hop is None else self._first_hop
+        return parse_name_addr(self.route_set[0]).uri if self.route_set else self.target
 
     def request(self, method: str, *, headers: Headers | None = None, body: bytes = b"") -> Request:
         """The next request in the dialog (12.2.1.1), without a Via; `headers` come last."""
@@ -107,7 +100,7 @@ class Dialog:
     def receive_request(self, request: Request) -> int | None:
         """Take a request of the peer's: None, or 500 when it comes out of order (12.2.2).
 
-        A target refresh (re-INVITE, UPDATE) moves the remote target at once; so does no other method.
+        A target refresh (re-INVITE, UPDATE) moves the remote target at once; no other method does.
         """
         if request.method not in _OUT_OF_SEQUENCE:
             if self.remote_seq is not None and request.cseq.number < self.remote_seq:
@@ -119,13 +112,11 @@ class Dialog:
 
     def refresh(self, contact: NameAddr | None) -> None:
         """Take a new remote target, from a target refresh request or its 2xx (12.2.1.2)."""
-        if contact is not None and contact.uri.is_sip:
-            self.target = str(contact.uri)
+        self.target = _target_of(contact, self.target)
 
     def confirm(self, response: Response) -> None:
-        """The 2xx to the INVITE that made an early dialog: its route set replaces the early one (13.2.2.4)."""
+        """The 2xx of the INVITE that made an early dialog replaces its route set (13.2.2.4)."""
         self.route_set = response.record_route[::-1]
-        self.__post_init__()
         self.refresh(response.contact)
 
     def _build(self, method: str, number: int, headers: Headers | None, body: bytes) -> Request:
@@ -143,14 +134,14 @@ class Dialog:
 
     def _routing(self) -> tuple[str, Sequence[str]]:
         """Request-URI and Route. A strict router finds itself in the Request-URI (12.2.1.1)."""
-        if self._loose:
-            return self.target, self.route_set
-        strict = str(self._first_hop)
-        return strict, (*self.route_set[1:], f"<{self.target}>")
+        first = self.next_hop
+        if not self.route_set or first.param("lr") is not None:
+            return str(self.target), self.route_set
+        return str(first), (*self.route_set[1:], f"<{self.target}>")
 
 
-def _contact(message: Request | Response) -> str:
-    contact = message.contact
-    if contact is None:
-        raise Malformed("a dialog needs a Contact")
-    return str(contact.uri)
+def _target_of(contact: NameAddr | None, otherwise: Uri) -> Uri:
+    """A Contact's URI, fit for a Request-URI (19.1.5). Many a 180 has none, and RFC 2543 never asked."""
+    if contact is None or not contact.uri.is_sip:
+        return otherwise
+    return replace(contact.uri, headers="") if contact.uri.headers else contact.uri
