@@ -118,7 +118,8 @@ class PacketRing:
         at = self._written
         length = len(payload)
         if at - self._read > self._mask or length > MAX_PAYLOAD_BYTES:
-            return self._drop(generation, leg)
+            self._drop(generation, leg)
+            return
         start = (at & self._mask) * SLOT_BYTES
         _pack_into(
             self._memory, start, generation, leg, HAS_PAYLOAD, payload_type, marker, ssrc, seq, length,
@@ -143,7 +144,8 @@ class PacketRing:
         """Copy a packet's header alone (Tap.HEADERS); `length` is what its payload would have had."""
         at = self._written
         if at - self._read > self._mask:
-            return self._drop(generation, leg)
+            self._drop(generation, leg)
+            return
         _pack_into(
             self._memory, (at & self._mask) * SLOT_BYTES, generation, leg, 0, payload_type, marker, ssrc,
             seq, length, timestamp, arrival_ns, self._pass_number & 0xFFFFFFFF,
@@ -167,7 +169,8 @@ class PacketRing:
         """
         at = self._written
         if at - self._read > self._mask:
-            return self._drop(generation, leg)
+            self._drop(generation, leg)
+            return
         _pack_into(
             self._memory, (at & self._mask) * SLOT_BYTES, generation, leg, IS_DIGIT, payload_type, 0, ssrc,
             seq, min(duration, 0xFFFF), timestamp, arrival_ns, self._pass_number & 0xFFFFFFFF,
@@ -207,7 +210,7 @@ class PacketRing:
 
     def earliest_ns(self, pass_numbers: NDArray[np.uint32]) -> NDArray[np.int64]:
         """A0 of each pass number: the earliest moment at which its packets can have arrived."""
-        return self._passes[pass_numbers & np.uint32(self._mask)]
+        return self._passes.take(pass_numbers & np.uint32(self._mask))
 
     def free(self) -> None:
         """Overwrite what `take` returned with zeros and give the slots back."""
