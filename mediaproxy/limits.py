@@ -8,3 +8,5 @@ MAX_SDP_LINES = 1_024
 MAX_RTP_BYTES = 1_472  # what one unfragmented Ethernet packet carries; larger is counted and dropped
 MAX_STREAMS_PER_LEG = 4  # SSRCs that are placed on the call clock at once
 MAX_SIP_TRANSACTIONS = 50_000  # beyond it a new request is answered 503; each lives up to 32 s
+MAX_SIP_CONNECTIONS = 4_096  # TCP, both ways
+MAX_SIP_UNSENT_BYTES = 1_048_576  # a connection whose peer reads slower than this is closed

@@ -1,0 +1,101 @@
+"""SIP over TCP: connections that are framed, bounded, reused, and closed when nobody needs them."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from mediaproxy.limits import MAX_SIP_UNSENT_BYTES
+from mediaproxy.net import Endpoint
+from mediaproxy.sip.flow import Flow
+from mediaproxy.sip.framing import PONG, Broken, Framed, StreamFramer
+from mediaproxy.transport.counters import TransportCounters
+
+
+class ConnectionOwner(Protocol):
+    """Whom a connection reports to."""
+
+    counters: TransportCounters
+
+    def connection_opened(self, connection: "TcpConnection") -> bool: ...
+    def connection_closed(self, connection: "TcpConnection") -> None: ...
+    def message_arrived(self, data: bytes, flow: Flow, now_ns: int) -> None: ...
+    def stream_broken(self, broken: Broken, connection: "TcpConnection") -> None: ...
+
+
+class TcpConnection(asyncio.Protocol):
+    """`listener` is the endpoint of ours that the peer may connect to; it is the flow's local one."""
+
+    def __init__(
+        self,
+        ident: int,
+        listener: Endpoint,
+        owner: ConnectionOwner,
+        *,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self.ident = ident
+        self.flow = Flow("tcp", listener, Endpoint("", 0), ident)
+        self.closed = asyncio.get_running_loop().create_future()
+        self.active_ns = clock_ns()
+        self._owner = owner
+        self._clock_ns = clock_ns
+        self._framer = StreamFramer()
+        self._transport: asyncio.Transport | None = None
+
+    @property
+    def waiting(self) -> bool:
+        """A message has begun and is not whole."""
+        return self._framer.waiting
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        peer = transport.get_extra_info("peername")
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if peer is None:  # gone before we looked
+            return transport.abort()
+        self.flow = self.flow._replace(remote=Endpoint(peer[0], peer[1]))
+        if not self._owner.connection_opened(self):
+            transport.abort()
+        return None
+
+    def data_received(self, data: bytes) -> None:
+        now_ns = self._clock_ns()
+        self.active_ns = now_ns
+        for frame in self._framer.receive(data):
+            if isinstance(frame, Framed):
+                self._owner.message_arrived(frame.data, self.flow, now_ns)
+            elif isinstance(frame, Broken):
+                self._owner.stream_broken(frame, self)
+            else:
+                self._owner.counters.keep_alives += 1
+                self.write(PONG)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.closed.done():
+            self.closed.set_result(None)
+        self._owner.connection_closed(self)
+
+    def write(self, data: bytes) -> bool:
+        """False when the connection is closing, or is closed now because its peer does not read."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return False
+        if transport.get_write_buffer_size() + len(data) > MAX_SIP_UNSENT_BYTES:
+            self._owner.counters.slow_closed += 1
+            transport.abort()
+            return False
+        transport.write(data)
+        self.active_ns = self._clock_ns()
+        return True
+
+    def close(self) -> None:
+        """Once what is written is sent."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
