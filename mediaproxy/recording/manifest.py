@@ -195,16 +195,10 @@ def intervals_from(values: Sequence[Mapping[str, Any]]) -> tuple[Interval, ...]:
 
 def _plausible(manifest: Manifest) -> bool:
     positions = [at for each in manifest.intervals for at in (each.start_sample, each.end_sample)]
-    numbers = [
-        manifest.version,
-        manifest.channels,
-        manifest.sample_rate,
-        manifest.duration_samples,
-        *positions,
-    ]
+    shape = [manifest.version, manifest.channels, manifest.sample_rate, manifest.duration_samples]
     texts = [manifest.recording_id, manifest.result, manifest.master.file, manifest.master.sha256]
     return (
-        all(type(number) is int and number >= 0 for number in numbers)
+        all(type(number) is int and number >= 0 for number in (*shape, *positions))
         and all(isinstance(text, str) for text in texts)
         and manifest.version == VERSION
     )

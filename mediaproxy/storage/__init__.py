@@ -1,0 +1,21 @@
+"""Recordings on disk: the spool of live ones, publishing, repair, verification. All of it I/O."""
+
+from mediaproxy.storage.outcome import Outcome, Refused, Repaired
+from mediaproxy.storage.repair import repair
+from mediaproxy.storage.spool import JournalResult, Spool, SpoolStats
+from mediaproxy.storage.store import PublishedFile, Storage
+from mediaproxy.storage.verify import Verdict, verify
+
+__all__ = [
+    "JournalResult",
+    "Outcome",
+    "PublishedFile",
+    "Refused",
+    "Repaired",
+    "Spool",
+    "SpoolStats",
+    "Storage",
+    "Verdict",
+    "repair",
+    "verify",
+]

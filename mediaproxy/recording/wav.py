@@ -1,0 +1,145 @@
+"""The master file: WAV, 16-bit linear PCM, stereo, valid at every instant of its growth.
+
+    RIFF | JUNK 28 | fmt 16 | bext 936 | data … | cue | LIST adtl      (the last two at publishing)
+
+The header is always `HEADER_BYTES` long, so that audio begins on a sample frame's boundary and a
+patch is one write. Its promise is never ahead of the file: who writes extends the file first. Past
+4 GiB the same write makes it RF64 (EBU Tech 3306): the JUNK chunk is the place kept for ds64.
+Linear PCM because zero bytes are silence only there: a hole in the file is silence.
+"""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from mediaproxy.errors import Malformed
+from mediaproxy.recording.manifest import CHANNELS, Interval
+
+HEADER_BYTES = 1024
+FRAME_BYTES = 2 * CHANNELS
+
+_JUNK_BYTES = 28
+_FMT_AT = 12 + 8 + _JUNK_BYTES
+_BEXT_AT = _FMT_AT + 8 + 16
+_DATA_AT = HEADER_BYTES - 8
+_BEXT_BYTES = _DATA_AT - _BEXT_AT - 8
+_HISTORY_BYTES = _BEXT_BYTES - 602
+_U32_MAX = (1 << 32) - 1
+
+_BEXT = struct.Struct(f"<256s32s32s10s8sQH64s10x180x{_HISTORY_BYTES}s")  # EBU Tech 3285, version 1
+_DS64 = struct.Struct("<4sIQQQI")
+_FMT = struct.Struct("<4sIHHIIHH")
+_CUE_POINT = struct.Struct("<II4sIII")
+_REGION = struct.Struct("<4sIII4sHHHH")
+
+NO_WAV = "the file is not a recording of ours"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What the header says of the recording; it never changes. `answered_at_ms` is Unix time."""
+
+    recording_id: str
+    call_id: str
+    answered_at_ms: int
+    sample_rate: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a header promises."""
+
+    sample_rate: int
+    frames: int
+
+
+def data_end(frames: int) -> int:
+    """The offset in the file just after sample frame `frames - 1`."""
+    return HEADER_BYTES + frames * FRAME_BYTES
+
+
+def held_frames(file_bytes: int) -> int:
+    """Whole sample frames in a file of this size that has no tail."""
+    return max(file_bytes - HEADER_BYTES, 0) // FRAME_BYTES
+
+
+def header(constant: bytes, frames: int, tail_bytes: int = 0) -> bytes:
+    """The first `HEADER_BYTES` of a file of so many sample frames and a tail after them."""
+    data_bytes = frames * FRAME_BYTES
+    riff_bytes = HEADER_BYTES + data_bytes + tail_bytes - 8
+    if riff_bytes < _U32_MAX:
+        lead = struct.pack("<4sI4s4sI28x", b"RIFF", riff_bytes, b"WAVE", b"JUNK", _JUNK_BYTES)
+    else:
+        lead = struct.pack("<4sI4s", b"RF64", _U32_MAX, b"WAVE")
+        lead += _DS64.pack(b"ds64", _JUNK_BYTES, riff_bytes, data_bytes, frames, 0)
+        data_bytes = _U32_MAX
+    return lead + constant + struct.pack("<4sI", b"data", data_bytes)
+
+
+def constant_part(identity: Identity) -> bytes:
+    """`fmt ` and `bext`: made once a recording, so that a patch costs next to nothing."""
+    rate = identity.sample_rate
+    fmt = _FMT.pack(b"fmt ", 16, 1, CHANNELS, rate, rate * FRAME_BYTES, FRAME_BYTES, 16)
+    answered = datetime.fromtimestamp(identity.answered_at_ms // 1000, UTC)
+    midnight = answered.replace(hour=0, minute=0, second=0)
+    since_midnight_ms = identity.answered_at_ms - int(midnight.timestamp()) * 1000
+    bext = _BEXT.pack(
+        f"Recording {identity.recording_id} of call {identity.call_id}".encode(),
+        b"mediaproxy",
+        identity.recording_id.replace("-", "").encode(),
+        f"{answered:%Y-%m-%d}".encode(),
+        f"{answered:%H:%M:%S}".encode(),
+        since_midnight_ms * rate // 1000,
+        1,
+        b"",
+        f"A=PCM,F={rate},W=16,M=stereo,T=mediaproxy\r\n".encode(),
+    )
+    return fmt + struct.pack("<4sI", b"bext", _BEXT_BYTES) + bext
+
+
+def tail(intervals: Sequence[Interval]) -> bytes:
+    """`cue ` and `LIST adtl`: a labelled region per interval. Empty when there is none.
+
+    Cue positions have 32 bits; intervals that begin later than that (24 h at 48 kHz fit) have none.
+    """
+    regions = [(n, i) for n, i in enumerate(intervals, 1) if i.end_sample <= _U32_MAX]
+    if not regions:
+        return b""
+    points = b"".join(_CUE_POINT.pack(n, i.start_sample, b"data", 0, 0, i.start_sample) for n, i in regions)
+    cue = struct.pack("<4sII", b"cue ", 4 + len(points), len(regions)) + points
+    adtl = b"adtl" + b"".join(_label(n, i) + _region(n, i) for n, i in regions)
+    return cue + struct.pack("<4sI", b"LIST", len(adtl)) + adtl
+
+
+def _label(n: int, interval: Interval) -> bytes:
+    start, end = interval.started_by, interval.ended_by
+    who = [" ".join(filter(None, (actor.means, actor.user))) for actor in (start, end)]
+    text = f"{interval.kind} {n}: {who[0]} to {who[1]}".encode("utf-8", "replace") + b"\0"
+    padding = b"\0" * (len(text) % 2)
+    return struct.pack("<4sII", b"labl", 4 + len(text), n) + text + padding
+
+
+def _region(n: int, interval: Interval) -> bytes:
+    length = interval.end_sample - interval.start_sample
+    return _REGION.pack(b"ltxt", 20, n, length, b"rgn ", 0, 0, 0, 0)
+
+
+def parse(head: bytes) -> Shape:
+    """Read the first `HEADER_BYTES` of a file that we wrote; `Malformed` when we did not."""
+    if len(head) < HEADER_BYTES:
+        raise Malformed(NO_WAV)
+    form, riff_bytes, wave, reserve, reserve_bytes = struct.unpack_from("<4sI4s4sI", head)
+    kind, fmt_bytes, coding, channels, rate, _, frame_bytes, bits = _FMT.unpack_from(head, _FMT_AT)
+    data, data_bytes = struct.unpack_from("<4sI", head, _DATA_AT)
+    if (wave, reserve_bytes, kind, fmt_bytes, data) != (b"WAVE", _JUNK_BYTES, b"fmt ", 16, b"data"):
+        raise Malformed(NO_WAV)
+    if (coding, channels, frame_bytes, bits) != (1, CHANNELS, FRAME_BYTES, 16):
+        raise Malformed(NO_WAV)
+    if (form, reserve) == (b"RF64", b"ds64"):
+        _, _, riff_bytes, data_bytes, _, _ = _DS64.unpack_from(head, 12)
+    elif (form, reserve) != (b"RIFF", b"JUNK"):
+        raise Malformed(NO_WAV)
+    if data_bytes % FRAME_BYTES or riff_bytes + 8 < HEADER_BYTES + data_bytes:
+        raise Malformed(NO_WAV)
+    return Shape(rate, data_bytes // FRAME_BYTES)

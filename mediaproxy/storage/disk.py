@@ -1,0 +1,90 @@
+"""The few things that we do to a disk, each done whole or reported as an `OSError`.
+
+Every file is 0600, every directory 0700, no link is followed.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+FILE_MODE = 0o600
+DIRECTORY_MODE = 0o700
+
+STORAGE_FULL = "storage_full"
+STORAGE_ERROR = "storage_error"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_MAX_PIECES = os.sysconf("SC_IOV_MAX")
+
+
+def reason_of(error: OSError) -> str:
+    """The fixed word for what a disk did to us."""
+    return STORAGE_FULL if error.errno in _FULL else STORAGE_ERROR
+
+
+def make_directory(path: Path) -> None:
+    """The directory is there, is ours, and is no link; its parent must exist."""
+    try:
+        path.mkdir(DIRECTORY_MODE)
+    except FileExistsError:
+        if not stat.S_ISDIR(path.lstat().st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from None
+    else:
+        sync_directory(path.parent)
+
+
+def create(path: Path) -> int:
+    """A new file for reading and writing; it must not be there yet."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
+
+
+def open_existing(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+
+def write_at(fd: int, pieces: Sequence[bytes | memoryview], offset: int) -> None:
+    """Write consecutive pieces from `offset` on, all of them; a short write goes on where it stopped."""
+    for first in range(0, len(pieces), _MAX_PIECES):
+        block = pieces[first : first + _MAX_PIECES]
+        size = sum(map(len, block))
+        written = os.pwritev(fd, block, offset)
+        if written < size:
+            _write_rest(fd, b"".join(block), offset, written)
+        offset += size
+
+
+def _write_rest(fd: int, content: bytes, offset: int, written: int) -> None:
+    while written < len(content):
+        step = os.pwrite(fd, memoryview(content)[written:], offset + written)
+        if step == 0:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        written += step
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """The file appears whole and durable, or not at all; one of that name is replaced."""
+    draft = path.with_name(path.name + ".tmp")
+    draft.unlink(missing_ok=True)
+    fd = create(draft)
+    try:
+        write_at(fd, [content], 0)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    draft.rename(path)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def free_bytes(path: Path | int) -> int:
+    """What an unprivileged writer may still use."""
+    space = os.statvfs(path)
+    return space.f_bavail * space.f_frsize

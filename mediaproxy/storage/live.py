@@ -1,0 +1,129 @@
+"""A live recording as the loop keeps it: audio that waits for its turn to the disk. Does no I/O.
+
+The rule that makes a crash harmless: **the file never reaches beyond a toggle that is not yet
+durable in the journal.** So the audio of an interval reaches the disk only after its start line, and
+a file that is longer than the last toggle proves that no toggle is missing up to its length.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from mediaproxy.recording.journal import Header, Toggled
+from mediaproxy.recording.manifest import Interval
+from mediaproxy.recording.wav import FRAME_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Consecutive sample frames from `first` on."""
+
+    first: int
+    frames: bytes | memoryview
+
+    @property
+    def end(self) -> int:
+        return self.first + len(self.frames) // FRAME_BYTES
+
+    def within(self, start: int, end: int) -> "Piece | None":
+        """The part that lies in `[start, end)`."""
+        first, last = max(start, self.first), min(end, self.end)
+        if first >= last:
+            return None
+        if (first, last) == (self.first, self.end):
+            return self
+        begin = (first - self.first) * FRAME_BYTES
+        stop = (last - self.first) * FRAME_BYTES
+        return Piece(first, memoryview(self.frames)[begin:stop])
+
+
+@dataclass(slots=True)
+class _Opening:
+    number: int
+    position: int
+    refused: bool = False
+
+
+@dataclass(slots=True)
+class LiveRecording:
+    header: Header
+    frames: int = 0  # the call clock, as far as it is final
+    handed: int = 0  # what the file has been told of it
+    waiting_bytes: int = 0
+    lost_samples: int = 0
+    due_ns: int = 0
+    reasons: dict[str, None] = field(default_factory=dict)  # an ordered set
+    _pieces: list[Piece] = field(default_factory=list)
+    _barriers: dict[int, int] = field(default_factory=dict)  # ticket -> position
+    _openings: list[_Opening] = field(default_factory=list)
+
+    def write(self, first: int, frames: bytes) -> None:
+        piece = Piece(first, frames)
+        self._pieces.append(piece)
+        self.waiting_bytes += len(frames)
+        self.frames = max(self.frames, piece.end)
+
+    def extend(self, frames: int) -> None:
+        self.frames = max(self.frames, frames)
+
+    def lose(self, samples: int, reason: str) -> None:
+        """Audio that cannot be kept becomes silence, and the recording is degraded for it."""
+        self.lost_samples += samples
+        self.reasons[reason] = None
+
+    def await_header(self, ticket: int) -> None:
+        """Nothing leaves before the journal and the file are there."""
+        self._barriers[ticket] = 0
+
+    def await_toggle(self, ticket: int, toggled: Toggled) -> None:
+        """Nothing from the toggle's position on leaves before `settle(ticket)`."""
+        self._barriers[ticket] = toggled.position
+        if toggled.opens:
+            self._openings.append(_Opening(toggled.number, toggled.position))
+
+    def await_annulment(self, ticket: int, number: int) -> None:
+        """The opening is refused: its audio never leaves, and nothing does before `settle(ticket)`."""
+        self.refuse(number)
+        position = next((each.position for each in self._openings if each.number == number), self.frames)
+        self._barriers[ticket] = position
+
+    def settle(self, ticket: int) -> None:
+        self._barriers.pop(ticket, None)
+
+    def refuse(self, number: int) -> None:
+        for opening in self._openings:
+            if opening.number == number:
+                opening.refused = True
+
+    def take(self) -> list[Piece]:
+        """The pieces that may go to the disk now, in the order they came; moves `handed` on."""
+        limit = min(self._barriers.values(), default=self.frames)
+        self.handed = max(self.handed, min(limit, self.frames))
+        pieces = self._pieces
+        self._pieces = [rest for each in pieces if (rest := each.within(limit, each.end))]
+        self._measure()
+        return self._allowed([head for each in pieces if (head := each.within(0, limit))])
+
+    def take_all(self, duration: int, intervals: Sequence[Interval]) -> list[Piece]:
+        """At the end: what lies in the intervals, whatever is still awaited; the rest is dropped."""
+        pieces, self._pieces = self._pieces, []
+        self.handed = self.frames = duration
+        self._measure()
+        spans = [(i.start_sample, min(i.end_sample, duration)) for i in intervals]
+        return [part for each in pieces for start, end in spans if (part := each.within(start, end))]
+
+    def _measure(self) -> None:
+        self.waiting_bytes = sum(len(each.frames) for each in self._pieces)
+
+    def _allowed(self, pieces: list[Piece]) -> list[Piece]:
+        for index, opening in enumerate(self._openings):
+            if opening.refused:
+                after = [each.position for each in self._openings[index + 1 :]]
+                pieces = _without(pieces, opening.position, after[0] if after else None)
+        return pieces
+
+
+def _without(pieces: list[Piece], start: int, end: int | None) -> list[Piece]:
+    parts = [each.within(0, start) for each in pieces]
+    if end is not None:
+        parts += [each.within(end, each.end) for each in pieces]
+    return sorted((part for part in parts if part), key=lambda each: each.first)

@@ -1,0 +1,347 @@
+"""The spool: what the loop asks of the disk, without ever waiting for it.
+
+Three threads work for it: one writes audio, one makes journal lines durable, one publishes. Between
+them and the loop go only values. A disk that fails or hangs costs audio (silence, counted, the
+recording degraded) or an opening (refused), never the loop's time.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import count
+from typing import TypeVar
+
+from mediaproxy.clock import NS_PER_MS
+from mediaproxy.ids import RecordingId
+from mediaproxy.recording.journal import Annulled, Ended, Header, Record, Toggled
+from mediaproxy.recording.wav import FRAME_BYTES
+from mediaproxy.storage.audio import AudioWriter, Flush, Flushed
+from mediaproxy.storage.disk import STORAGE_ERROR, STORAGE_FULL
+from mediaproxy.storage.journals import RETRY_S, UNKNOWN, Append, Forget, Journalled, JournalWriter, Line
+from mediaproxy.storage.live import LiveRecording, Piece
+from mediaproxy.storage.outcome import FAILED, Outcome
+from mediaproxy.storage.publisher import Job, Publisher, failure
+from mediaproxy.storage.store import Storage
+from mediaproxy.storage.worker import Worker
+
+FLUSH_NS = 400 * NS_PER_MS
+STAGGER_NS = 247 * NS_PER_MS  # near the golden section of the period: any number spreads evenly
+MAX_BACKLOG_BYTES = 64 << 20
+STORAGE_BACKLOG = "storage_backlog"
+STORAGE_STOPPED = "storage_stopped"
+
+_FSYNCS_KEPT = 1024
+_JOIN_S = 5.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class JournalResult:
+    """Whether a line is durable; if not, the fixed word for why."""
+
+    durable: bool
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolStats:
+    live: int
+    backlog_bytes: int
+    lost_samples: int
+    published: int
+    failed: int
+    fsync_p99_ms: float  # of the last thousand journal writes
+
+
+@dataclass(slots=True)
+class _Entry:
+    live: LiveRecording
+    ended: Ended | None = None
+    outcome: asyncio.Future[Outcome] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Awaited:
+    """A line on its way, and who waits for it."""
+
+    recording: RecordingId
+    record: Record
+    result: asyncio.Future[JournalResult]
+
+
+@dataclass(slots=True)
+class _Counters:
+    backlog_bytes: int = 0
+    lost_samples: int = 0
+    published: int = 0
+    failed: int = 0
+    fsync_s: deque[float] = field(default_factory=lambda: deque(maxlen=_FSYNCS_KEPT))
+
+
+class Spool:
+    """Belongs to `loop`; every method is called there. Futures get values, never exceptions.
+
+    `on_crash` is told, on the loop, what a thread raised that is no disk's fault: a bug.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        on_crash: Callable[[Exception], None],
+        max_backlog_bytes: int = MAX_BACKLOG_BYTES,
+    ) -> None:
+        self._storage = storage
+        self._loop = loop
+        self._on_crash = on_crash
+        self._max_backlog_bytes = max_backlog_bytes
+        self._entries: dict[RecordingId, _Entry] = {}
+        self._awaited: dict[int, _Awaited] = {}
+        self._tickets = count(1)
+        self._troubles: dict[str, str] = {}
+        self._counters = _Counters()
+        self._audio_writer = AudioWriter(partial(self._tell, self._flushed))
+        self._journal_writer = JournalWriter(storage, partial(self._tell, self._journalled))
+        publisher = Publisher(storage, partial(self._tell, self._published))
+        crashed = partial(self._tell, self._crashed)
+        self._audio = Worker("audio", self._audio_writer.perform, crashed)
+        self._journal = Worker("journal", self._journal_writer.perform, crashed, idle_s=RETRY_S)
+        self._publisher = Worker("publish", publisher.perform, crashed)
+
+    @property
+    def failing(self) -> str | None:
+        """The fixed word for what is wrong with the disk at present."""
+        return next(iter(self._troubles.values()), None)
+
+    def stats(self) -> SpoolStats:
+        counters = self._counters
+        slowest = sorted(counters.fsync_s)
+        return SpoolStats(
+            live=len(self._entries),
+            backlog_bytes=counters.backlog_bytes,
+            lost_samples=counters.lost_samples,
+            published=counters.published,
+            failed=counters.failed,
+            fsync_p99_ms=slowest[len(slowest) * 99 // 100] * 1000 if slowest else 0.0,
+        )
+
+    def create(self, header: Header) -> asyncio.Future[JournalResult]:
+        """Begin a journal and a live file. Tried again while the disk refuses; audio waits for it."""
+        ticket, result = self._append(header.recording_id, header)
+        live = LiveRecording(header, due_ns=ticket * STAGGER_NS % FLUSH_NS)
+        live.await_header(ticket)
+        self._entries[header.recording_id] = _Entry(live)
+        return result
+
+    def toggle(self, recording: RecordingId, toggled: Toggled) -> asyncio.Future[JournalResult]:
+        """Journal a change of state. The file does not grow beyond it before it is durable.
+
+        An opening that is not durable did not happen: its line is off the disk, its audio dropped.
+        """
+        entry = self._open_entry(recording)
+        if entry is None:
+            return self._resolved(JournalResult(False, UNKNOWN))
+        ticket, result = self._append(recording, toggled)
+        entry.live.await_toggle(ticket, toggled)
+        return result
+
+    def annul(self, recording: RecordingId, number: int) -> None:
+        """Undo an opening that was refused, for taking too long say, however its line fares."""
+        if entry := self._open_entry(recording):
+            ticket, _ = self._append(recording, Annulled(number))
+            entry.live.await_annulment(ticket, number)
+
+    def write(self, recording: RecordingId, first_frame: int, frames: bytes) -> None:
+        """Final audio: interleaved 16-bit little-endian stereo from `first_frame` on."""
+        entry = self._open_entry(recording)
+        if entry is None:
+            return
+        if self._counters.backlog_bytes + len(frames) > self._max_backlog_bytes:
+            entry.live.extend(first_frame + len(frames) // FRAME_BYTES)
+            self._lose(entry, len(frames) // FRAME_BYTES, STORAGE_BACKLOG)
+            return
+        self._counters.backlog_bytes += len(frames)
+        entry.live.write(first_frame, frames)
+
+    def extend(self, recording: RecordingId, frames: int) -> None:
+        """The recording is final up to `frames`; where nothing was written it is silent."""
+        if entry := self._open_entry(recording):
+            entry.live.extend(frames)
+
+    def flush(self, now_ns: int) -> None:
+        """Hand over what is due; call it with every drain. `now_ns` is monotonic."""
+        due = [entry for entry in self._entries.values() if entry.live.due_ns <= now_ns and not entry.ended]
+        flushes = [flush for entry in due if (flush := self._flush(entry.live, now_ns))]
+        if flushes:
+            self._audio.submit(flushes)
+
+    def finish(self, recording: RecordingId, ended: Ended) -> asyncio.Future[Outcome]:
+        """The call is over: publish. With no interval there is no file, unless it is to be kept.
+
+        Audio outside `ended.intervals` that still waits is dropped. Resolves when the audio may be
+        downloaded; on a disk that hangs it does not resolve.
+        """
+        entry = self._open_entry(recording)
+        if entry is None:
+            return self._resolved(Outcome(recording, FAILED, (UNKNOWN,), ended.duration_samples))
+        entry.ended = ended
+        entry.outcome = self._loop.create_future()
+        waiting = entry.live.waiting_bytes
+        pieces = entry.live.take_all(ended.duration_samples, ended.intervals)
+        self._counters.backlog_bytes -= waiting - sum(len(each.frames) for each in pieces)
+        self._audio.submit([self._handover(entry.live, pieces, last=True)])
+        return entry.outcome
+
+    async def close(self) -> None:
+        """End the threads when they have done what was asked so far. Live recordings wait for repair."""
+        workers = (self._audio, self._journal, self._publisher)
+        for worker in workers:
+            worker.stop()
+        ended = [await asyncio.to_thread(worker.join, _JOIN_S) for worker in workers]
+        await asyncio.sleep(0)  # what the threads told last
+        if ended[0]:
+            self._audio_writer.close()
+        if ended[1]:
+            self._journal_writer.close()
+        self._abandon()
+
+    def _open_entry(self, recording: RecordingId) -> _Entry | None:
+        """Absent when the recording is not known or already finishing: commands race with ends."""
+        entry = self._entries.get(recording)
+        return None if entry is None or entry.ended else entry
+
+    def _append(self, recording: RecordingId, record: Record) -> tuple[int, asyncio.Future[JournalResult]]:
+        ticket = next(self._tickets)
+        result: asyncio.Future[JournalResult] = self._loop.create_future()
+        self._awaited[ticket] = _Awaited(recording, record, result)
+        self._journal.submit(Append(ticket, recording, record))
+        return ticket, result
+
+    def _flush(self, live: LiveRecording, now_ns: int) -> Flush | None:
+        live.due_ns += FLUSH_NS * (1 + (now_ns - live.due_ns) // FLUSH_NS)
+        handed, waiting = live.handed, live.waiting_bytes
+        pieces = live.take()
+        taken = sum(len(each.frames) for each in pieces)
+        self._counters.backlog_bytes -= waiting - live.waiting_bytes - taken  # refused audio
+        return self._handover(live, pieces) if pieces or live.handed > handed else None
+
+    def _handover(self, live: LiveRecording, pieces: list[Piece], *, last: bool = False) -> Flush:
+        path = self._storage.live_audio(live.header.recording_id)
+        return Flush(live.header, path, pieces, live.handed, last)
+
+    def _lose(self, entry: _Entry, samples: int, reason: str) -> None:
+        self._counters.lost_samples += samples
+        entry.live.lose(samples, reason)
+
+    def _tell(self, hear: Callable[[T], None], value: T) -> None:
+        """From a thread to the loop; a loop that has ended hears nothing."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(hear, value)
+
+    def _flushed(self, flushed: Flushed) -> None:
+        self._counters.backlog_bytes -= flushed.audio_bytes
+        self._note_trouble("audio", flushed.faults[0].reason if flushed.faults else None)
+        for fault in flushed.faults:
+            if entry := self._entries.get(fault.recording):
+                self._lose(entry, fault.lost_samples, fault.reason)
+        for recording in flushed.closed:
+            if entry := self._entries.get(recording):
+                self._conclude(entry)
+
+    def _conclude(self, entry: _Entry) -> None:
+        """The audio is written. A recording that is kept is published once its end is journalled."""
+        assert entry.ended is not None
+        live = entry.live
+        entry.ended = replace(
+            entry.ended, reasons=tuple(dict.fromkeys((*entry.ended.reasons, *live.reasons)))
+        )
+        if entry.ended.intervals or live.header.keep_unrecorded:
+            self._append(live.header.recording_id, entry.ended)
+        else:
+            self._journal.submit(Forget(live.header.recording_id))
+            self._publisher.submit(Job(live.header, entry.ended, keep=False))
+
+    def _journalled(self, journalled: Journalled) -> None:
+        if journalled.fsync_s is not None:
+            self._counters.fsync_s.append(journalled.fsync_s)
+        if journalled.space_again:
+            self._troubles = {k: v for k, v in self._troubles.items() if v != STORAGE_FULL}
+        else:
+            self._note_trouble(
+                "journal", next((line.reason for line in journalled.lines if line.reason), None)
+            )
+        for line in journalled.lines:
+            self._settle(line)
+
+    def _settle(self, line: Line) -> None:
+        """Answer who waits for the line, once; the file waits on for a line that must be written."""
+        awaited = self._awaited.get(line.ticket)
+        if awaited is None:  # tried again after its recording was given up
+            return
+        if not line.awaited:
+            del self._awaited[line.ticket]
+        if not awaited.result.done():
+            awaited.result.set_result(JournalResult(line.durable, line.reason))
+        entry = self._entries.get(awaited.recording)
+        if entry is None:
+            return
+        if isinstance(awaited.record, Ended):
+            self._publish(entry, line)
+        elif isinstance(awaited.record, Toggled) and awaited.record.opens and not line.durable:
+            entry.live.refuse(awaited.record.number)
+        if not line.awaited:
+            entry.live.settle(line.ticket)
+
+    def _publish(self, entry: _Entry, line: Line) -> None:
+        assert entry.ended is not None
+        if line.durable:
+            self._publisher.submit(Job(entry.live.header, entry.ended, keep=True))
+        else:
+            self._published(failure(entry.live.header, entry.ended, line.reason or STORAGE_ERROR))
+
+    def _published(self, outcome: Outcome) -> None:
+        entry = self._entries.pop(outcome.recording_id, None)
+        failed = outcome.result == FAILED
+        if failed:
+            self._awaited = {
+                ticket: each
+                for ticket, each in self._awaited.items()
+                if each.recording != outcome.recording_id
+            }
+        self._counters.failed += failed
+        self._counters.published += outcome.audio is not None
+        self._note_trouble("publish", outcome.reasons[-1] if failed else None)
+        self._journal.submit(Forget(outcome.recording_id))
+        if entry is not None and entry.outcome is not None and not entry.outcome.done():
+            entry.outcome.set_result(outcome)
+
+    def _note_trouble(self, work: str, reason: str | None) -> None:
+        if reason is None:
+            self._troubles.pop(work, None)
+        else:
+            self._troubles[work] = reason
+
+    def _crashed(self, error: Exception) -> None:
+        self._troubles["thread"] = STORAGE_ERROR
+        self._on_crash(error)
+
+    def _resolved(self, value: T) -> asyncio.Future[T]:
+        future: asyncio.Future[T] = self._loop.create_future()
+        future.set_result(value)
+        return future
+
+    def _abandon(self) -> None:
+        """Nobody is left waiting."""
+        for awaited in self._awaited.values():
+            if not awaited.result.done():
+                awaited.result.set_result(JournalResult(False, STORAGE_STOPPED))
+        for entry in self._entries.values():
+            if entry.ended and entry.outcome and not entry.outcome.done():
+                entry.outcome.set_result(failure(entry.live.header, entry.ended, STORAGE_STOPPED))
+        self._awaited.clear()
+        self._entries.clear()

@@ -1,0 +1,163 @@
+"""The storage directory: where what lies, who may use it, the key that signs.
+
+<directory>/live/<recording id>.wav, .journal        while the call lives
+<directory>/YYYY/MM/DD/<recording id>.wav, .json     published, by the day of the answer (UTC)
+<directory>/keys/signing.pem, <key id>.pub           Ed25519, PEM
+<directory>/.lock                                    one process at a time
+"""
+
+import errno
+import fcntl
+import os
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mediaproxy.errors import Malformed, Misuse, Unavailable
+from mediaproxy.ids import RecordingId
+from mediaproxy.recording import manifest
+from mediaproxy.storage import disk, keys
+
+MIN_FREE_BYTES = 64 << 20
+
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_PROBE_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedFile:
+    audio: Path
+    manifest: Path
+    sha256: str
+
+
+class Storage:
+    """The only one to name files: every name is made of an id of ours, so none can leave the directory."""
+
+    def __init__(self, root: Path, *, lock: int, private_key: bytes, min_free_bytes: int) -> None:
+        self.root = root
+        self.live = root / "live"
+        self.private_key = private_key
+        self.min_free_bytes = min_free_bytes
+        self._lock: int | None = lock
+
+    @classmethod
+    def open(cls, directory: Path, *, min_free_bytes: int = MIN_FREE_BYTES) -> "Storage":
+        """Take the directory for this process; `Unavailable` says in one line why not, and the remedy."""
+        root = directory.absolute()
+        try:
+            root.mkdir(disk.DIRECTORY_MODE, parents=True, exist_ok=True)
+            disk.make_directory(root / "live")
+            lock = _take_lock(root)
+        except OSError as error:
+            raise _unusable(root, error) from error
+        try:
+            _require_space(root, min_free_bytes)
+            _probe(root / "live")
+            private_key = keys.load_or_make(root / "keys")
+        except OSError as error:
+            os.close(lock)
+            raise _unusable(root, error) from error
+        except Unavailable:
+            os.close(lock)
+            raise
+        return cls(root, lock=lock, private_key=private_key, min_free_bytes=min_free_bytes)
+
+    def close(self) -> None:
+        """Let another process have the directory. Idempotent."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def live_audio(self, recording: RecordingId) -> Path:
+        return self.live / f"{_checked(recording)}.wav"
+
+    def journal(self, recording: RecordingId) -> Path:
+        return self.live / f"{_checked(recording)}.journal"
+
+    def audio(self, recording: RecordingId, answered_at_ms: int) -> Path:
+        return self._day(answered_at_ms) / f"{_checked(recording)}.wav"
+
+    def manifest(self, recording: RecordingId, answered_at_ms: int) -> Path:
+        return self._day(answered_at_ms) / f"{_checked(recording)}.json"
+
+    def make_day(self, answered_at_ms: int) -> Path:
+        """The directory of that day, made when it is not there."""
+        day = self._day(answered_at_ms)
+        for directory in (day.parents[1], day.parents[0], day):
+            disk.make_directory(directory)
+        return day
+
+    def find(self, recording: RecordingId, answered_at_ms: int) -> PublishedFile | None:
+        """The published recording, or None while (or when) there is none."""
+        audio = self.audio(recording, answered_at_ms)
+        document = self.manifest(recording, answered_at_ms)
+        try:
+            master = manifest.decode(document.read_bytes()).master
+        except (OSError, Malformed):
+            return None
+        return PublishedFile(audio, document, master.sha256) if audio.is_file() else None
+
+    def has_space(self) -> bool:
+        return disk.free_bytes(self.live) >= self.min_free_bytes
+
+    def _day(self, answered_at_ms: int) -> Path:
+        return self.root / f"{datetime.fromtimestamp(answered_at_ms // 1000, UTC):%Y/%m/%d}"
+
+
+def is_id(name: str) -> bool:
+    return _ID.fullmatch(name) is not None
+
+
+def _checked(recording: RecordingId) -> RecordingId:
+    if not is_id(recording):
+        raise Misuse("a recording's id is a lower-case UUID")
+    return recording
+
+
+def _take_lock(root: Path) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    lock = os.open(root / ".lock", flags, disk.FILE_MODE)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise
+    return lock
+
+
+def _require_space(root: Path, min_free_bytes: int) -> None:
+    free = disk.free_bytes(root)
+    if free < min_free_bytes:
+        raise Unavailable(
+            f"storage.directory {root}: only {free >> 20} MiB free, {min_free_bytes >> 20} MiB are needed;"
+            " free some space or choose another directory"
+        )
+
+
+def _probe(live: Path) -> None:
+    """Find out now, and not in the first call, that nothing can be written here."""
+    probe = live / ".probe"
+    try:
+        disk.write_new(probe, bytes(_PROBE_BYTES))
+    finally:
+        probe.with_name(probe.name + ".tmp").unlink(missing_ok=True)
+        probe.unlink(missing_ok=True)
+
+
+_REMEDIES = {
+    errno.EAGAIN: "is in use by another mediaproxy; stop that one or choose another directory",
+    errno.EACCES: "may not be written by this user; give it write permission or choose another directory",
+    errno.EPERM: "may not be written by this user; give it write permission or choose another directory",
+    errno.EROFS: "lies on a read-only file system; choose another directory",
+    errno.ENOTDIR: "is no directory; choose another path",
+    errno.EEXIST: "is no directory; choose another path",
+    errno.ENOSPC: "has no space left; free some space or choose another directory",
+    errno.EDQUOT: "has no space left; free some space or choose another directory",
+}
+
+
+def _unusable(root: Path, error: OSError) -> Unavailable:
+    remedy = _REMEDIES.get(error.errno or 0, f"cannot be used ({error.strerror}); choose another directory")
+    return Unavailable(f"storage.directory {root}: {remedy}")
