@@ -1,0 +1,52 @@
+"""The HTTP interface, put together. Every judgement is made in the order: who asks, what, may they."""
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.security import HTTPBearer
+from prometheus_client import CollectorRegistry
+
+from mediaproxy import __version__
+from mediaproxy.api import problems
+from mediaproxy.api.access import Authentication
+from mediaproxy.api.backend import Backend
+from mediaproxy.api.calls import CallRoutes
+from mediaproxy.api.health import HealthRoutes
+from mediaproxy.api.recordings import RecordingRoutes
+from mediaproxy.api.tokens import Tokens
+
+
+def create_app(
+    backend: Backend,
+    tokens: Tokens,
+    *,
+    registry: CollectorRegistry,
+    files: Executor,
+    now_ms: Callable[[], int],
+) -> FastAPI:
+    """`files` reads recordings off the loop; `now_ms` is Unix time."""
+    app = FastAPI(
+        title="mediaproxy",
+        version=__version__,
+        openapi_url="/openapi.json",
+        docs_url=None,  # their pages would load scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    problems.install(app)
+    authenticate = Authentication(tokens)
+    HealthRoutes(backend, authenticate, registry).add_to(app.router)
+    app.include_router(_guarded(backend, authenticate, files, now_ms))
+    return app
+
+
+def _guarded(
+    backend: Backend, authenticate: Authentication, files: Executor, now_ms: Callable[[], int]
+) -> APIRouter:
+    """The routes that need a token; HTTPBearer only describes it in the schema."""
+    guards = [Depends(HTTPBearer(auto_error=False)), Depends(authenticate)]
+    router = APIRouter(dependencies=guards, responses=problems.DESCRIBED)
+    CallRoutes(backend, now_ms).add_to(router)
+    RecordingRoutes(backend, files).add_to(router)
+    return router

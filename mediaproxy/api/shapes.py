@@ -1,0 +1,198 @@
+"""The JSON that goes out, key by key: every key is always there, absent is null.
+
+Positions and counts are integers, `*_ms` = samples × 1000 // rate, times RFC 3339 UTC with ms.
+"""
+
+from datetime import UTC, datetime
+
+from typing_extensions import TypedDict
+
+from mediaproxy.api.backend import Toggled
+from mediaproxy.calllog.encode import storable
+from mediaproxy.calllog.rows import Actor, IntervalRow, LoggedCall, RecordingRow
+from mediaproxy.calls.events import CallRecord, Participant
+
+
+class ActorJson(TypedDict):
+    means: str
+    user: str | None
+
+
+class IntervalJson(TypedDict):
+    start_sample: int
+    end_sample: int | None
+    start_ms: int
+    end_ms: int | None
+    started_by: ActorJson
+    ended_by: ActorJson | None
+
+
+class RecordingJson(TypedDict):
+    id: str
+    state: str
+    result: str | None
+    reasons: list[str]
+    policy: str
+    sample_rate: int
+    duration_samples: int
+    recorded_samples: int
+    intervals: list[IntervalJson]
+
+
+class ParticipantJson(TypedDict):
+    leg: str
+    kind: str
+    name: str
+    number: str
+    from_ms: int
+    to_ms: int | None
+
+
+CallJson = TypedDict(
+    "CallJson",
+    {
+        "id": str,
+        "sip_call_id": str,
+        "direction": str,
+        "from": str,
+        "to": str,
+        "from_uri": str,
+        "to_uri": str,
+        "from_name": str | None,
+        "agent": str | None,
+        "trunk": str | None,
+        "state": str,
+        "started_at": str,
+        "answered_at": str | None,
+        "ended_at": str | None,
+        "duration_ms": int,
+        "recorded_ms": int,
+        "disposition": str | None,
+        "sip_status": int | None,
+        "ended_by": str | None,
+        "participants": list[ParticipantJson],
+        "recording": RecordingJson | None,
+    },
+)
+
+
+class CallsJson(TypedDict):
+    calls: list[CallJson]
+    next_cursor: str | None
+
+
+class ToggledJson(TypedDict):
+    state: str
+    changed: bool
+    durable: bool
+    effective_sample: int
+    effective_ms: int
+    sample_rate: int
+
+
+class ProblemJson(TypedDict):
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+class StatusJson(TypedDict):
+    status: str
+
+
+def call_json(logged: LoggedCall, *, now_ms: int) -> CallJson:
+    """`now_ms` (Unix) is what a live call without a recording has lasted until."""
+    call, recording = logged.call, logged.recording
+    return {
+        "id": call.id,
+        "sip_call_id": storable(call.sip_call_id),
+        "direction": call.direction,
+        "from": storable(call.from_user),
+        "to": storable(call.to_user),
+        "from_uri": storable(call.from_uri),
+        "to_uri": storable(call.to_uri),
+        "from_name": None if call.from_name is None else storable(call.from_name),
+        "agent": call.agent,
+        "trunk": call.trunk,
+        "state": call.state,
+        "started_at": rfc3339(call.started_at_ms),
+        "answered_at": None if call.answered_at_ms is None else rfc3339(call.answered_at_ms),
+        "ended_at": None if call.ended_at_ms is None else rfc3339(call.ended_at_ms),
+        "duration_ms": _duration_ms(call, recording, now_ms),
+        "recorded_ms": 0 if recording is None else _ms(recording.recorded_samples, recording.sample_rate),
+        "disposition": call.disposition,
+        "sip_status": call.sip_status,
+        "ended_by": call.ended_by,
+        "participants": [_participant_json(one) for one in call.participants],
+        "recording": None if recording is None else recording_json(recording),
+    }
+
+
+def recording_json(row: RecordingRow) -> RecordingJson:
+    return {
+        "id": row.id,
+        "state": row.state,
+        "result": row.result,
+        "reasons": list(row.reasons),
+        "policy": row.policy,
+        "sample_rate": row.sample_rate,
+        "duration_samples": row.duration_samples,
+        "recorded_samples": row.recorded_samples,
+        "intervals": [_interval_json(one, row.sample_rate) for one in row.intervals],
+    }
+
+
+def toggled_json(toggled: Toggled) -> ToggledJson:
+    return {
+        "state": toggled.state,
+        "changed": toggled.changed,
+        "durable": toggled.durable,
+        "effective_sample": toggled.effective_sample,
+        "effective_ms": _ms(toggled.effective_sample, toggled.sample_rate),
+        "sample_rate": toggled.sample_rate,
+    }
+
+
+def rfc3339(unix_ms: int) -> str:
+    seconds, ms = divmod(unix_ms, 1_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03}Z"
+
+
+def _duration_ms(call: CallRecord, recording: RecordingRow | None, now_ms: int) -> int:
+    """The call clock's, where there is one; the log's times agree with it to the millisecond."""
+    if call.answered_at_ms is None:
+        return 0
+    if recording is not None:
+        return _ms(recording.duration_samples, recording.sample_rate)
+    return max(0, (now_ms if call.ended_at_ms is None else call.ended_at_ms) - call.answered_at_ms)
+
+
+def _ms(samples: int, rate: int) -> int:
+    return samples * 1_000 // rate
+
+
+def _interval_json(one: IntervalRow, rate: int) -> IntervalJson:
+    return {
+        "start_sample": one.start_sample,
+        "end_sample": one.end_sample,
+        "start_ms": _ms(one.start_sample, rate),
+        "end_ms": None if one.end_sample is None else _ms(one.end_sample, rate),
+        "started_by": _actor_json(one.started_by),
+        "ended_by": None if one.ended_by is None else _actor_json(one.ended_by),
+    }
+
+
+def _participant_json(one: Participant) -> ParticipantJson:
+    return {
+        "leg": one.leg.name,
+        "kind": one.kind,
+        "name": storable(one.name),
+        "number": storable(one.number),
+        "from_ms": one.from_ms,
+        "to_ms": one.to_ms,
+    }
+
+
+def _actor_json(actor: Actor) -> ActorJson:
+    return {"means": actor.means, "user": actor.user}

@@ -1,0 +1,66 @@
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from mediaproxy.api import Caller, Role, Token, Tokens, create_app
+from tests.support.call_rows import START_MS
+from tests.support.fake_backend import FakeBackend
+
+NOW_MS = START_MS + 60_000
+
+
+@pytest.fixture
+def backend(tmp_path: Path) -> FakeBackend:
+    return FakeBackend(tmp_path)
+
+
+@pytest.fixture
+def files() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1, "api-files") as executor:
+        yield executor
+
+
+@pytest.fixture
+def app(backend: FakeBackend, files: ThreadPoolExecutor) -> FastAPI:
+    tokens = Tokens(
+        [
+            Token("adm", Caller(Role.ADMIN, "admin")),
+            Token("ali", Caller(Role.AGENT, "alice", "alice")),
+            Token("bo", Caller(Role.AGENT, "Bob B.", "bob")),
+        ]
+    )
+    return create_app(backend, tokens, registry=CollectorRegistry(), files=files, now_ms=lambda: NOW_MS)
+
+
+def _client(app: FastAPI, token: str | None) -> httpx.AsyncClient:
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api", headers=headers)
+
+
+@pytest.fixture
+async def admin(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    async with _client(app, "adm") as client:
+        yield client
+
+
+@pytest.fixture
+async def alice(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    async with _client(app, "ali") as client:
+        yield client
+
+
+@pytest.fixture
+async def bob(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    async with _client(app, "bo") as client:
+        yield client
+
+
+@pytest.fixture
+async def nobody(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    async with _client(app, None) as client:
+        yield client
