@@ -1,7 +1,9 @@
 """The peers of a black-box test: a network of loopback addresses, the server, its callers and callees."""
 
+import contextlib
 import itertools
 import os
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -147,3 +149,25 @@ def needs_baresip() -> None:
 def rtp_range() -> Callable[[], int]:
     """A range of 40 RTP ports that no other baresip of this run has; they bind to every address."""
     return lambda: BARESIP_FIRST_PORT + worker() * 1000 + next(_rtp_ranges) % 24 * 40
+
+
+@pytest.fixture
+def free_ipv6_ports() -> Callable[[int], list[int]]:
+    """Ports of ::1 that nobody has now; a worker takes them from a range of its own."""
+
+    def take(count: int) -> list[int]:
+        found: list[int] = []
+        for port in itertools.count(45000 + worker() * 500 + next(_networks) % 100 * 5):
+            with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
+                probe.bind(("::1", port))
+                found.append(port)
+            if len(found) == count:
+                return found
+        raise AssertionError
+
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        pytest.skip("this machine has no ::1")
+    return take

@@ -13,6 +13,7 @@ message that the test did not foresee; provisional responses are skipped unless 
 
 import asyncio
 import itertools
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -82,6 +83,8 @@ class Call:
     sent_invite: Message | None = None
     inbox: "asyncio.Queue[Message]" = field(default_factory=asyncio.Queue)
     retransmissions: int = 0
+    answer_sdp: str = ""  # of the 2xx that we acknowledged
+    answered_ns: int = 0  # when we sent the 200 that makes position 0
     _answers: dict[tuple[str, str, str, str], bytes] = field(default_factory=dict)
     _acks: dict[str, bytes] = field(default_factory=dict)
 
@@ -162,6 +165,7 @@ class Call:
         assert self.invite
         offer = self.invite.sdp
         self.reply(self.invite, 200, sdp if sdp is not None else self.phone.sdp())
+        self.answered_ns = time.monotonic_ns()
         ack = await self.expect("ACK")
         if speak and (offer or ack.sdp):
             self.media.speak(media_of(offer or ack.sdp))
@@ -176,6 +180,7 @@ class Call:
             self.target = uri_of(response.get("Contact"))
             self.routes = list(reversed(response.all("Record-Route")))
             ack = self.request("ACK", body, cseq=number)
+            self.answer_sdp = response.sdp
             if speak and response.sdp:
                 self.media.speak(media_of(response.sdp))
         else:
