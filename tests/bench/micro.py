@@ -1,11 +1,15 @@
 """Single operations, each against a yardstick measured in the same run."""
 
-import gc
 import json
 import time
 from collections.abc import Callable, Iterator
+from statistics import median
 
+import uvloop
+
+from mediaproxy.calls.plane import Tap
 from mediaproxy.sip.parser import parse_message
+from tests.bench import micro_drain, micro_plane
 from tests.bench.results import Micro
 from tests.bench.samples import INVITE
 
@@ -13,22 +17,37 @@ _LASTING_S = 0.3
 _REPEATS = 5
 
 
-async def measure() -> list[Micro]:
-    gc.collect()
-    gc.disable()
-    try:
-        yardstick = best_us(_yardstick())
-        return [
-            Micro(name, took := best_us(work), took / yardstick, note) for name, work, note in _operations()
-        ]
-    finally:
-        gc.enable()
+def measure() -> list[Micro]:
+    """Every operation in turn; must run in a thread without an event loop."""
+    yardstick_us = _cost_us(_yardstick())
+    return [Micro(name, took, took / yardstick_us, note) for name, took, note in _operations()]
 
 
-def best_us(work: Callable[[], object]) -> float:
-    """CPU microseconds of one call: the best of several spans, as noise only ever adds."""
+def _operations() -> Iterator[tuple[str, float, str]]:
+    yield (
+        "parse an INVITE",
+        _cost_us(lambda: parse_message(INVITE)),
+        f"{len(INVITE)} bytes with a description",
+    )
+    relay_us = uvloop.run(micro_plane.measure(Tap.OFF))
+    yield "relay a packet", relay_us, "in bursts; without the cost of sending it there and taking it off"
+    for tap in (Tap.HEADERS, Tap.PAYLOAD):
+        with_tap_us = uvloop.run(micro_plane.measure(tap))
+        yield (
+            f"relay and tap a packet ({tap.name.lower()})",
+            with_tap_us,
+            f"{with_tap_us / relay_us:.2f} × untapped",
+        )
+    for calls in (20, 200, 500):
+        note = f"{calls} calls, from ring to frames, drained every {micro_drain.PERIOD_MS} ms"
+        yield "drain a packet", micro_drain.measure(calls), note
+    yield "toggle a recording in memory", micro_drain.measure_toggle(), "of 200, without the journal"
+
+
+def _cost_us(work: Callable[[], object]) -> float:
+    """CPU microseconds of one call: the median of several spans."""
     count = _calibrate(work)
-    return min(_span_s(work, count) for _ in range(_REPEATS)) / count * 1e6
+    return median(_span_s(work, count) for _ in range(_REPEATS)) / count * 1e6
 
 
 def _calibrate(work: Callable[[], object]) -> int:
@@ -48,8 +67,3 @@ def _span_s(work: Callable[[], object], count: int) -> float:
 def _yardstick() -> Callable[[], object]:
     text = json.dumps({f"name {number}": [number, str(number), number / 7] for number in range(50)})
     return lambda: json.loads(text)
-
-
-def _operations() -> Iterator[tuple[str, Callable[[], object], str]]:
-    yield "the yardstick itself", _yardstick(), "json.loads of 2 kB"
-    yield "parse an INVITE", lambda: parse_message(INVITE), f"{len(INVITE)} bytes with a description"

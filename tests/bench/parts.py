@@ -1,5 +1,6 @@
 """The parts of a run, one after the other; nothing else of ours runs while one measures."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -72,12 +73,12 @@ async def _toggles(settings: Settings, results: Results, directory: Path, say: S
 
 async def _signalling(settings: Settings, results: Results, directory: Path, say: Say) -> None:
     say("signalling: INVITEs through the core")
-    results.signalling_us = signalling.measure()
+    results.signalling_us = await asyncio.to_thread(signalling.measure)
 
 
 async def _micro(settings: Settings, results: Results, directory: Path, say: Say) -> None:
     say("single operations")
-    results.micro += await micro.measure()
+    results.micro += await asyncio.to_thread(micro.measure)
 
 
 PARTS: dict[str, Part] = {

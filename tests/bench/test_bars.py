@@ -1,0 +1,77 @@
+"""A demand is met or missed by what was measured, and never by what was not."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.bench.bars import judge
+from tests.bench.relay import Round
+from tests.bench.report import write
+from tests.bench.results import Memory, Results
+
+GOOD = Round(
+    proxy="mediaproxy", calls=200, packets=300_000, cpu_us_per_packet=12.0, cores=0.2,
+    delay_us=(60.0, 200.0, 900.0, 4000.0), lost=0, dropped_at_proxy=0, altered=0, sound=True, faultless=True,
+    files=200, files_expected=200, faults=(), generator_us_per_packet=9.0, generator_late_ms=1.0,
+    others_cores=0.0, stolen_cores=0.0,
+)  # fmt: skip
+PEER = replace(GOOD, proxy="rtpengine", cpu_us_per_packet=10.0)
+
+
+def verdicts(*rounds: Round) -> list[bool]:
+    return [bar.passed for bar in judge(Results({}, {}, list(rounds)))]
+
+
+def test_good_rounds_meet_every_demand() -> None:
+    assert verdicts(GOOD, PEER) == [True] * 4
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        replace(GOOD, lost=1),
+        replace(GOOD, altered=1),
+        replace(GOOD, sound=False),
+        replace(GOOD, delay_us=(60.0, 5001.0, 9000.0, 9000.0)),
+        replace(GOOD, files=199),
+        replace(GOOD, cpu_us_per_packet=12.1),
+    ],
+)
+def test_each_fault_misses_one_demand(bad: Round) -> None:
+    assert verdicts(bad, PEER).count(False) == 1
+
+
+def test_the_median_of_the_rounds_counts() -> None:
+    slow = replace(GOOD, cpu_us_per_packet=30.0)
+    assert all(verdicts(GOOD, PEER, slow, PEER, GOOD, PEER))
+
+
+def test_a_peer_that_lost_packets_is_no_measure() -> None:
+    assert verdicts(GOOD, replace(PEER, faultless=False)) == [True, True, True, False]
+
+
+def test_nothing_measured_is_nothing_judged() -> None:
+    assert judge(Results({}, {})) == []
+
+
+def test_memory_is_the_difference_by_call() -> None:
+    results = Results(
+        {}, {}, memory=[Memory(500, 60_000_000, 85_000_000), Memory(500, 60_000_000, 85_100_000)]
+    )
+    assert [bar.passed for bar in judge(results)] == [True, False]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Of the module's scope, as matplotlib never closes the fonts that it has opened."""
+    results = Results({"kernel": "Linux"}, {"calls": 200}, [GOOD, PEER])
+    results.bars = judge(results)
+    return write(results, tmp_path_factory.mktemp("report"))
+
+
+def test_the_report_needs_nothing_beside_it(written: list[Path]) -> None:
+    facts, page = written
+    assert '"passed": true' in facts.read_text()
+    assert "data:image/png;base64," in page.read_text()
+    assert "Linux" in page.read_text()
