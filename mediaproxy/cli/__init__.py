@@ -1,0 +1,119 @@
+"""The command line. Exit codes: 0 good, 1 a finding, 2 bad usage or configuration."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mediaproxy import __version__
+from mediaproxy.errors import MediaproxyError
+
+EXIT_FINDING = 1
+EXIT_USAGE = 2
+
+app = typer.Typer(
+    name="mediaproxy",
+    help="A SIP/RTP media proxy between your carrier and your agents that records calls on demand.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+ConfigOption = Annotated[
+    Path,
+    typer.Option(
+        "--config", "-c", help="The configuration (TOML).", envvar="MEDIAPROXY_CONFIG", show_envvar=True
+    ),
+]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mediaproxy {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def serve(
+    config: ConfigOption,
+    check: Annotated[bool, typer.Option("--check", help="Validate the configuration and stop.")] = False,
+) -> None:
+    """Run the proxy. Says `mediaproxy ready` on stderr once every listener is bound."""
+    from mediaproxy.cli.serve import check_configuration, run
+
+    raise typer.Exit(check_configuration(config) if check else run(config))
+
+
+@app.command()
+def demo(
+    leave: Annotated[
+        bool, typer.Option("--exit", help="Stop after the call instead of staying up for a look around.")
+    ] = False,
+    directory: Annotated[Path, typer.Option("--directory", help="Where the demo keeps its files.")] = Path(
+        "var/demo"
+    ),
+) -> None:
+    """Watch a carrier call an agent through a real proxy, recorded on demand, within a minute."""
+    from mediaproxy.demo import run
+
+    raise typer.Exit(run(directory, leave=leave))
+
+
+@app.command()
+def verify(
+    paths: Annotated[list[Path], typer.Argument(help="Recordings (.wav), manifests (.json) or folders.")],
+) -> None:
+    """Hold published recordings against their manifests: length, silence, hashes, signature."""
+    from mediaproxy.cli.files import verify_paths
+
+    raise typer.Exit(verify_paths(paths))
+
+
+@app.command()
+def repair(
+    directory: Annotated[Path, typer.Argument(help="A storage directory (it holds `live/`).")],
+) -> None:
+    """Publish what a crash left in the spool, by hand. The server does the same when it starts."""
+    from mediaproxy.cli.files import repair_directory
+
+    raise typer.Exit(repair_directory(directory))
+
+
+@app.command()
+def calls(
+    config: ConfigOption,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="How many, newest first.")] = 50,
+) -> None:
+    """Show the call log: how long each call was, and how much of it was recorded."""
+    from mediaproxy.cli.calls import show_calls
+
+    raise typer.Exit(show_calls(config, as_json=as_json, limit=limit))
+
+
+@app.command("config-schema")
+def config_schema() -> None:
+    """Print the JSON schema of the configuration."""
+    from mediaproxy.cli.serve import print_schema
+
+    raise typer.Exit(print_schema())
+
+
+def main() -> None:
+    """The entry point: what goes wrong on purpose is one line, not a traceback."""
+    try:
+        app()
+    except MediaproxyError as error:
+        typer.echo(f"mediaproxy: {error}", err=True)
+        sys.exit(EXIT_USAGE)

@@ -1,0 +1,101 @@
+"""`mediaproxy serve`: the server as a process, its signals, and the check of a configuration."""
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+
+import structlog
+import typer
+import uvloop
+
+from mediaproxy import config as configuration
+from mediaproxy.config import BadConfiguration, Config
+from mediaproxy.errors import Unavailable
+from mediaproxy.observe import configure_logging, harden_process
+from mediaproxy.service.server import Server, running
+
+READY = "mediaproxy ready"
+EXIT_USAGE = 2
+
+log = structlog.get_logger()
+
+
+def check_configuration(path: Path) -> int:
+    """Print every finding; 0 when there is none worse than a warning, else 2."""
+    try:
+        config = configuration.load(path)
+    except BadConfiguration as error:
+        typer.echo(str(error), err=True)
+        return EXIT_USAGE
+    findings = configuration.check(config)
+    for finding in findings:
+        typer.echo(str(finding), err=True)
+    if any(finding.severity == "error" for finding in findings):
+        return EXIT_USAGE
+    typer.echo(f"{path}: good")
+    return 0
+
+
+def print_schema() -> int:
+    typer.echo(json.dumps(configuration.json_schema(), indent=2))
+    return 0
+
+
+def run(path: Path) -> int:
+    """Serve until SIGTERM or SIGINT; a second one does not wait for live calls."""
+    code = check_quietly(path)
+    if code:
+        return code
+    harden_process()
+    configure_logging()
+    try:
+        uvloop.run(_serve(path, configuration.load(path)))
+    except Unavailable as error:
+        typer.echo(f"mediaproxy: {error}", err=True)
+        return EXIT_USAGE
+    return 0
+
+
+def check_quietly(path: Path) -> int:
+    """As `check_configuration`, but a good configuration is not worth a word."""
+    try:
+        findings = configuration.check(configuration.load(path))
+    except BadConfiguration as error:
+        typer.echo(str(error), err=True)
+        return EXIT_USAGE
+    for finding in findings:
+        typer.echo(str(finding), err=True)
+    return EXIT_USAGE if any(finding.severity == "error" for finding in findings) else 0
+
+
+async def _serve(path: Path, config: Config) -> None:
+    loop = asyncio.get_running_loop()
+    stop, hurry = asyncio.Event(), asyncio.Event()
+    async with running(config) as server:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, _on_stop, stop, hurry)
+        loop.add_signal_handler(signal.SIGHUP, _reload, path, server)
+        typer.echo(READY, err=True)
+        await stop.wait()
+        draining = loop.create_task(server.drain(config.sip.drain_timeout_s))
+        hastened = loop.create_task(hurry.wait())
+        await asyncio.wait({draining, hastened}, return_when=asyncio.FIRST_COMPLETED)
+        hastened.cancel()
+        if not draining.done():
+            draining.cancel()
+            await server.drain(0)
+
+
+def _on_stop(stop: asyncio.Event, hurry: asyncio.Event) -> None:
+    (hurry if stop.is_set() else stop).set()
+
+
+def _reload(path: Path, server: Server) -> None:
+    """A bad configuration changes nothing."""
+    try:
+        waiting = server.reload(configuration.load(path))
+    except BadConfiguration as error:
+        log.error("configuration_not_reloaded", why=str(error))
+    else:
+        log.info("configuration_reloaded", after_restart=waiting)

@@ -1,0 +1,332 @@
+"""Live recordings: what joins the recorder, the media plane's taps, the spool and the log.
+
+A toggle takes effect in memory first, at the call clock's position; then it is journalled. A closing that
+does not become durable stays closed and says so; an opening that does not is annulled, and no byte of it
+is ever written.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import structlog
+
+from mediaproxy.calllog.rows import RecordingRow
+from mediaproxy.calls.events import CallAnswered, CallRecord
+from mediaproxy.calls.plane import Describe, LegId, PlaneOperation, PlayTone, Released, SetTap, Tone
+from mediaproxy.ids import CallId, RecordingId
+from mediaproxy.recording import journal
+from mediaproxy.recording.manifest import Actor
+from mediaproxy.recording.recorder import Arm, Finished, Recorder, Write
+from mediaproxy.recording.ring import PacketRing
+from mediaproxy.recording.states import Action, Refusal, Toggled
+from mediaproxy.service import rows
+from mediaproxy.storage import JournalResult, Spool, Storage
+
+OPENING_WAIT_S = 1.0  # an opening that is not durable by then is refused
+CLOSING_WAIT_S = 0.25  # a closing is answered by then, durable or not
+CALL_END = Actor("call_end")
+OPENINGS = frozenset({Action.START, Action.RESUME})
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the configuration says of all recordings."""
+
+    sample_rate: int
+    keep_unrecorded: bool
+    record_on_hold: bool
+    confirmation_tone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A toggle's outcome, and whether its journal line is on the disk."""
+
+    toggled: Toggled
+    durable: bool
+    sample_rate: int
+
+
+@dataclass(slots=True)
+class _Live:
+    call: CallRecord
+    answered: CallAnswered
+    row: RecordingRow  # as armed; positions are asked of the recorder
+    held: bool = False
+    ended_ns: int | None = None
+    opening: asyncio.Task[bool] | None = None  # an opening that is being journalled
+
+    @property
+    def id(self) -> RecordingId:
+        return self.row.id
+
+    @property
+    def generation(self) -> int:
+        return self.answered.generation
+
+
+class LiveRecordings:
+    """All live recordings of one media loop; everything is called from that loop.
+
+    `perform` takes operations for the media plane, `put_row` rows for the log.
+    """
+
+    def __init__(
+        self,
+        *,
+        recorder: Recorder,
+        ring: PacketRing,
+        storage: Storage,
+        spool: Spool,
+        perform: Callable[[PlaneOperation], None],
+        put_row: Callable[[RecordingRow], None],
+        settings: Settings,
+    ) -> None:
+        self._recorder = recorder
+        self._ring = ring
+        self._storage = storage
+        self._spool = spool
+        self._perform = perform
+        self._put_row = put_row
+        self._settings = settings
+        self._live: dict[CallId, _Live] = {}
+        self._by_generation: dict[int, _Live] = {}
+        self._descriptions: dict[CallId, dict[LegId, Describe]] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def describe(self, operation: Describe) -> None:
+        """What a leg may send from now on; may come before the answer."""
+        self._descriptions.setdefault(operation.call, {})[operation.leg] = operation
+        if live := self._live.get(operation.call):
+            self.drain()
+            self._tell(live, operation)
+
+    def arm(self, answered: CallAnswered, recording: RecordingId, *, now_ns: int) -> None:
+        """A call was answered and its policy is not off."""
+        call, policy = answered.call, answered.policy
+        row = rows.armed_row(recording, call.id, policy.policy.value, self._settings.sample_rate)
+        live = _Live(call, answered, row)
+        self._live[call.id] = self._by_generation[live.generation] = live
+        self._start(self._create(live))
+        opened = self._recorder.arm(
+            Arm(
+                live.generation,
+                answered.answered_ns,
+                policy,
+                rows.channels(answered),
+                self._settings.sample_rate,
+            )
+        )
+        for description in self._descriptions.get(call.id, {}).values():
+            self._tell(live, description)
+        if opened is not None and opened.changed:
+            self._journal(live, opened)
+        self._set_taps(now_ns)
+        self._put_row(self._snapshot(live, now_ns))
+
+    def hold(self, call: CallId, *, held: bool) -> None:
+        """With `record_on_hold` off, nobody is heard in the recording of a held call."""
+        live = self._live.get(call)
+        if live is None:
+            return
+        self.drain()
+        live.held = held
+        for description in self._descriptions.get(call, {}).values():
+            self._tell(live, description)
+
+    async def toggle(
+        self, call: CallId, action: Action, by: Actor, *, at_ns: int, now_ns: Callable[[], int]
+    ) -> Settled | Refusal:
+        """Apply a command as of `at_ns`, journal it, and say how that went."""
+        live = self._live.get(call)
+        while live is not None and live.opening is not None and action in OPENINGS:
+            await asyncio.wait({live.opening})  # until then nobody knows whether we are recording
+            at_ns = now_ns()
+        if live is None or live.ended_ns is not None:
+            return Refusal.ENDED
+        outcome = self._recorder.toggle(live.generation, action, by, at_ns)
+        if isinstance(outcome, Refusal):
+            self._confirm(live, Tone.REFUSED)
+            return outcome
+        if not outcome.changed:
+            return Settled(outcome, durable=True, sample_rate=self._settings.sample_rate)
+        self._set_taps(now_ns())
+        durable = await asyncio.shield(self._journal(live, outcome))
+        self._tell_everyone(live, outcome, durable, now_ns())
+        return Settled(outcome, durable, self._settings.sample_rate)
+
+    def armed(self, call: CallId) -> bool:
+        """Whether this live call has a recorder."""
+        return call in self._live
+
+    def row(self, call: CallId, *, now_ns: int) -> RecordingRow | None:
+        """The recording of a live call as of now."""
+        live = self._live.get(call)
+        return None if live is None else self._snapshot(live, now_ns)
+
+    def tick(self, *, now_ns: int) -> None:
+        """Every few tens of milliseconds: from the ring to the spool."""
+        self.drain()
+        self._set_taps(now_ns)
+        self._spool.flush(now_ns)
+
+    def drain(self) -> None:
+        """Take what the ring holds; a plane whose ring fills up asks for it too."""
+        self._hand_out(self._recorder.drain(self._ring))
+
+    def ended(self, call: CallRecord, *, ended_ns: int) -> None:
+        """The call clock stops here; the file follows when the plane has released the call."""
+        if live := self._live.get(call.id):
+            live.call, live.ended_ns = call, ended_ns
+
+    def released(self, event: Released) -> None:
+        """The plane relayed the call's last packet: finish the file."""
+        self._descriptions.pop(event.call, None)
+        live = self._live.get(event.call)
+        if live is not None and live.ended_ns is not None:
+            self._start(self._finish(live, live.ended_ns, event))
+
+    async def close(self) -> None:
+        """Wait until every ended recording is published."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _create(self, live: _Live) -> None:
+        record, policy = live.call, live.answered.policy
+        header = journal.Header(
+            recording_id=live.id,
+            call_id=record.id,
+            sip_call_id=record.sip_call_id,
+            answered_at_ms=record.answered_at_ms or record.started_at_ms,
+            sample_rate=self._settings.sample_rate,
+            policy=policy.policy.value,
+            pausable=policy.pausable,
+            keep_unrecorded=self._settings.keep_unrecorded,
+            participants=rows.participants(live.answered),
+        )
+        created = await self._spool.create(header)
+        if not created.durable:
+            log.error("recording_not_on_disk", call=record.id, recording=live.id, reason=created.reason)
+
+    def _journal(self, live: _Live, toggled: Toggled) -> asyncio.Task[bool]:
+        line = journal.Toggled(
+            number=toggled.number,
+            position=toggled.effective_sample,
+            action=toggled.action.value,
+            by=toggled.by,
+            state=toggled.state.value,
+        )
+        written = self._spool.toggle(live.id, line)
+        if not toggled.tentative:
+            return self._start(_durable(written, CLOSING_WAIT_S))
+        live.opening = self._start(self._open(live, toggled.number, written))
+        return live.opening
+
+    async def _open(self, live: _Live, number: int, written: asyncio.Future[JournalResult]) -> bool:
+        durable = await _durable(written, OPENING_WAIT_S)
+        if durable:
+            self._recorder.confirm(live.generation, number)
+        else:
+            self._recorder.annul(live.generation, number)
+            self._spool.annul(live.id, number)
+        live.opening = None
+        return durable
+
+    async def _finish(self, live: _Live, ended_ns: int, event: Released) -> None:
+        if live.opening is not None:
+            await asyncio.wait({live.opening})
+        self.drain()
+        finished = self._recorder.finish(live.generation, ended_ns, CALL_END)
+        if finished is None:
+            return
+        self._hand_out(finished.writes)
+        row = rows.finished_row(live.row, finished)
+        self._put_row(row)
+        outcome = await self._spool.finish(live.id, _ended(finished, event))
+        del self._live[live.call.id], self._by_generation[live.generation]
+        self._put_row(rows.published_row(row, outcome, self._storage.root))
+        log.info("recording_finished", call=live.call.id, recording=live.id, result=outcome.result)
+
+    def _hand_out(self, writes: list[Write]) -> None:
+        for write in writes:
+            live = self._by_generation[write.generation]
+            if write.frames is None:
+                self._spool.extend(live.id, write.end)
+            else:
+                self._spool.write(live.id, write.start, write.frames)
+
+    def _set_taps(self, now_ns: int) -> None:
+        for change in self._recorder.tap_changes(now_ns):
+            call = self._by_generation[change.generation].call.id
+            for leg in LegId:
+                self._perform(SetTap(call, leg, change.tap))
+
+    def _tell(self, live: _Live, described: Describe) -> None:
+        heard = described.heard and (self._settings.record_on_hold or not live.held)
+        self._recorder.describe(
+            live.generation, described.leg, described.audio, described.digits, heard=heard
+        )
+
+    def _tell_everyone(self, live: _Live, toggled: Toggled, durable: bool, now_ns: int) -> None:
+        if toggled.tentative:
+            self._confirm(live, Tone.STARTED if durable else Tone.REFUSED)
+        else:
+            self._confirm(live, Tone.STOPPED)
+        if live.ended_ns is None:
+            self._put_row(self._snapshot(live, now_ns))
+        log.log(
+            20 if durable else 40,
+            "recording_toggled",
+            call=live.call.id,
+            recording=live.id,
+            action=toggled.action.value,
+            sample=toggled.effective_sample,
+            means=toggled.by.means,
+            user=toggled.by.user,
+            durable=durable,
+        )
+
+    def _confirm(self, live: _Live, tone: Tone) -> None:
+        leg = live.answered.agent_leg
+        if self._settings.confirmation_tone and leg is not None and live.ended_ns is None:
+            self._perform(PlayTone(live.call.id, leg, tone))
+
+    def _snapshot(self, live: _Live, now_ns: int) -> RecordingRow:
+        at_ns = now_ns if live.ended_ns is None else live.ended_ns
+        status = self._recorder.status(live.generation, at_ns)
+        if status is None:
+            return live.row
+        return rows.live_row(live.row, status, ended=live.ended_ns is not None)
+
+    def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("recording_task_failed", exc_info=error)
+
+
+def _ended(finished: Finished, event: Released) -> journal.Ended:
+    return journal.Ended(
+        duration_samples=finished.duration_samples,
+        intervals=finished.intervals,
+        streams=finished.streams,
+        withheld=sum(leg.withheld for leg in event.legs),
+        injected=sum(leg.injected for leg in event.legs),
+        reasons=finished.reasons,
+    )
+
+
+async def _durable(written: asyncio.Future[JournalResult], wait_s: float) -> bool:
+    """Whether the line was on the disk in time; it may still get there later."""
+    done, _ = await asyncio.wait({written}, timeout=wait_s)
+    return bool(done) and written.result().durable

@@ -1,0 +1,90 @@
+"""From what the recorder and the storage say to what the log holds."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from mediaproxy.calllog.rows import Actor as RowActor
+from mediaproxy.calllog.rows import IntervalRow, RecordingRow
+from mediaproxy.calls.events import CallAnswered
+from mediaproxy.calls.plane import LegId
+from mediaproxy.ids import CallId, RecordingId
+from mediaproxy.recording.manifest import Actor, Interval, Participant
+from mediaproxy.recording.recorder import Finished, Status
+from mediaproxy.recording.states import State
+from mediaproxy.storage import Outcome
+
+
+def armed_row(recording: RecordingId, call: CallId, policy: str, sample_rate: int) -> RecordingRow:
+    return RecordingRow(recording, call, State.INACTIVE.value, policy, sample_rate)
+
+
+def live_row(row: RecordingRow, status: Status, *, ended: bool) -> RecordingRow:
+    """`row` as of a moment; an interval that is still open stands last."""
+    intervals = tuple(interval_row(interval) for interval in status.intervals)
+    if status.open_since is not None:
+        start, by = status.open_since
+        intervals += (IntervalRow(start, None, _actor(by), None),)
+    return replace(
+        row,
+        state=(State.FINISHED if ended else status.state).value,
+        duration_samples=status.duration_samples,
+        recorded_samples=status.recorded_samples,
+        intervals=intervals,
+    )
+
+
+def finished_row(row: RecordingRow, finished: Finished) -> RecordingRow:
+    """The call is over; the file is not yet to be had."""
+    return replace(
+        row,
+        state=State.FINISHED.value,
+        duration_samples=finished.duration_samples,
+        recorded_samples=sum(each.end_sample - each.start_sample for each in finished.intervals),
+        intervals=tuple(interval_row(interval) for interval in finished.intervals),
+    )
+
+
+def published_row(row: RecordingRow, outcome: Outcome, root: Path) -> RecordingRow:
+    """The last word. Paths are kept below `root`, the storage directory."""
+    audio = None if outcome.audio is None else outcome.audio.relative_to(root)
+    return replace(
+        row,
+        state=State.FINISHED.value,
+        duration_samples=outcome.duration_samples,
+        recorded_samples=outcome.recorded_samples,
+        intervals=tuple(interval_row(interval) for interval in outcome.intervals),
+        result=outcome.result,
+        reasons=outcome.reasons,
+        file=None if audio is None else str(audio),
+        manifest=None if audio is None else str(audio.with_suffix(".json")),
+        sha256=outcome.sha256,
+    )
+
+
+def interval_row(interval: Interval) -> IntervalRow:
+    return IntervalRow(
+        interval.start_sample, interval.end_sample, _actor(interval.started_by), _actor(interval.ended_by)
+    )
+
+
+def participants(answered: CallAnswered) -> tuple[Participant, ...]:
+    """Who is on which channel of the file: 1 = carrier's leg."""
+    return tuple(
+        Participant(
+            leg=each.leg.name,
+            channel=1 if each.leg is answered.carrier_leg else 2,
+            kind=each.kind,
+            name=each.name,
+            number=each.number,
+        )
+        for each in answered.call.participants
+    )
+
+
+def channels(answered: CallAnswered) -> tuple[int, int]:
+    """The channel index of each leg, by leg."""
+    return (0, 1) if answered.carrier_leg is LegId.A else (1, 0)
+
+
+def _actor(actor: Actor) -> RowActor:
+    return RowActor(actor.means, actor.user)

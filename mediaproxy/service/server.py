@@ -1,0 +1,216 @@
+"""The whole proxy: builds every adapter, wires them, starts them in order and stops them in reverse."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
+
+import structlog
+
+from mediaproxy import config as configuration
+from mediaproxy.api.app import create_app
+from mediaproxy.api.server import ApiServer
+from mediaproxy.api.tokens import Tokens
+from mediaproxy.calllog import CallLog
+from mediaproxy.calls.plane import PlaneEvent
+from mediaproxy.calls.proxy import Proxy
+from mediaproxy.clock import NS_PER_MS
+from mediaproxy.config import Config
+from mediaproxy.media.plane import PlaneSettings
+from mediaproxy.media.userspace import UserspacePlane
+from mediaproxy.net import Endpoint
+from mediaproxy.observe import Metrics
+from mediaproxy.recording.recorder import Recorder
+from mediaproxy.recording.ring import PacketRing
+from mediaproxy.service.backend import ProxyBackend
+from mediaproxy.service.control import Control
+from mediaproxy.service.recordings import LiveRecordings, Settings
+from mediaproxy.service.recovery import close_interrupted
+from mediaproxy.service.wiring import LiveCalls, Output, Wiring, wall_offset_ns
+from mediaproxy.sip.transactions import TransactionLayer
+from mediaproxy.storage import Spool, Storage, repair
+from mediaproxy.transport.sip_transport import SipTransport
+
+TICK_S = 0.04  # from the ring to the spool
+BEAT_S = 1.0  # how far back the log may not know whether a call lived
+FILE_READERS = 4
+
+log = structlog.get_logger()
+
+
+class Server:
+    """A running proxy. Make one with `running`; it is stopped when that context ends."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._loop = asyncio.get_running_loop()
+        self._draining = False
+        self.metrics = Metrics()
+        self.live = LiveCalls()
+        self.tokens = Tokens(config.api.known_tokens())
+
+    @property
+    def api_endpoint(self) -> Endpoint:
+        return self._api.endpoint
+
+    @property
+    def draining(self) -> bool:
+        return self._draining
+
+    def reload(self, config: Config) -> list[str]:
+        """Take over what can change while calls live; returns the keys that need a restart."""
+        waiting = configuration.needs_restart(self._config, config)
+        self._config = config
+        self._proxy.replace_plan(configuration.plan(config))
+        self.tokens.replace(config.api.known_tokens())
+        return waiting
+
+    async def drain(self, deadline_s: float) -> None:
+        """Take no new call; let the live ones end, and end them ourselves after `deadline_s`."""
+        self._draining = True
+        self._proxy.refuse_new_calls()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.live.none.wait(), deadline_s)
+        for record in self.live.all():
+            self._proxy.hang_up(record.id, now_ns=time.monotonic_ns())
+        self._transport.settle()
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        """In this order: nothing is answered before it can be logged and recorded."""
+        storage, repaired = await self._open_storage(stack)
+        spool = Spool(storage, self._loop)
+        stack.push_async_callback(spool.close)
+        call_log = await CallLog.open(self._config.database.url, on_alarm=_alarm)
+        stack.push_async_callback(call_log.close)
+        self._build(stack, storage, spool, call_log)
+        await close_interrupted(call_log, storage, repaired)
+        stack.push_async_callback(self._transport.stop)
+        await self._transport.start(
+            (target.transport, target.endpoint) for target in self._config.sip.listeners
+        )
+        await self._api.start()
+        stack.push_async_callback(self._api.stop)
+        ticking = self._loop.create_task(self._tick_for_ever(call_log))
+        stack.push_async_callback(_cancelled, ticking)
+        stack.push_async_callback(self._finish_recordings)
+
+    async def _open_storage(self, stack: AsyncExitStack) -> tuple[Storage, Any]:
+        storage = await asyncio.to_thread(Storage.open, self._config.storage.directory)
+        stack.callback(storage.close)
+        return storage, await asyncio.to_thread(repair, storage)
+
+    def _build(self, stack: AsyncExitStack, storage: Storage, spool: Spool, call_log: CallLog) -> None:
+        config = self._config
+        ring, recorder = PacketRing(now_ns=time.monotonic_ns()), Recorder()
+        plane = UserspacePlane(
+            PlaneSettings(config.media.addresses, config.media.advertised, config.media.port_range),
+            on_event=self._on_plane_event,
+            ring=ring,
+            on_pressure=self._on_pressure,
+        )
+        stack.callback(plane.close)
+        self._proxy = Proxy(
+            configuration.plan(config),
+            random=os.urandom,
+            wall_offset_ns=wall_offset_ns,
+            layer=TransactionLayer(os.urandom),
+            listeners=config.sip.listeners,
+        )
+        self._transport: SipTransport[Any] = SipTransport(self._proxy, self._on_output)
+        self._recordings = LiveRecordings(
+            recorder=recorder,
+            ring=ring,
+            storage=storage,
+            spool=spool,
+            perform=plane.perform,
+            put_row=call_log.put_recording,
+            settings=_recording_settings(config),
+        )
+        control = Control(self.live.get, self._recordings)
+        self._wiring = Wiring(
+            proxy=self._proxy,
+            perform=plane.perform,
+            settle=self._transport.settle,
+            live=self.live,
+            recordings=self._recordings,
+            control=control,
+            call_log=call_log,
+        )
+        backend = ProxyBackend(
+            log=call_log,
+            live_call=self.live.get,
+            recordings=self._recordings,
+            control=control,
+            storage=storage,
+            not_ready=lambda: "draining" if self._draining else None,
+        )
+        readers = ThreadPoolExecutor(FILE_READERS, thread_name_prefix="reader")
+        stack.callback(readers.shutdown, wait=True)
+        app = create_app(backend, self.tokens, registry=self.metrics.registry, files=readers, now_ms=_unix_ms)
+        self._api = ApiServer(app, config.api.endpoint)
+
+    # Bound late: plane and transport are built before what hears them.
+    def _on_plane_event(self, event: PlaneEvent) -> None:
+        self._wiring.on_plane_event(event)
+
+    def _on_output(self, output: Output) -> None:
+        self._wiring.on_output(output)
+
+    def _on_pressure(self) -> None:
+        self._recordings.drain()
+
+    async def _tick_for_ever(self, call_log: CallLog) -> None:
+        """Absolute deadlines: a late tick delays none of the later ones."""
+        due = self._loop.time()
+        beat_due = due
+        while True:
+            due = max(due + TICK_S, self._loop.time())
+            await asyncio.sleep(due - self._loop.time())
+            try:
+                self._recordings.tick(now_ns=time.monotonic_ns())
+            except Exception:  # a task root: the other calls' recordings go on
+                log.exception("tick_failed")
+            if len(self.live) and self._loop.time() >= beat_due:
+                beat_due = self._loop.time() + BEAT_S
+                call_log.beat(_unix_ms())
+
+    async def _finish_recordings(self) -> None:
+        """Whatever has ended is published before the adapters go."""
+        await asyncio.sleep(0)  # the plane's last events come by the loop
+        await self._wiring.close()
+        await self._recordings.close()
+
+
+@asynccontextmanager
+async def running(config: Config) -> AsyncIterator[Server]:
+    """A proxy whose listeners are all bound. Raises `Unavailable` with a remedy when one cannot be."""
+    async with AsyncExitStack() as stack:
+        server = Server(config)
+        await server._start(stack)
+        yield server
+
+
+def _recording_settings(config: Config) -> Settings:
+    recording = config.recording
+    return Settings(
+        sample_rate=recording.sample_rate,
+        keep_unrecorded=recording.keep_unrecorded,
+        record_on_hold=recording.record_on_hold,
+        confirmation_tone=recording.confirmation_tone,
+    )
+
+
+def _alarm(event: str, fields: dict[str, object]) -> None:
+    log.error(event, **fields)
+
+
+def _unix_ms() -> int:
+    return time.time_ns() // NS_PER_MS
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,184 @@
+"""Who hears what: the call core's outputs to plane, recordings and log; the plane's events back."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+
+from mediaproxy.api.backend import Refusal
+from mediaproxy.calllog import CallLog
+from mediaproxy.calls.events import (
+    CallAnswered,
+    CallBroken,
+    CallEnded,
+    CallEvent,
+    CallHeld,
+    CallRecord,
+    CallRinging,
+    CallStarted,
+    RecordRequested,
+)
+from mediaproxy.calls.model import Policy
+from mediaproxy.calls.plane import CodeDialled, Describe, LegId, PlaneEvent, PlaneOperation, Released
+from mediaproxy.calls.proxy import Proxy
+from mediaproxy.clock import NS_PER_MS
+from mediaproxy.ids import RANDOM_BYTES, CallId, RecordingId, uuid7
+from mediaproxy.recording.manifest import Actor
+from mediaproxy.recording.states import Action
+from mediaproxy.service.control import SIP_STATUS, Control, agent_on
+from mediaproxy.service.recordings import LiveRecordings, Settled
+
+log = structlog.get_logger()
+
+EVENT_NAMES = {
+    CallStarted: "call_started",
+    CallRinging: "call_ringing",
+    CallAnswered: "call_answered",
+    CallHeld: "call_held",
+    CallEnded: "call_ended",
+}
+
+Output = PlaneOperation | CallEvent | RecordRequested | CallBroken
+
+
+def wall_offset_ns() -> int:
+    """Unix time less the monotonic clock."""
+    return time.time_ns() - time.monotonic_ns()
+
+
+class LiveCalls:
+    """The calls that have not ended, as the log sees them."""
+
+    def __init__(self) -> None:
+        self._records: dict[CallId, CallRecord] = {}
+        self.none = asyncio.Event()  # set while no call lives
+        self.none.set()
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def get(self, call: CallId) -> CallRecord | None:
+        return self._records.get(call)
+
+    def all(self) -> list[CallRecord]:
+        return list(self._records.values())
+
+    def see(self, record: CallRecord) -> None:
+        if record.state == "ended":
+            self._records.pop(record.id, None)
+        else:
+            self._records[record.id] = record
+        if self._records:
+            self.none.clear()
+        else:
+            self.none.set()
+
+
+class Wiring:
+    """Passes everything on, in order. `settle` lets the call core act on an input at once."""
+
+    def __init__(
+        self,
+        *,
+        proxy: Proxy,
+        perform: Callable[[PlaneOperation], None],
+        settle: Callable[[], None],
+        live: LiveCalls,
+        recordings: LiveRecordings,
+        control: Control,
+        call_log: CallLog,
+    ) -> None:
+        self._proxy = proxy
+        self._perform = perform
+        self._settle = settle
+        self._live = live
+        self._recordings = recordings
+        self._control = control
+        self._call_log = call_log
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def on_output(self, output: Output) -> None:
+        """What the call core wants done, but for what goes to the wire."""
+        match output:
+            case CallStarted() | CallRinging() | CallAnswered() | CallHeld() | CallEnded():
+                self._on_call(output)
+            case RecordRequested():
+                self._start(self._record_requested(output))
+            case CallBroken():
+                log.error("call_broken", call=output.call, exc_info=output.error)
+            case Describe():
+                self._recordings.describe(output)
+                self._perform(output)
+            case _:
+                self._perform(output)
+
+    def on_plane_event(self, event: PlaneEvent) -> None:
+        if isinstance(event, Released):
+            self._recordings.released(event)
+        if isinstance(event, CodeDialled):
+            self._start(self._code_dialled(event))
+        self._proxy.receive_plane_event(event, now_ns=time.monotonic_ns())
+        self._settle()
+
+    async def close(self) -> None:
+        """Wait until nothing that was asked for is under way."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _on_call(self, event: CallEvent) -> None:
+        record = event.call
+        self._live.see(record)
+        match event:
+            case CallStarted():
+                stored = self._call_log.started(record)
+                stored.add_done_callback(lambda _: self._row_stored(record.id))
+            case CallAnswered():
+                if event.policy.policy is not Policy.OFF:
+                    self._recordings.arm(event, _recording_id(), now_ns=time.monotonic_ns())
+            case CallHeld():
+                self._recordings.hold(record.id, held=event.held)
+            case CallEnded():
+                self._recordings.ended(record, ended_ns=event.ended_ns)
+        if not isinstance(event, CallStarted):
+            self._call_log.put_call(record)
+        log.info(EVENT_NAMES[type(event)], call=record.id, status=record.sip_status)
+
+    def _row_stored(self, call: CallId) -> None:
+        self._proxy.row_stored(call, now_ns=time.monotonic_ns())
+        self._settle()
+
+    async def _record_requested(self, wanted: RecordRequested) -> None:
+        outcome = await self._demand(wanted.call, wanted.leg, wanted.action, wanted.means, wanted.arrived_ns)
+        if wanted.reply is not None:
+            status = SIP_STATUS[outcome] if isinstance(outcome, Refusal) else 200
+            self._proxy.record_outcome(wanted.reply, status, now_ns=time.monotonic_ns())
+            self._settle()
+
+    async def _code_dialled(self, dialled: CodeDialled) -> None:
+        await self._demand(dialled.call, dialled.leg, dialled.action, "dtmf", dialled.arrived_ns)
+
+    async def _demand(
+        self, call: CallId, leg: LegId, action: str, means: str, arrived_ns: int
+    ) -> Settled | Refusal:
+        record = self._live.get(call)
+        user = None if record is None else agent_on(record, leg)
+        if user is None:  # only our side opens or closes
+            return Refusal.NOT_ENABLED
+        return await self._control.demand(call, Action(action), Actor(means, user), at_ns=arrived_ns)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("demand_failed", exc_info=error)
+
+
+def _recording_id() -> RecordingId:
+    return RecordingId(uuid7(time.time_ns() // NS_PER_MS, os.urandom(RANDOM_BYTES)))
