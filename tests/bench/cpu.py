@@ -67,11 +67,11 @@ def resident_bytes(pid: int) -> int:
     return sum(_resident(member) for member in tree(pid))
 
 
-def socket_drops(pid: int) -> int:
-    """Packets that the kernel dropped at the tree's IPv4 UDP sockets for want of room."""
-    inodes = {inode for member in tree(pid) for inode in _socket_inodes(member)}
+def socket_drops(host: str) -> int:
+    """Packets that the kernel dropped at UDP sockets bound to `host` (IPv4) for want of room."""
+    bound = socket.inet_aton(host)[::-1].hex().upper() + ":"
     lines = [line.split() for line in Path("/proc/net/udp").read_text().splitlines()[1:]]
-    return sum(int(fields[-1]) for fields in lines if fields[9] in inodes)
+    return sum(int(fields[-1]) for fields in lines if fields[1].startswith(bound))
 
 
 def dropped_at(sock: socket.socket) -> int:
@@ -110,15 +110,3 @@ def _resident(pid: int) -> int:
     except OSError:
         return 0
     return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def _socket_inodes(pid: int) -> list[str]:
-    inodes = []
-    for entry in Path(f"/proc/{pid}/fd").iterdir():
-        try:
-            target = os.readlink(entry)
-        except OSError:
-            continue
-        if target.startswith("socket:["):
-            inodes.append(target[8:-1])
-    return inodes

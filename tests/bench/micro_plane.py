@@ -21,7 +21,8 @@ from mediaproxy.calls.plane import (
     Tap,
 )
 from mediaproxy.ids import CallId
-from mediaproxy.media.userspace import PlaneSettings, UserspacePlane
+from mediaproxy.media.plane import PlaneSettings
+from mediaproxy.media.userspace import UserspacePlane
 from mediaproxy.net import Endpoint, Family
 from mediaproxy.recording.ring import PacketRing
 from tests.bench import wire

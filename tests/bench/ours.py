@@ -77,6 +77,7 @@ recording = "automatic"
 
 class Mediaproxy:
     name = NAME
+    host = _HOST
 
     def __init__(self, directory: Path, number: str = AUTOMATIC) -> None:
         self._directory = directory

@@ -34,6 +34,7 @@ class Checked:
 
 class ProxyUnderTest(Protocol):
     name: str
+    host: str  # where its sockets are bound
 
     @property
     def pid(self) -> int: ...

@@ -41,6 +41,7 @@ def version() -> str | None:
 
 class Rtpengine:
     name = NAME
+    host = _HOST
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
