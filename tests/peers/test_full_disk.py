@@ -13,11 +13,11 @@ ON_DEMAND = "+15550100"
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 1 MB of its own."""
+    """A file system of 192 MB of its own."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=192m", "tmpfs", str(folder)], capture_output=True, check=False
     )
     if mounted.returncode:
         pytest.skip("no file system can be mounted here (needs root)")
@@ -28,7 +28,7 @@ def small_disk(tmp_path):
 def fill(folder):
     """Leaves not one block free."""
     with contextlib.suppress(OSError), (folder / "filler").open("wb", buffering=0) as file:
-        while file.write(bytes(4096)):
+        while file.write(bytes(1 << 16)):
             pass
 
 
