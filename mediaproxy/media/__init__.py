@@ -1,0 +1,1 @@
+"""Media planes: they perform the plane operations of `calls` on real sockets."""

@@ -1,0 +1,230 @@
+"""The hot path: passes over all ready sockets, forwarding first and tapping second.
+
+A pass asks the epoll descriptor once and reads each ready socket once, so a socket in a flood gets no
+more turns than the others. A pass that finds nothing ready is the ring's drain mark. A socket that
+never falls silent for `_FLOOD_PASSES` passes is left alone until the next sweep: its kernel buffer
+overflows, other calls' media and the drain mark go on.
+
+Per packet: no exception, no formatting, no object beyond the address that the read returns.
+"""
+
+import select
+from collections.abc import Callable
+from time import monotonic_ns
+from typing import Final
+
+from mediaproxy.limits import MAX_RTP_BYTES
+from mediaproxy.media.ports import PortPair
+from mediaproxy.media.userspace.leg import Action, Leg, Source
+from mediaproxy.recording.ring import PacketRing
+from mediaproxy.rtp.packet import HEADER, HEADER_BYTES, PLAIN, payload_bounds
+from mediaproxy.rtp.rtcp import is_rtcp
+
+_PASSES: Final = 32  # per wake-up, then the loop's other tasks have their turn
+_FLOOD_PASSES: Final = 256  # more than a socket's buffer holds of a party's 5 s
+_READY_SPARE: Final = 64
+
+_TAP_HEADER: Final = int(Action.TAP_HEADER)
+_TAP_PAYLOAD: Final = int(Action.TAP_PAYLOAD)
+_DETOUR: Final = int(Action.DETOUR)
+_RTCP: Final = int(Action.RTCP)
+
+Detour = Callable[[Leg, bytearray, int, int, int, int], None]
+"""(leg, packet, size, payload start, payload end, arrival ns): relays what needs more than copying."""
+
+
+class Relay:
+    """Reads, checks, forwards, taps. It owns the epoll descriptor and one packet buffer."""
+
+    def __init__(self, ring: PacketRing, on_pressure: Callable[[], None], detour: Detour) -> None:
+        self._ring = ring
+        self._on_pressure = on_pressure
+        self._detour = detour
+        self._epoll = select.epoll()
+        self._legs: dict[int, Leg] = {}  # by the descriptor of the RTP socket
+        self._rtcp_legs: dict[int, Leg] = {}
+        self._buffer = bytearray(MAX_RTP_BYTES + 1)  # the byte more tells what is too long
+        view = memoryview(self._buffer)
+        self._view = view
+        self._views = tuple(view[:size] for size in range(MAX_RTP_BYTES + 1))
+        self._busy_passes = 0
+        self._suspects: set[int] = set()
+        self._muted: list[int] = []
+
+    def fileno(self) -> int:
+        """Readable when a socket is: the one descriptor that the loop watches."""
+        return self._epoll.fileno()
+
+    def add(self, leg: Leg) -> None:
+        for descriptor, legs in self._sockets(leg.pair):
+            self._epoll.register(descriptor, select.EPOLLIN)
+            legs[descriptor] = leg
+
+    def remove(self, leg: Leg) -> None:
+        """Before the sockets are closed. Idempotent."""
+        for descriptor, legs in self._sockets(leg.pair):
+            if legs.pop(descriptor, None) is None:
+                continue
+            if descriptor in self._muted:
+                self._muted.remove(descriptor)
+            else:
+                self._epoll.unregister(descriptor)
+
+    def close(self) -> None:
+        self._epoll.close()
+
+    def wake(self) -> None:
+        """Something is ready, or it is time to look: passes until nothing is, within bounds."""
+        for _ in range(_PASSES):
+            if self._pass():
+                return
+
+    def sweep(self) -> None:
+        """As `wake`, and muted sockets get another chance. To be called every 20 ms."""
+        for descriptor in self._muted:
+            self._epoll.register(descriptor, select.EPOLLIN)
+        self._muted.clear()
+        self.wake()
+
+    def _sockets(self, pair: PortPair) -> tuple[tuple[int, dict[int, Leg]], tuple[int, dict[int, Leg]]]:
+        return (pair.rtp.fileno(), self._legs), (pair.rtcp.fileno(), self._rtcp_legs)
+
+    def _pass(self) -> bool:
+        """One read of every ready socket. True: none was."""
+        ring, now = self._ring, monotonic_ns()
+        ring.begin_pass(now)
+        ready = self._epoll.poll(0, 2 * len(self._legs) + _READY_SPARE)
+        if not ready:
+            ring.end_pass(emptied=True)
+            self._busy_passes = 0
+            return True
+        self._read(ready)
+        ring.end_pass(emptied=False)
+        if ring.pressed:
+            self._on_pressure()
+        self._busy_passes += 1
+        if self._busy_passes >= _FLOOD_PASSES:
+            self._hunt(ready)
+        return False
+
+    def _read(self, ready: list[tuple[int, int]]) -> None:
+        legs, buffer, views, view = self._legs, self._buffer, self._views, self._view
+        clock, unpack, put, put_header = (
+            monotonic_ns,
+            HEADER.unpack_from,
+            self._ring.put,
+            self._ring.put_header,
+        )
+        for descriptor, _ in ready:
+            leg = legs.get(descriptor)
+            if leg is None:
+                self._receive_rtcp(descriptor)
+                continue
+            try:
+                size, source = leg.receive(buffer)
+            except OSError:
+                continue  # an ICMP error, or a datagram with a wrong checksum was all there was
+            now = clock()
+            if source != leg.source and not self._admit(leg, source, size):
+                continue
+            if size > MAX_RTP_BYTES:
+                leg.oversize += 1
+                continue
+            action = leg.actions[buffer[1]]
+            if action == _RTCP:
+                self._relay_rtcp(leg, size)
+                continue
+            if buffer[0] == PLAIN and size >= HEADER_BYTES:
+                start, end = HEADER_BYTES, size
+            else:
+                bounds = payload_bounds(buffer, size)
+                if bounds is None:
+                    leg.malformed += 1
+                    continue
+                start, end = bounds
+            leg.packets += 1
+            leg.last_ns = now
+            if action == _DETOUR:
+                self._detour(leg, buffer, size, start, end, now)
+                continue
+            target = leg.target
+            if target is None:
+                continue  # the other party has not said where
+            try:
+                leg.send(views[size], target)
+            except OSError:
+                leg.send_failed += 1
+                continue
+            leg.relayed += 1
+            leg.last = fields = unpack(buffer)
+            if action == _TAP_PAYLOAD:
+                _, second, seq, timestamp, ssrc = fields
+                put(
+                    leg.generation, leg.id, second & 0x7F, second >> 7, ssrc, seq, timestamp, now,
+                    view[start:end],
+                )  # fmt: skip
+            elif action == _TAP_HEADER:
+                _, second, seq, timestamp, ssrc = fields
+                put_header(
+                    leg.generation, leg.id, second & 0x7F, second >> 7, ssrc, seq, timestamp, now, end - start
+                )  # fmt: skip
+
+    def _admit(self, leg: Leg, source: Source, size: int) -> bool:
+        """Whether a packet from other than the locked source is the leg's party's after all.
+
+        A valid RTP packet may lock the source; a refused one is counted for what it is first of all.
+        """
+        if not leg.may_be(source):
+            leg.wrong_source += 1
+            return False
+        buffer = self._buffer
+        if size <= MAX_RTP_BYTES and leg.actions[buffer[1]] != _RTCP and payload_bounds(buffer, size):
+            leg.learn(source)
+        return True
+
+    def _receive_rtcp(self, descriptor: int) -> None:
+        leg = self._rtcp_legs.get(descriptor)
+        if leg is None:
+            return
+        try:
+            size, source = leg.pair.rtcp.recvfrom_into(self._buffer)
+        except OSError:
+            return
+        if size > MAX_RTP_BYTES:
+            leg.oversize += 1
+        elif not is_rtcp(self._buffer, size):
+            leg.malformed += 1
+        elif not leg.learn_rtcp(source):
+            leg.wrong_source += 1
+        else:
+            self._forward_rtcp(leg, size)
+
+    def _relay_rtcp(self, leg: Leg, size: int) -> None:
+        """RTCP on the RTP port (RFC 5761)."""
+        if is_rtcp(self._buffer, size):
+            self._forward_rtcp(leg, size)
+        else:
+            leg.malformed += 1
+
+    def _forward_rtcp(self, leg: Leg, size: int) -> None:
+        """To where the other party hears RTCP: on its RTP port if it multiplexes, else beside it."""
+        leg.rtcp += 1
+        other = leg.other
+        mux = other.remote is not None and other.remote.rtcp_mux
+        outlet = other.pair.rtp if mux else other.pair.rtcp
+        destination = other.destination if mux else other.rtcp_destination
+        if destination is None:
+            return
+        try:
+            outlet.sendto(self._views[size], destination)
+        except OSError:
+            leg.send_failed += 1
+
+    def _hunt(self, ready: list[tuple[int, int]]) -> None:
+        """Mute what was ready in two passes running, long after anything's backlog is read."""
+        now = {descriptor for descriptor, _ in ready}
+        if self._busy_passes > _FLOOD_PASSES:
+            for descriptor in now & self._suspects & (self._legs.keys() | self._rtcp_legs.keys()):
+                self._epoll.unregister(descriptor)
+                self._muted.append(descriptor)
+        self._suspects = now
