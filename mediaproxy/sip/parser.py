@@ -85,14 +85,16 @@ def _cut_body(body: bytes, headers: Headers) -> bytes:
 def _check(message: Request | Response) -> None:
     _check_singles(message)
     # Reading is checking: each of these raises Malformed, and most are asked for again anyway.
-    _ = (message.via, message.from_, message.to, message.call_id, message.contact)
+    _ = (message.via, message.from_, message.to, message.call_id)
     method = message.cseq.method
     if isinstance(message, Request):
         _ = (message.target, message.max_forwards)
         if method != message.method:
             raise Malformed("CSeq names another method")
-    for route in (*message.route, *message.record_route):
-        parse_name_addr(route)
+    for name in ("contact", "route", "record-route"):
+        for element in message.headers.elements(name):
+            if element != "*":
+                parse_name_addr(element)
 
 
 def _check_singles(message: Message) -> None:

@@ -5,7 +5,7 @@ from hashlib import blake2s
 from mediaproxy.errors import Malformed
 from mediaproxy.net import Endpoint
 from mediaproxy.sip.headers import Header, Headers, header_key
-from mediaproxy.sip.messages import Request, Response, parse_cseq
+from mediaproxy.sip.messages import Request, Response
 from mediaproxy.sip.parser import split_head
 from mediaproxy.sip.via import parse_via
 
@@ -98,21 +98,29 @@ def answer_malformed(data: bytes, error: Malformed, source: Endpoint) -> tuple[b
     head, _, _ = data.lstrip(b"\r\n").partition(b"\r\n\r\n")
     try:
         start_line, lines = split_head(head.decode("utf-8", "surrogateescape"))
-        found = _essentials(lines)
-        via = parse_via(found.elements("via")[0]).stamped(source)
-        cseq = parse_cseq(found.first("cseq") or "")
-    except (Malformed, IndexError):
+    except Malformed:
         return None
-    if start_line[:4].upper() == "SIP/" or "ACK" in (cseq.method, start_line.partition(" ")[0]):
+    headers = _essentials(lines)
+    methods = (start_line.partition(" ")[0], (headers.first("cseq") or "").rpartition(" ")[2])
+    if start_line[:4].upper() == "SIP/" or "ACK" in methods:
         return None
-    if any(name not in found for name in _COPIED):
+    if any(name not in headers for name in _COPIED):
         return None
-    headers = found.with_first_element("via", via)
+    headers, reply_to = _stamp_if_readable(headers, source)
     to = headers.first("to") or ""
     if "tag=" not in to:  # the same tag for each retransmission (8.2.7)
         headers = headers.with_("To", f"{to};tag={blake2s(head, digest_size=8).hexdigest()}")
     response = Response(error.status, REASONS.get(error.status, ""), headers)
-    return response.encode(), via.reply_to
+    return response.encode(), reply_to
+
+
+def _stamp_if_readable(headers: Headers, source: Endpoint) -> tuple[Headers, Endpoint]:
+    """A Via that can't be read goes back as it is, to where it came from."""
+    try:
+        via = parse_via(headers.elements("via")[0]).stamped(source)
+    except (Malformed, IndexError):
+        return headers, source
+    return headers.with_first_element("via", via), via.reply_to
 
 
 def _essentials(lines: list[str]) -> Headers:
