@@ -59,6 +59,13 @@ class Gate:
     def annul(self, number: int) -> None:
         self.openings = [o for o in self.openings if o.number != number]
 
+    def overlaps(self, start: int, end: int) -> bool:
+        """Whether any position of `[start, end)` lies in an interval."""
+        return any(o.start < end and o.ends_after(start) for o in reversed(self.openings))
+
+    def contains(self, position: int) -> bool:
+        return self.overlaps(position, position + 1)
+
     def settled_until(self) -> int | None:
         """Nothing at or beyond this position may be written out yet; None = no limit."""
         return next((o.start for o in self.openings if o.tentative), None)

@@ -11,11 +11,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from mediaproxy.calls.model import RecordingPolicy
+import numpy as np
+from numpy.typing import NDArray
+
+from mediaproxy.calls.model import Policy, RecordingPolicy
 from mediaproxy.calls.plane import Codec, LegId, Tap
+from mediaproxy.recording.clock import CallClock
+from mediaproxy.recording.lanes import ANY_MARKER, Batch, Ints, Lanes
+from mediaproxy.recording.live import LiveRecording, Record
 from mediaproxy.recording.manifest import Actor, Interval, StreamFacts
-from mediaproxy.recording.ring import PacketRing
+from mediaproxy.recording.ring import HAS_PAYLOAD, HEADER, IS_DIGIT, SLOT_BYTES, PacketRing
 from mediaproxy.recording.states import Action, Refusal, State, Toggled
+from mediaproxy.recording.transits import LeastTransits
+from mediaproxy.recording.window import Stretch, WindowPool
+
+FIRST_SLOTS = 64
+GENERATIONS = 1 << 16  # of the look-up; generations that fall on one another go the slow way
+FEW = 4  # fewer records than this are not worth a step over all lanes
+NEVER_NS = (1 << 63) - 1
+
+# A record's header as the lanes compare it: two words of eight bytes where the fields of `RECORD` lie.
+WORDS = np.dtype(
+    {
+        "names": ["generation", "who", "next", "arrival_ns", "pass_number"],
+        "formats": ["<u4", "<i8", "<i8", "<i8", "<u4"],
+        "offsets": [0, 4, 12, 20, 28],
+        "itemsize": SLOT_BYTES,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +90,6 @@ class Finished:
     """
 
     writes: list[Write]
-    toggled: Toggled
     duration_samples: int
     intervals: tuple[Interval, ...]
     streams: tuple[StreamFacts, ...]
@@ -76,12 +98,44 @@ class Finished:
 
 
 class Recorder:
-    """All recordings of one media loop."""
+    """All recordings of one media loop. `fast` off sends every packet through the rule, one by one:
+    the files and counters are the same."""
+
+    def __init__(self, *, fast: bool = True) -> None:
+        self._fast = fast
+        self._pool = WindowPool()
+        self._transits = LeastTransits()
+        self._lanes = Lanes(self._pool, self._transits)
+        self._live: dict[int, LiveRecording] = {}
+        self._holding: dict[int, LiveRecording] = {}
+        self._tapping: dict[int, LiveRecording] = {}  # whose tap may have to change
+        # Slot 0 is nobody's: what is not known falls on it.
+        self._slot_of: NDArray[np.int32] = np.zeros(GENERATIONS, dtype=np.int32)
+        self._generation: Ints = np.zeros(0, dtype=np.int64)
+        self._due_ns: Ints = np.zeros(0, dtype=np.int64)
+        self._by_slot: list[LiveRecording | None] = []
+        self._free: list[int] = []
+        self._resize(FIRST_SLOTS)
 
     def arm(self, arm: Arm) -> Toggled | None:
         """Begin a recording. An automatic one opens at 0, tentatively like every opening: the result is
         to be journalled and then confirmed or annulled. Ask `tap_changes` afterwards."""
-        raise NotImplementedError
+        if not self._free:
+            self._resize(2 * len(self._by_slot))
+        clock = CallClock(arm.answered_ns, arm.sample_rate)
+        live = LiveRecording(
+            arm.generation, self._free.pop(), clock, arm.policy, arm.channels, self._pool, self._transits
+        )
+        self._live[arm.generation] = self._tapping[arm.generation] = live
+        self._by_slot[live.slot] = live
+        self._generation[live.slot] = arm.generation
+        self._slot_of[arm.generation % GENERATIONS] = live.slot
+        self._due_ns[live.slot] = live.due_ns()
+        if arm.policy.policy is not Policy.AUTOMATIC:
+            return None
+        opened = live.toggle(Action.START, Actor("policy"), 0)
+        assert isinstance(opened, Toggled)
+        return opened
 
     def describe(
         self,
@@ -92,39 +146,224 @@ class Recorder:
         *,
         heard: bool = True,
     ) -> None:
-        """What the leg may send from now on, as in `plane.Describe`. May precede nothing but `arm`."""
-        raise NotImplementedError
+        """What the leg may send from now on, as in `plane.Describe`; absorbed when the call is unknown.
+        `digits` say nothing more than that these types are no audio."""
+        live = self._live.get(generation)
+        if live is not None:
+            self._lanes.recall(live)
+            audio = {number: codec for number, codec in audio.items() if number not in digits}
+            live.tracks[leg].describe(audio, live.clock.sample_rate, heard=heard)
 
     def toggle(self, generation: int, action: Action, by: Actor, now_ns: int) -> Toggled | Refusal:
         """Apply a command at the call clock's position of `now_ns`; `ENDED` when the call is unknown.
 
         `Toggled.tentative`: journal it, then `confirm` or `annul`. Ask `tap_changes` afterwards.
         """
-        raise NotImplementedError
+        live = self._live.get(generation)
+        if live is None:
+            return Refusal.ENDED
+        self._lanes.recall(live)
+        self._tapping[generation] = live
+        return live.toggle(action, by, max(live.clock.position(now_ns), 0))
 
     def confirm(self, generation: int, number: int) -> None:
         """Opening `number` is durable: its audio may be written out. Unknown ones are absorbed."""
-        raise NotImplementedError
+        live = self._live.get(generation)
+        if live is not None:
+            live.states.confirm(number)
 
     def annul(self, generation: int, number: int) -> None:
         """Opening `number` did not become durable: no byte of it was or will be handed out."""
-        raise NotImplementedError
+        live = self._live.get(generation)
+        if live is not None:
+            self._lanes.recall(live)
+            live.annul(number)
+            self._tapping[generation] = live
 
     def tap_changes(self, now_ns: int) -> list[TapChange]:
         """Which taps must change: payload while open and for 200 ms after a stop, else headers.
 
         To be asked after `arm`, `toggle`, `annul` and once per drain; says each change once.
         """
-        raise NotImplementedError
+        changes = []
+        for generation, live in list(self._tapping.items()):
+            tap = live.tap_at(live.clock.position(now_ns))
+            if tap is not live.tap:
+                live.tap = tap
+                changes.append(TapChange(generation, tap))
+            if tap is Tap.HEADERS or live.states.gate.is_open:
+                del self._tapping[generation]
+        return changes
 
     def drain(self, ring: PacketRing) -> list[Write]:
         """Take everything from the ring, place it, and return what became final (any call)."""
-        raise NotImplementedError
+        for records in ring.take():
+            self._receive(records, ring.earliest_ns(records["pass_number"]))
+        ring.free()
+        for key in ring.take_dropped():
+            live = self._live.get(key >> 1)
+            if live is not None:
+                live.ring_full()
+        self._settle(ring.drain_mark_ns)
+        return self._write_out(ring.drain_mark_ns)
 
     def status(self, generation: int, now_ns: int) -> Status | None:
-        raise NotImplementedError
+        """A live recording as of `now_ns`; None when it is unknown."""
+        live = self._live.get(generation)
+        if live is None:
+            return None
+        gate, now = live.states.gate, max(live.clock.position(now_ns), 0)
+        intervals = gate.intervals()
+        recorded = sum(i.end_sample - i.start_sample for i in intervals)
+        open_since = None
+        if gate.is_open:
+            opening = gate.openings[-1]
+            open_since = (opening.start, opening.started_by)
+            recorded += max(now - opening.start, 0)
+        return Status(live.states.state, live.clock.sample_rate, now, recorded, intervals, open_since)
+
+    def end(self, generation: int, ended_ns: int, by: Actor) -> Toggled | None:
+        """The call ended at `ended_ns`: nothing at or beyond it is kept, no toggle is taken any more.
+
+        To be told at once when `finish` has to wait for anything. None when it is unknown.
+        """
+        live = self._live.get(generation)
+        if live is None:
+            return None
+        self._lanes.recall(live)
+        self._tapping[generation] = live
+        return live.end(live.clock.position(ended_ns), by)
 
     def finish(self, generation: int, ended_ns: int, by: Actor) -> Finished | None:
-        """The call ended at `ended_ns`. None when it is unknown. Drain the ring first, and settle every
-        opening: an unsettled one counts as annulled."""
-        raise NotImplementedError
+        """All of a recording whose call ended at `ended_ns` (or as told by `end` before); the recorder
+        has forgotten it then.
+
+        Drain the ring first. An opening that was not settled counts as annulled. None when unknown.
+        """
+        self.end(generation, ended_ns, by)
+        live = self._live.pop(generation, None)
+        if live is None:
+            return None
+        self._lanes.recall(live)
+        stretches = live.finish()
+        self._forget(live)
+        intervals = live.states.gate.intervals()
+        return Finished(
+            [Write(generation, *stretch) for stretch in stretches],
+            live.duration or 0,
+            intervals,
+            tuple(fact for track in live.tracks for fact in track.all_facts()),
+            tuple(sorted(live.reasons)),
+            bool(intervals),
+        )
+
+    # Slots.
+
+    def _resize(self, slots: int) -> None:
+        known = len(self._by_slot)
+        self._generation = np.append(self._generation, np.full(slots - known, -1))
+        self._due_ns = np.append(self._due_ns, np.full(slots - known, NEVER_NS))
+        self._by_slot += [None] * (slots - known)
+        self._free += range(slots - 1, max(known, 1) - 1, -1)
+        self._lanes.resize(slots)
+
+    def _forget(self, live: LiveRecording) -> None:
+        live.discard()
+        self._holding.pop(live.generation, None)
+        self._tapping.pop(live.generation, None)
+        self._by_slot[live.slot] = None
+        self._generation[live.slot] = -1
+        self._due_ns[live.slot] = NEVER_NS
+        self._free.append(live.slot)
+
+    # Packets.
+
+    def _receive(self, records: NDArray[np.void], earliest_ns: Ints) -> None:
+        """Records of one segment of the ring, for each leg in their order."""
+        raw = records.view(np.uint8).reshape(len(records), SLOT_BYTES)
+        if not self._fast:
+            for at in range(len(records)):
+                self._receive_one(raw, at, int(earliest_ns[at]))
+            return
+        words = records.view(WORDS)
+        generation, who = words["generation"].astype(np.int64), words["who"] & ANY_MARKER
+        slot = self._slot_of.take(generation % GENERATIONS).astype(np.int64)
+        lanes = np.where(self._generation.take(slot) == generation, slot * 2 + (who & 1), 0)
+        everyone = np.arange(len(records), dtype=np.int64)
+        batch = Batch(who, words["next"].copy(), words["arrival_ns"].copy(), earliest_ns, everyone)
+        for chosen in _one_a_lane(lanes):
+            self._receive_some(raw, chosen, lanes, batch)
+
+    def _receive_some(self, raw: NDArray[np.uint8], chosen: Ints, lanes: Ints, batch: Batch) -> None:
+        """At most one record a lane, but for lane 0, where everything is."""
+        if len(chosen) >= FEW:
+            placed = self._lanes.place(lanes[chosen], batch.pick(chosen), raw[:, HEADER.size :])
+            chosen = chosen[~placed]
+        for at in chosen.tolist():
+            self._receive_one(raw, at, int(batch.earliest_ns[at]))
+
+    def _receive_one(self, raw: NDArray[np.uint8], at: int, earliest_ns: int) -> None:
+        """One record by the rule."""
+        (generation, leg, flags, payload_type, _, ssrc, seq, length, timestamp, arrival_ns, _) = (
+            HEADER.unpack_from(raw[at])
+        )
+        live = self._live.get(generation)
+        if live is None:
+            return
+        payload = raw[at, HEADER.size : HEADER.size + length].tobytes() if flags & HAS_PAYLOAD else None
+        record = Record(
+            leg, bool(flags & IS_DIGIT), payload_type, ssrc, seq, length, timestamp, earliest_ns, arrival_ns,
+            payload,
+        )  # fmt: skip
+        self._lanes.recall_leg(live.slot * 2 + leg)
+        received = live.receive(record)
+        if live.window.row is not None and not live.window.in_row:
+            self._lanes.recall(live)
+        if received is None:
+            return
+        stream, packet = received
+        if stream.hold is not None:
+            self._holding[generation] = live
+        elif self._fast:
+            self._lanes.lend(live, leg, stream, packet)
+
+    # Time.
+
+    def _settle(self, mark_ns: int) -> None:
+        for generation, live in list(self._holding.items()):
+            self._lanes.recall(live)
+            live.settle(live.clock.position(mark_ns))
+            if not live.holds:
+                del self._holding[generation]
+
+    def _write_out(self, mark_ns: int) -> list[Write]:
+        writes: list[Write] = []
+        for slot in np.flatnonzero(self._due_ns <= mark_ns).tolist():
+            live = self._by_slot[slot]
+            assert live is not None
+            writes += [Write(live.generation, *stretch) for stretch in self._take(live, mark_ns)]
+        return writes
+
+    def _take(self, live: LiveRecording, mark_ns: int) -> list[Stretch]:
+        self._lanes.before_take(live)
+        base = live.window.base
+        stretches = live.write_out(live.clock.position(mark_ns))
+        if live.window.base != base:
+            self._lanes.after_take(live, live.window.base - base)
+            self._due_ns[live.slot] = live.due_ns()
+        return stretches
+
+
+def _one_a_lane(lanes: Ints) -> list[Ints]:
+    """Indices in rounds: the n-th record of each lane is in the n-th round."""
+    order = np.argsort(lanes, kind="stable")
+    ordered = lanes[order]
+    at = np.arange(len(lanes))
+    first = np.ones(len(lanes), dtype=bool)
+    first[1:] = ordered[1:] != ordered[:-1]
+    nth = at - np.maximum.accumulate(np.where(first, at, 0))
+    nth[ordered == 0] = 0
+    if not nth.any():
+        return [at]
+    rounds = order[np.argsort(nth, kind="stable")]
+    return np.split(rounds, np.cumsum(np.bincount(nth))[:-1])

@@ -136,7 +136,7 @@ class States:
         following = TRANSITIONS.get((self.state, action), self.state)
         if following is self.state:
             return Toggled(action, by, self.state, False, self.since)
-        at = max(at, self.since)
+        at = at if action is Action.FINISH else max(at, self.since)
         before = _Before(self._number + 1, self.state, self.since)
         self._number += 1
         if self.state is State.RECORDING:

@@ -72,8 +72,10 @@ class Packet:
     """One record of the ring. `samples` is 0 when it holds no audio that we place. A `digit` is the span
     of a withheld one. `start` is the unwrapped timestamp, `position` the outcome."""
 
-    __slots__ = ("arrival", "digit", "earliest", "law", "payload", "position", "samples", "seq", "start",
-                 "timestamp")  # fmt: skip
+    __slots__ = (
+        "arrival", "digit", "earliest", "law", "payload", "payload_type", "position", "samples", "seq",
+        "start", "timestamp",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -85,6 +87,7 @@ class Packet:
         payload: bytes | None = None,
         law: int = 0,
         *,
+        payload_type: int = 0,
         digit: bool = False,
     ) -> None:
         self.earliest = earliest
@@ -94,6 +97,7 @@ class Packet:
         self.samples = samples
         self.payload = payload
         self.law = law
+        self.payload_type = payload_type
         self.digit = digit
         self.start = timestamp
         self.position = 0
@@ -197,6 +201,30 @@ class Stream:
                 self.offset = least
                 self._moves.clear()
             self._openings += 1
+
+    def advance(self, packets: int, arrival: int) -> None:
+        """As many packets were received in order, each placed where the one before it ended."""
+        if packets and self.last_seq is not None:
+            self.packets += packets
+            self.last_seq = (self.last_seq + packets) & 0xFFFF
+            shift = min(packets, _SEEN.bit_length())
+            self._seen = (self._seen << shift | (1 << shift) - 1) & _SEEN
+            self.last_arrival = arrival
+
+    def is_steady(self, packet: Packet, openings: int) -> bool:
+        """Whether the packet just placed is the newest and its successor would be placed next to it."""
+        return (
+            self.hold is None
+            and self.offset is not None
+            and packet.seq == self.last_seq
+            and self._openings == openings
+            and self._is_newest(packet.start)
+            and packet.position == packet.start + self.offset
+        )
+
+    @property
+    def row(self) -> int:
+        return self._row
 
     def resume(self) -> None:
         """Packets passed untapped: the next sequence number tells nothing about loss."""

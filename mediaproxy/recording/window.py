@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 ROW_FRAMES = 6_400
 MAX_FRAMES = 64_000
-BLOCK_ROWS = 64
+BLOCK_ROWS = 512
 CHANNELS = 2
 
 Pcm = NDArray[np.int16]
@@ -33,7 +33,7 @@ class Row(NamedTuple):
     """A row of the pool: zeros when it is taken and when it is given back."""
 
     block: int
-    index: int
+    number: int
     frames: Pcm  # (ROW_FRAMES, CHANNELS)
 
 
@@ -49,14 +49,14 @@ class WindowPool:
 
     def take_row(self) -> Row:
         if not self._free:
-            self._free = [(len(self.blocks), index) for index in range(BLOCK_ROWS - 1, -1, -1)]
+            self._free = [(len(self.blocks), number) for number in range(BLOCK_ROWS - 1, -1, -1)]
             self.blocks.append(np.zeros(BLOCK_ROWS * self.row_frames * CHANNELS, dtype=np.int16))
-        block, index = self._free.pop()
+        block, number = self._free.pop()
         rows = self.blocks[block].reshape(BLOCK_ROWS, self.row_frames, CHANNELS)
-        return Row(block, index, rows[index])
+        return Row(block, number, rows[number])
 
     def give_back(self, row: Row) -> None:
-        self._free.append((row.block, row.index))
+        self._free.append((row.block, row.number))
 
 
 class Window:
@@ -101,8 +101,10 @@ class Window:
         return lost
 
     def extend(self, channel: int, end: int) -> None:
-        """The last run of the channel was written up to `end` by another hand, into the row."""
-        self._runs[channel][-1][1] = end
+        """The last run of the channel was written on up to `end` by another hand, into the row."""
+        runs = self._runs[channel]
+        if runs and end > runs[-1][1]:
+            runs[-1][1] = end
 
     def blank(self, channel: int, start: int, end: int) -> None:
         """Zeros from `start` to `end`, over what was written and against what will be."""

@@ -1,0 +1,218 @@
+"""The fast lane: what the rule of media time does with a regular packet, for hundreds of streams at once.
+
+A leg whose stream runs steadily is *lent* to a lane: a row of numbers that says exactly which packet must
+come next and where it will lie. A packet that is this very one is placed by arithmetic over all lanes;
+any other is refused, its lane recalled, and the rule itself decides. So a lane never judges: it only
+knows the case in which there is nothing to judge, and files and counters are the same without it.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
+
+from mediaproxy.clock import NS_PER_S
+from mediaproxy.recording.live import G711_HZ, LATE_PAYLOAD_MS, TABLES, LiveRecording, Track
+from mediaproxy.recording.ring import HAS_PAYLOAD
+from mediaproxy.recording.streams import Margins, Packet, Stream
+from mediaproxy.recording.transits import LeastTransits
+from mediaproxy.recording.window import CHANNELS, WindowPool
+
+Ints = NDArray[np.int64]
+
+MAX_BATCH = 512  # `take` makes an eightfold copy of what it looks up
+MAX_SAMPLES = 60 * G711_HZ // 1000  # a longer packet is no regular one
+NS_PER_SAMPLE = NS_PER_S // G711_HZ
+ANY_MARKER = ~(0xFF << 24)  # a talkspurt's begin changes nothing
+NOWHERE = 1 << 60
+NOT_LENT = -1  # no record's words: payload type, leg and flags are never all ones
+
+# The numbers of a lane. WHO and NEXT are words of the record that must come: leg, flags, payload type and
+# SSRC; sequence number, length and timestamp. INTO is the index of sample 0 of the call in its block.
+WHO, NEXT, ANSWERED, POSITION, LAST, FLOOR, ROOM, OFFSET, ROW, COUNT, GROUP, INTO = range(12)
+NUMBERS = 12
+
+
+class Batch(NamedTuple):
+    """Records as words (see `WHO`, `NEXT`); `at` is where their payload lies."""
+
+    who: Ints
+    next: Ints
+    arrival_ns: Ints
+    earliest_ns: Ints
+    at: Ints
+
+    def pick(self, chosen: NDArray[np.bool_] | Ints) -> "Batch":
+        return Batch(
+            self.who[chosen],
+            self.next[chosen],
+            self.arrival_ns[chosen],
+            self.earliest_ns[chosen],
+            self.at[chosen],
+        )
+
+
+class Lanes:
+    """Two lanes a slot, `slot * 2 + leg`."""
+
+    __slots__ = ("_lanes", "_lent", "_margins", "_pairs", "_pool", "_transits", "_views")
+
+    def __init__(self, pool: WindowPool, transits: LeastTransits) -> None:
+        self._pool = pool
+        self._transits = transits
+        self._margins = Margins.of(G711_HZ)
+        self._lanes: Ints = np.full((0, NUMBERS), NOT_LENT, dtype=np.int64)
+        self._lent: dict[int, tuple[LiveRecording, Track, Stream]] = {}
+        self._views: dict[tuple[int, int], NDArray[np.int16]] = {}
+        self._pairs = tuple(_pairs(table) for table in TABLES)
+
+    def resize(self, slots: int) -> None:
+        """Room for so many slots; what is lent stays."""
+        grown = np.full((slots * 2, NUMBERS), NOT_LENT, dtype=np.int64)
+        grown[: len(self._lanes)] = self._lanes
+        self._lanes = grown
+
+    def lend(self, live: LiveRecording, leg: int, stream: Stream, packet: Packet) -> None:
+        """Lend the leg, if its stream runs so steadily that its next packet is known."""
+        track, window, gate = live.tracks[leg], live.window, live.states.gate
+        if live.clock.sample_rate != G711_HZ or not 0 < packet.samples <= MAX_SAMPLES or packet.digit:
+            return
+        if not stream.is_steady(packet, live.openings):
+            return
+        if gate.is_open:
+            floor, into, room, flags = gate.openings[-1].start, 0, 0, HAS_PAYLOAD
+            if packet.arrival < floor or packet.position < floor or packet.payload is None:
+                return
+            if window.row is None or not window.in_row or window.reaches(track.channel) != packet.end:
+                return
+            into = (window.row.number * self._pool.row_frames - window.base) * CHANNELS + track.channel
+            room, group = window.base + self._pool.row_frames, window.row.block << 1 | packet.law
+        else:
+            closed_at = gate.closed_at
+            floor = -NOWHERE if closed_at is None else closed_at + LATE_PAYLOAD_MS * G711_HZ // 1000 + 1
+            into, room, group, flags = 0, NOWHERE, -1, 0
+        self._lent[live.slot * 2 + leg] = (live, track, stream)
+        assert stream.offset is not None
+        self._lanes[live.slot * 2 + leg] = (
+            _signed(leg | flags << 8 | packet.payload_type << 16 | stream.ssrc << 32),
+            _signed(
+                (packet.seq + 1) & 0xFFFF
+                | packet.samples << 16
+                | ((packet.timestamp + packet.samples) & 0xFFFFFFFF) << 32
+            ),
+            live.clock.answered_ns,
+            packet.end,
+            packet.arrival,
+            floor,
+            room,
+            stream.offset,
+            stream.row,
+            0,
+            group,
+            into,
+        )
+
+    def recall(self, live: LiveRecording) -> None:
+        """Take both legs back, so that the call is as if every packet had gone by the rule."""
+        self.recall_leg(live.slot * 2)
+        self.recall_leg(live.slot * 2 + 1)
+
+    def recall_leg(self, lane: int) -> None:
+        lent = self._lent.pop(lane, None)
+        if lent is None:
+            return
+        live, track, stream = lent
+        numbers: list[int] = self._lanes[lane].tolist()
+        self._lanes[lane, WHO] = NOT_LENT
+        stream.advance(numbers[COUNT], numbers[LAST])
+        if numbers[GROUP] >= 0:
+            live.window.extend(track.channel, numbers[POSITION])
+
+    def before_take(self, live: LiveRecording) -> None:
+        """Tell the window how far its tracks were written."""
+        for lane in (live.slot * 2, live.slot * 2 + 1):
+            lent = self._lent.get(lane)
+            if lent is not None and self._lanes[lane, GROUP] >= 0:
+                live.window.extend(lent[1].channel, int(self._lanes[lane, POSITION]))
+
+    def after_take(self, live: LiveRecording, frames: int) -> None:
+        """The window moved on by so many frames."""
+        both = self._lanes[live.slot * 2 : live.slot * 2 + 2]
+        both[:, ROOM] += frames
+        both[:, INTO] -= frames * CHANNELS
+
+    def place(self, lanes: Ints, batch: Batch, payload: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """Place what is regular, at most one record a lane; true where a record was placed."""
+        numbers = self._lanes.take(lanes, axis=0)
+        length = batch.next >> 16 & 0xFFFF
+        arrival = (batch.arrival_ns - numbers[:, ANSWERED]) // NS_PER_SAMPLE
+        earliest = (batch.earliest_ns - numbers[:, ANSWERED]) // NS_PER_SAMPLE
+        end = numbers[:, POSITION] + length
+        margins = self._margins
+        regular: NDArray[np.bool_] = (
+            (numbers[:, WHO] == batch.who)
+            & (numbers[:, NEXT] == batch.next)
+            & (earliest - numbers[:, LAST] <= margins.gap)
+            & (end >= earliest - margins.late)
+            & (end <= arrival + margins.lower)
+            & (end <= numbers[:, ROOM])
+            & (arrival >= numbers[:, FLOOR])
+        )
+        if not regular.all():
+            numbers, lanes, batch = numbers[regular], lanes[regular], batch.pick(regular)
+            length, arrival, end = length[regular], arrival[regular], end[regular]
+        if len(lanes):
+            transits = arrival - end + numbers[:, OFFSET]
+            self._transits.note_many(numbers[:, ROW], arrival // G711_HZ, transits)
+            self._write(numbers, length, payload, batch.at)
+            numbers[:, NEXT] = _successors(batch.next)
+            numbers[:, POSITION] = end
+            numbers[:, LAST] = arrival
+            numbers[:, COUNT] += 1
+            self._lanes[lanes] = numbers
+        return regular
+
+    def _write(self, numbers: Ints, length: Ints, payload: NDArray[np.uint8], at: Ints) -> None:
+        """Decode and scatter, for each block of windows, law and length at once."""
+        groups = numbers[:, GROUP] << 16 | length
+        into = numbers[:, INTO] + numbers[:, POSITION] * CHANNELS
+        for group in np.unique(groups[groups >= 0]).tolist():
+            chosen = np.flatnonzero(groups == group)
+            view = self._view(group >> 17, group & 0xFFFF)
+            for first in range(0, len(chosen), MAX_BATCH):
+                some = chosen[first : first + MAX_BATCH]
+                codes = payload[:, : group & 0xFFFF][at[some]]
+                view[into[some]] = self._decode(group >> 16 & 1, codes)
+
+    def _decode(self, law: int, codes: NDArray[np.uint8]) -> NDArray[np.int16]:
+        if codes.shape[1] & 1:
+            return TABLES[law].take(codes)
+        return self._pairs[law].take(codes.view(np.uint16)).view(np.int16)
+
+    def _view(self, block: int, length: int) -> NDArray[np.int16]:
+        """`view[i]` are the `length` samples of one channel that begin at index i of the block."""
+        view = self._views.get((block, length))
+        if view is None:
+            flat = self._pool.blocks[block]
+            shape = (len(flat) - CHANNELS * (length - 1), length)
+            view = as_strided(flat, shape, (flat.itemsize, flat.itemsize * CHANNELS))
+            self._views[block, length] = view
+        return view
+
+
+def _successors(words: Ints) -> Ints:
+    """The words of the packets that follow: the next sequence number, the timestamp a length on."""
+    rest: Ints = (words & ~0xFFFF) + ((words & 0xFFFF0000) << 16)
+    return rest | words + 1 & 0xFFFF
+
+
+def _pairs(table: NDArray[np.int16]) -> NDArray[np.uint32]:
+    """The table for two codes at once, as they lie in memory: half as many look-ups."""
+    codes = np.arange(1 << 16, dtype=np.uint16).view(np.uint8).reshape(-1, 2)
+    pairs: NDArray[np.uint32] = np.ascontiguousarray(table[codes]).view(np.uint32)
+    return pairs[:, 0]
+
+
+def _signed(word: int) -> int:
+    return word - (1 << 64) if word >> 63 else word
