@@ -39,7 +39,7 @@ async def _read(url: str, limit: int) -> list[CallJson]:
     finally:
         await reader.close()
     now_ms = time.time_ns() // NS_PER_MS
-    return [call_json(logged, now_ms) for logged in page.calls]
+    return [call_json(logged, now_ms=now_ms) for logged in page.calls]
 
 
 def table(calls: list[CallJson]) -> Table:

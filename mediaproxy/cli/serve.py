@@ -11,6 +11,7 @@ import uvloop
 
 from mediaproxy import config as configuration
 from mediaproxy.config import BadConfiguration, Config
+from mediaproxy.config.findings import Severity
 from mediaproxy.errors import Unavailable
 from mediaproxy.observe import configure_logging, harden_process
 from mediaproxy.service.server import Server, running
@@ -23,15 +24,7 @@ log = structlog.get_logger()
 
 def check_configuration(path: Path) -> int:
     """Print every finding; 0 when there is none worse than a warning, else 2."""
-    try:
-        config = configuration.load(path)
-    except BadConfiguration as error:
-        typer.echo(str(error), err=True)
-        return EXIT_USAGE
-    findings = configuration.check(config)
-    for finding in findings:
-        typer.echo(str(finding), err=True)
-    if any(finding.severity == "error" for finding in findings):
+    if _checked(path) is None:
         return EXIT_USAGE
     typer.echo(f"{path}: good")
     return 0
@@ -44,29 +37,30 @@ def print_schema() -> int:
 
 def run(path: Path) -> int:
     """Serve until SIGTERM or SIGINT; a second one does not wait for live calls."""
-    code = check_quietly(path)
-    if code:
-        return code
+    config = _checked(path)
+    if config is None:
+        return EXIT_USAGE
     harden_process()
     configure_logging()
     try:
-        uvloop.run(_serve(path, configuration.load(path)))
+        uvloop.run(_serve(path, config))
     except Unavailable as error:
         typer.echo(f"mediaproxy: {error}", err=True)
         return EXIT_USAGE
     return 0
 
 
-def check_quietly(path: Path) -> int:
-    """As `check_configuration`, but a good configuration is not worth a word."""
+def _checked(path: Path) -> Config | None:
+    """The configuration, or None when it cannot be used; every finding is printed."""
     try:
-        findings = configuration.check(configuration.load(path))
+        config = configuration.load(path)
     except BadConfiguration as error:
         typer.echo(str(error), err=True)
-        return EXIT_USAGE
+        return None
+    findings = configuration.check(config)
     for finding in findings:
         typer.echo(str(finding), err=True)
-    return EXIT_USAGE if any(finding.severity == "error" for finding in findings) else 0
+    return None if any(finding.severity is Severity.ERROR for finding in findings) else config
 
 
 async def _serve(path: Path, config: Config) -> None:

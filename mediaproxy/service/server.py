@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
@@ -81,7 +81,7 @@ class Server:
     async def _start(self, stack: AsyncExitStack) -> None:
         """In this order: nothing is answered before it can be logged and recorded."""
         storage, repaired = await self._open_storage(stack)
-        spool = Spool(storage, self._loop)
+        spool = Spool(storage, self._loop, on_crash=_thread_crashed)
         stack.push_async_callback(spool.close)
         call_log = await CallLog.open(self._config.database.url, on_alarm=_alarm)
         stack.push_async_callback(call_log.close)
@@ -116,7 +116,7 @@ class Server:
             configuration.plan(config),
             random=os.urandom,
             wall_offset_ns=wall_offset_ns,
-            layer=TransactionLayer(os.urandom),
+            layer=TransactionLayer(random_bytes=os.urandom),
             listeners=config.sip.listeners,
         )
         self._transport: SipTransport[Any] = SipTransport(self._proxy, self._on_output)
@@ -203,8 +203,12 @@ def _recording_settings(config: Config) -> Settings:
     )
 
 
-def _alarm(event: str, fields: dict[str, object]) -> None:
+def _alarm(event: str, fields: Mapping[str, object]) -> None:
     log.error(event, **fields)
+
+
+def _thread_crashed(error: Exception) -> None:
+    log.error("storage_thread_crashed", exc_info=error)
 
 
 def _unix_ms() -> int:

@@ -1,0 +1,1 @@
+"""Synthetic parties: telephones with real SIP and real RTP, for the demo and for load."""
