@@ -180,10 +180,16 @@ def _built(fields: dict[str, Any]) -> Manifest:
         "intervals": intervals_from(fields["intervals"]),
         "participants": tuple(Participant(**each) for each in fields["participants"]),
         "streams": tuple(StreamFacts(**each) for each in fields["streams"]),
-        "reasons": tuple(fields["reasons"]),
+        "reasons": tuple(_list(fields["reasons"])),
         "master": Master(**fields["master"]),
     }
     return Manifest(**(fields | lists))
+
+
+def _list(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError
+    return value
 
 
 def intervals_from(values: Sequence[Mapping[str, Any]]) -> tuple[Interval, ...]:
@@ -196,9 +202,10 @@ def intervals_from(values: Sequence[Mapping[str, Any]]) -> tuple[Interval, ...]:
 def _plausible(manifest: Manifest) -> bool:
     positions = [at for each in manifest.intervals for at in (each.start_sample, each.end_sample)]
     shape = [manifest.version, manifest.channels, manifest.sample_rate, manifest.duration_samples]
-    texts = [manifest.recording_id, manifest.result, manifest.master.file, manifest.master.sha256]
+    names = [manifest.recording_id, manifest.call_id, manifest.sip_call_id, manifest.answered_at]
+    claims = [manifest.result, *manifest.reasons, manifest.master.file, manifest.master.sha256]
     return (
-        all(type(number) is int and number >= 0 for number in (*shape, *positions))
-        and all(isinstance(text, str) for text in texts)
+        all(type(n) is int and n >= 0 for n in (*shape, *positions, manifest.withheld, manifest.injected))
+        and all(isinstance(text, str) for text in (*names, *claims))
         and manifest.version == VERSION
     )

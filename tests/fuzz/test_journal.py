@@ -1,0 +1,67 @@
+"""Any bytes are a journal: some prefix is believed, nothing raises, nothing is invented."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mediaproxy.recording import journal
+from mediaproxy.recording.journal import Annulled, Ended, Record
+from mediaproxy.recording.manifest import Actor
+from tests.support.recordings import header_of, interval, toggled
+
+STATES = st.sampled_from(["recording", "paused", "inactive"])
+
+
+@st.composite
+def journals(draw: st.DrawFn) -> list[Record]:
+    steps = draw(st.lists(st.tuples(st.integers(0, 4_000), STATES, st.booleans()), max_size=8))
+    records: list[Record] = [header_of()]
+    position = 0
+    for number, (step, state, annulled) in enumerate(steps, 1):
+        position += step
+        records.append(toggled(number, position, state))
+        if annulled and state == "recording":
+            records.append(Annulled(number))
+    if draw(st.booleans()):
+        records.append(Ended(position, (interval(0, 1),)))
+    return records
+
+
+def written(records: list[Record]) -> bytes:
+    return b"".join(journal.encode(record, n) for n, record in enumerate(records))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=400))
+def test_any_bytes_give_a_state(content: bytes) -> None:
+    state = journal.replay(content)
+    assert state.valid_bytes + state.garbage_bytes == len(content)
+    assert state.lines == 0
+
+
+@settings(max_examples=150, deadline=None)
+@given(journals(), st.data())
+def test_a_cut_and_a_garbage_tail_leave_a_prefix(records: list[Record], data: st.DataObject) -> None:
+    content = written(records)
+    cut = data.draw(st.integers(0, len(content)))
+    garbage = data.draw(st.binary(max_size=60))
+    state = journal.replay(content[:cut] + garbage)
+    assert content.startswith((content[:cut] + garbage)[: state.valid_bytes])
+    assert state.lines == content[: state.valid_bytes].count(b"\n") >= content[:cut].count(b"\n")
+
+
+@settings(max_examples=150, deadline=None)
+@given(journals(), st.data())
+def test_one_changed_byte_is_never_believed(records: list[Record], data: st.DataObject) -> None:
+    content = bytearray(written(records))
+    at = data.draw(st.integers(0, len(content) - 1))
+    content[at] ^= data.draw(st.integers(1, 255))
+    assert journal.replay(bytes(content)).valid_bytes <= at
+
+
+@settings(max_examples=150, deadline=None)
+@given(journals(), st.integers(0, 40_000))
+def test_intervals_are_in_order_apart_and_inside(records: list[Record], end: int) -> None:
+    at = 0
+    for found in journal.replay(written(records)).intervals(end, Actor("recovery")):
+        assert at <= found.start_sample < found.end_sample <= end
+        at = found.end_sample

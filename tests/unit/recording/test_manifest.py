@@ -1,0 +1,126 @@
+"""A manifest is canonical, complete and signed; any change of it is found."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from mediaproxy.errors import Malformed
+from mediaproxy.recording import manifest
+from mediaproxy.recording.manifest import Actor, Interval, Manifest, Master, Participant, StreamFacts
+
+SEED = bytes(range(32))
+PUBLIC = Ed25519PrivateKey.from_private_bytes(SEED).public_key().public_bytes_raw()
+
+WORKED = Manifest(
+    recording_id="0193b5e2-7c00-7000-8000-000000000001",
+    call_id="0193b5e2-7c00-7000-8000-000000000002",
+    sip_call_id="1@carrier.example",
+    answered_at="2026-01-05T10:00:02.500Z",
+    sample_rate=8000,
+    duration_samples=80_000,
+    intervals=(Interval(32_000, 48_000, Actor("api", "alice"), Actor("api", "alice")),),
+    participants=(Participant("A", 1, "trunk", "carrier", "+15550199", 0, 80_000),),
+    streams=(StreamFacts("A", 4_026_531_840, "PCMU", 500),),
+    withheld=0,
+    injected=0,
+    result="complete",
+    reasons=(),
+    master=Master("0193b5e2-7c00-7000-8000-000000000001.wav", "00" * 32),
+)
+
+KEYS = {
+    "version", "recording_id", "call_id", "sip_call_id", "answered_at", "sample_rate", "channels",
+    "duration_samples", "recorded_samples", "intervals", "participants", "streams", "withheld", "injected",
+    "result", "reasons", "master", "replaces", "key_id", "signature",
+}  # fmt: skip
+
+
+def test_every_key_is_always_there() -> None:
+    fields = json.loads(manifest.encode(WORKED))
+    assert fields.keys() == KEYS
+    assert fields["recorded_samples"] == 16_000
+    assert fields["intervals"][0] == {
+        "kind": "audio",
+        "start_sample": 32_000,
+        "end_sample": 48_000,
+        "started_by": {"means": "api", "user": "alice"},
+        "ended_by": {"means": "api", "user": "alice"},
+    }
+    assert set(fields["streams"][0]) == {
+        "leg", "ssrc", "codec", "packets", "lost", "late", "duplicate", "reordered", "reanchors", "slips",
+        "ppm",
+    }  # fmt: skip
+
+
+def test_the_form_is_canonical() -> None:
+    text = manifest.encode(replace(WORKED, sip_call_id="é\u2028\x7f"))
+    assert b" " not in text
+    assert "é\u2028\x7f".encode() in text
+    assert list(json.loads(text)) == sorted(KEYS)
+    assert manifest.canonical(json.loads(text)) == text
+
+
+def test_announcements_are_not_counted_as_recorded() -> None:
+    spoken = Interval(0, 800, Actor("policy"), Actor("policy"), kind="announcement")
+    assert replace(WORKED, intervals=(spoken, *WORKED.intervals)).recorded_samples == 16_000
+
+
+def test_a_signed_manifest_holds_and_reads_back() -> None:
+    signed = manifest.sign(WORKED, SEED)
+    document = manifest.encode(signed)
+    assert manifest.signature_holds(document, PUBLIC)
+    assert manifest.decode(document) == signed
+    assert signed.key_id == manifest.key_id(PUBLIC)
+
+
+def test_spacing_and_order_do_not_matter_to_the_signature() -> None:
+    fields = json.loads(manifest.encode(manifest.sign(WORKED, SEED)))
+    pretty = json.dumps(dict(reversed(fields.items())), indent=2).encode()
+    assert manifest.signature_holds(pretty, PUBLIC)
+
+
+@pytest.mark.parametrize("key", sorted(KEYS))
+def test_a_change_of_any_key_breaks_the_signature(key: str) -> None:
+    fields = json.loads(manifest.encode(manifest.sign(WORKED, SEED)))
+    fields[key] = "00" * 64 if key == "signature" else [fields[key]]
+    assert not manifest.signature_holds(json.dumps(fields).encode(), PUBLIC)
+
+
+def test_another_key_does_not_fit() -> None:
+    document = manifest.encode(manifest.sign(WORKED, SEED))
+    other = Ed25519PrivateKey.from_private_bytes(bytes(32)).public_key().public_bytes_raw()
+    assert not manifest.signature_holds(document, other)
+    assert not manifest.signature_holds(manifest.encode(WORKED), PUBLIC)
+
+
+def test_a_peers_broken_text_can_be_signed() -> None:
+    document = manifest.encode(manifest.sign(replace(WORKED, sip_call_id="\udcff"), SEED))
+    assert manifest.signature_holds(document, PUBLIC)
+
+
+@pytest.mark.parametrize("key", sorted(KEYS - {"signature", "key_id", "replaces"}))
+def test_a_manifest_of_the_wrong_shape_is_malformed(key: str) -> None:
+    whole = json.loads(manifest.encode(WORKED))
+    optional = {"version", "channels"}
+    for wrong in [{**whole, key: {"strange": 1}}, {k: v for k, v in whole.items() if k != key}]:
+        if key in wrong or key not in optional:
+            with pytest.raises(Malformed):
+                manifest.decode(json.dumps(wrong).encode())
+
+
+@pytest.mark.parametrize("document", [b"", b"[]", b"null", b"{}", b"\xff", b"[" * 100_000])
+def test_what_is_no_manifest_is_malformed(document: bytes) -> None:
+    with pytest.raises(Malformed):
+        manifest.decode(document)
+    with pytest.raises(Malformed):
+        manifest.signature_holds(document, PUBLIC) or manifest.decode(document)
+
+
+@pytest.mark.parametrize(
+    ("unix_ms", "text"),
+    [(1_767_607_202_500, "2026-01-05T10:00:02.500Z"), (0, "1970-01-01T00:00:00.000Z")],
+)
+def test_wall_times_are_utc_with_milliseconds(unix_ms: int, text: str) -> None:
+    assert manifest.rfc3339(unix_ms) == text
