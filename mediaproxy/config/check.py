@@ -1,0 +1,220 @@
+"""What a valid configuration gets wrong all the same: routes nobody reaches, names nobody has."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from functools import cache
+from ipaddress import ip_address
+from itertools import combinations
+
+from mediaproxy.calls.glob import Glob, Wild, compile_glob
+from mediaproxy.config.findings import Finding, Severity
+from mediaproxy.config.sections import RouteSection
+from mediaproxy.config.settings import Config
+
+PORTS_PER_CALL = 4  # two legs, RTP and RTCP
+SHORT_TOKEN = 16
+
+
+def check(config: Config, file: str = "configuration") -> list[Finding]:
+    """Errors first. A configuration without errors can be served."""
+    judges = (_names, _sources, _destinations, _unreachable, _codes, _ports, _loops, _shared_addresses, _api)
+    findings = [finding for judge in judges for finding in judge(config, file)]
+    return sorted(findings, key=lambda finding: finding.severity is Severity.WARNING)
+
+
+def _names(config: Config, file: str) -> Iterator[Finding]:
+    kinds = {"trunks": [one.name for one in config.trunks], "agents": [one.name for one in config.agents]}
+    for kind, names in kinds.items():
+        for name in _repeated(names):
+            yield _error(file, f"{kind}[].name", name, "given twice", "give each a name of its own")
+    for listener in _repeated(config.sip.listen):
+        yield _error(file, "sip.listen", listener, "given twice", "remove one")
+
+
+def _sources(config: Config, file: str) -> Iterator[Finding]:
+    owners = defaultdict(list)
+    for trunk in config.trunks:
+        for network in trunk.networks:
+            owners[network].append(trunk.name)
+            if network.prefixlen == 0:
+                yield _warning(
+                    file, f"trunks.{trunk.name}.sources", str(network),
+                    "everyone is taken for this trunk", "name the carrier's own networks",
+                )  # fmt: skip
+    for network, names in owners.items():
+        if len(names) > 1:
+            yield _error(
+                file, f"trunks.{names[1]}.sources", str(network),
+                f"trunk {names[0]} has the same, and is always taken", "give each trunk sources of its own",
+            )  # fmt: skip
+
+
+def _destinations(config: Config, file: str) -> Iterator[Finding]:
+    agents = {agent.name for agent in config.agents}
+    trunks = {trunk.name for trunk in config.trunks}
+    for number, route in enumerate(config.routes):
+        if route.agent is not None and route.agent not in agents:
+            yield _error(file, f"routes[{number}].agent", route.agent, "no such agent", _one_of(agents))
+        if route.trunk is not None and route.trunk not in trunks:
+            yield _error(file, f"routes[{number}].trunk", route.trunk, "no such trunk", _one_of(trunks))
+
+
+def _unreachable(config: Config, file: str) -> Iterator[Finding]:
+    senders = [f"trunk:{one.name}" for one in config.trunks] + [f"agent:{one.name}" for one in config.agents]
+    earlier: list[tuple[int, frozenset[str], Glob]] = []
+    for number, route in enumerate(config.routes):
+        source, called = compile_glob(route.from_), compile_glob(route.to)
+        sent = frozenset(sender for sender in senders if source.matches(sender))
+        if not sent:
+            yield _nobody(file, number, route, source)
+            continue
+        covered = {sender for _, who, to in earlier if covers(to, called) for sender in who & sent}
+        if covered == sent:
+            first = next(at for at, who, to in earlier if who & sent and covers(to, called))
+            yield _error(
+                file, f"routes[{number}]", f"{route.from_} to {route.to}",
+                f"never reached: routes[{first}] takes its calls", "move it up, or remove it",
+            )  # fmt: skip
+        earlier.append((number, sent, called))
+
+
+def _nobody(file: str, number: int, route: RouteSection, source: Glob) -> Finding:
+    """A pattern may be ahead of the agents to come; a plain name is a mistake."""
+    severity = Severity.WARNING if set(Wild) & set(source.parts) else Severity.ERROR
+    return Finding(
+        severity,
+        file,
+        f"routes[{number}].from",
+        route.from_,
+        "no trunk or agent is called so",
+        "correct the name",
+    )
+
+
+def _codes(config: Config, file: str) -> Iterator[Finding]:
+    for (one, digits), (other, longer) in combinations(sorted(config.recording.codes, key=_by_length), 2):
+        if longer.startswith(digits):
+            yield _error(
+                file, f"recording.dtmf.{other}", longer,
+                f"begins with the code for {one}", "choose codes of which none begins another",
+            )  # fmt: skip
+
+
+def _ports(config: Config, file: str) -> Iterator[Finding]:
+    ports, text = config.media.port_range, config.media.ports
+    calls = (len(ports) - ports.start % 2) // PORTS_PER_CALL
+    if calls == 0:
+        yield _error(file, "media.ports", text, "too few for one call", f"give at least {PORTS_PER_CALL}")
+    elif config.sip.max_calls > calls:
+        yield _warning(
+            file,
+            "media.ports",
+            text,
+            f"enough for {calls} calls, fewer than sip.max_calls",
+            "widen the range",
+        )
+    if ports.start % 2:
+        yield _warning(file, "media.ports", text, "RTP takes even ports", "begin with an even one")
+    for listener in config.sip.listeners:
+        taken = listener.endpoint.port in ports and listener.endpoint.host in config.media.addresses.values()
+        if taken and listener.transport == "udp":
+            yield _error(
+                file, "media.ports", text, f"{listener.endpoint} is listened on for SIP", "leave it out"
+            )
+
+
+def _loops(config: Config, file: str) -> Iterator[Finding]:
+    ours = {listener.endpoint for listener in config.sip.listeners}
+    targets = [(f"agents.{one.name}.contact", one.contact, one.target) for one in config.agents]
+    targets += [(f"trunks.{one.name}.address", one.address, one.target) for one in config.trunks]
+    for key, value, target in targets:
+        if target.endpoint in ours:
+            yield _error(file, key, value, "this is where we listen ourselves", "name the peer's address")
+
+
+def _shared_addresses(config: Config, file: str) -> Iterator[Finding]:
+    at = defaultdict(list)
+    for agent in config.agents:
+        at[agent.target.endpoint.host].append(agent)
+        for trunk in config.trunks:
+            if any(ip_address(agent.target.endpoint.host) in network for network in trunk.networks):
+                yield _warning(
+                    file, f"agents.{agent.name}.contact", agent.contact,
+                    f"within the sources of trunk {trunk.name}: from another port it is taken for the trunk",
+                    "narrow the trunk's sources",
+                )  # fmt: skip
+    for host, agents in at.items():
+        if len(agents) > 1:
+            names = ", ".join(agent.name for agent in agents)
+            yield _warning(
+                file, "agents[].contact", host,
+                f"{names} share an address and are told apart by port or From alone",
+                "give each agent an address, if they may not pass for each other",
+            )  # fmt: skip
+
+
+def _api(config: Config, file: str) -> Iterator[Finding]:
+    api = config.api
+    local = ip_address(api.endpoint.host).is_loopback
+    agents = {agent.name for agent in config.agents}
+    if not api.tokens:
+        yield _warning(file, "api.tokens", None, "nobody can use the API", "add a token")
+    elif not local:
+        yield _warning(
+            file, "api.listen", api.listen, "tokens and audio cross the network unencrypted",
+            "listen on loopback, behind a proxy that speaks TLS",
+        )  # fmt: skip
+    if _repeated(token.token.get_secret_value() for token in api.tokens):
+        yield _error(
+            file, "api.tokens", None, "two tokens are the same", "give everyone a token of their own"
+        )
+    for number, token in enumerate(api.tokens):
+        if token.agent is not None and token.agent not in agents:
+            yield _error(file, f"api.tokens[{number}].agent", token.agent, "no such agent", _one_of(agents))
+        if not local and len(token.token.get_secret_value()) < SHORT_TOKEN:
+            yield _warning(
+                file,
+                f"api.tokens[{number}].token",
+                None,
+                f"shorter than {SHORT_TOKEN} signs",
+                "choose a longer one",
+            )
+
+
+def covers(wide: Glob, narrow: Glob) -> bool:
+    """Whether `wide` certainly matches whatever `narrow` matches."""
+
+    @cache
+    def from_here(at: int, other: int) -> bool:
+        if other == len(narrow.parts):
+            return all(part is Wild.ANY for part in wide.parts[at:])
+        if at == len(wide.parts):
+            return False
+        mine, theirs = wide.parts[at], narrow.parts[other]
+        if mine is Wild.ANY:
+            return from_here(at + 1, other) or from_here(at, other + 1)
+        if theirs is Wild.ANY:
+            return False
+        return (mine is Wild.ONE or mine == theirs) and from_here(at + 1, other + 1)
+
+    return from_here(0, 0)
+
+
+def _repeated(values: Iterable[str]) -> list[str]:
+    return [value for value, count in Counter(values).items() if count > 1]
+
+
+def _by_length(code: tuple[str, str]) -> int:
+    return len(code[1])
+
+
+def _one_of(names: set[str]) -> str:
+    return f"use one of {', '.join(sorted(names))}" if names else "there are none yet: add it"
+
+
+def _error(file: str, key: str, value: str | None, problem: str, remedy: str) -> Finding:
+    return Finding(Severity.ERROR, file, key, value, problem, remedy)
+
+
+def _warning(file: str, key: str, value: str | None, problem: str, remedy: str) -> Finding:
+    return Finding(Severity.WARNING, file, key, value, problem, remedy)

@@ -1,0 +1,71 @@
+"""From a file and the environment to a configuration, or to findings that say how to mend them."""
+
+import os
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+from mediaproxy.config.complaints import complaints
+from mediaproxy.config.findings import BadConfiguration, Finding, Severity, bad_file
+from mediaproxy.config.settings import ENV_DELIMITER, ENV_PREFIX, Config
+from mediaproxy.config.texts import SQLITE
+
+
+def load(path: Path) -> Config:
+    """Read, validate, make paths absolute. Raises BadConfiguration with everything that is wrong."""
+    tables = _read(path)
+    unknown = list(_unknown_variables())
+    if unknown:
+        raise BadConfiguration(unknown)
+    try:
+        config = Config(**tables)
+    except ValidationError as error:
+        raise BadConfiguration(complaints(error, str(path))) from None
+    except SettingsError as error:
+        raise BadConfiguration([_not_json(str(error))]) from None
+    return _absolute(config, path.resolve().parent)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise bad_file(path, str(error.strerror), "name a file that can be read") from None
+    except UnicodeDecodeError:
+        raise bad_file(path, "not UTF-8 text", "save it as UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise bad_file(path, f"not TOML: {error}", "see configs/example.toml") from None
+
+
+def _unknown_variables() -> Iterator[Finding]:
+    """Variables that look like ours but name no section: a misspelt one must not be ignored."""
+    for name in sorted(os.environ):
+        section, delimiter, _ = name.removeprefix(ENV_PREFIX).partition(ENV_DELIMITER)
+        if name.startswith(ENV_PREFIX) and delimiter and section.lower() not in Config.model_fields:
+            sections = ", ".join(Config.model_fields)
+            yield Finding(
+                Severity.ERROR, "environment", name, None, "no such section", f"use one of {sections}"
+            )
+
+
+def _not_json(text: str) -> Finding:
+    """pydantic-settings names the section in its text, and nothing else."""
+    section = ENV_PREFIX + text.partition('field "')[2].partition('"')[0].upper()
+    names = ", ".join(sorted(name for name in os.environ if name.upper().startswith(section)))
+    remedy = """write lists and tables as JSON, e.g. '["a"]'"""
+    return Finding(Severity.ERROR, "environment", names, None, "not JSON", remedy)
+
+
+def _absolute(config: Config, folder: Path) -> Config:
+    directory = folder / config.storage.directory.expanduser()
+    url = SQLITE + str(folder / config.database.url.removeprefix(SQLITE))
+    return config.model_copy(
+        update={
+            "storage": config.storage.model_copy(update={"directory": directory}),
+            "database": config.database.model_copy(update={"url": url}),
+        }
+    )

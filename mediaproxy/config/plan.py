@@ -1,0 +1,45 @@
+"""The configuration as the call core reads it."""
+
+from mediaproxy.calls.model import Agent, Plan, Policy, RecordingPolicy, Route, Trunk
+from mediaproxy.calls.plane import Latch
+from mediaproxy.config.settings import Config
+
+
+def plan(config: Config) -> Plan:
+    """Everything that decides about a new call."""
+    default = config.recording
+    return Plan(
+        domain=config.sip.our_domain,
+        trunks=tuple(Trunk(one.name, one.target, one.networks, Latch(one.latch)) for one in config.trunks),
+        agents=tuple(
+            Agent(one.name, one.contact, one.target, Latch(one.latch), one.own_policy(default))
+            for one in config.agents
+        ),
+        routes=tuple(
+            Route(one.from_, one.to, one.agent, one.trunk, one.own_policy(default)) for one in config.routes
+        ),
+        recording=RecordingPolicy(Policy(default.policy), default.pausable),
+        codes=default.codes,
+        ring_timeout_s=config.sip.ring_timeout_s,
+        media_timeout_s=config.media.timeout_s,
+        max_calls=config.sip.max_calls,
+    )
+
+
+def needs_restart(old: Config, new: Config) -> list[str]:
+    """The keys that differ and are read at the start alone; everything else a reload may change."""
+    fixed = {
+        "sip": {"listen"},
+        "media": {"address", "advertise", "ports"},
+        "api": {"listen"},
+        "storage": {"directory"},
+        "database": {"url"},
+        "recording": {"format", "sample_rate", "keep_unrecorded", "record_on_hold", "confirmation_tone"},
+    }
+    before, after = old.model_dump(include=fixed), new.model_dump(include=fixed)
+    return [
+        f"{section}.{key}"
+        for section, keys in after.items()
+        for key, value in keys.items()
+        if before[section][key] != value
+    ]

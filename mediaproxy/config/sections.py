@@ -1,0 +1,250 @@
+"""The tables of the configuration: keys, defaults and what a value may be. Defaults are safe: loopback."""
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    model_validator,
+)
+
+from mediaproxy.api.tokens import Caller, Role, Token
+from mediaproxy.calls.model import Policy, RecordingPolicy, Target
+from mediaproxy.config.addresses import (
+    Network,
+    parse_contact,
+    parse_endpoint,
+    parse_host,
+    parse_listener,
+    parse_network,
+    parse_ports,
+    parse_target,
+)
+from mediaproxy.config.texts import (
+    Code,
+    Database,
+    Domain,
+    EndpointText,
+    Glob,
+    Hosts,
+    LatchName,
+    Listeners,
+    Name,
+    PolicyName,
+    Source,
+    TokenText,
+    parses,
+)
+from mediaproxy.net import Endpoint, Family
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
+
+
+class SipSection(Section):
+    """Signalling."""
+
+    listen: Listeners = ("udp:127.0.0.1:5060",)
+    domain: Domain | None = Field(None, description="the host of our From; default: the first listener's")
+    ring_timeout_s: float = Field(120.0, gt=0, le=3_600, description="then 480")
+    drain_timeout_s: float = Field(
+        10.0,
+        ge=0,
+        le=86_400,
+        description="how long a stopping server waits for live calls before it ends them",
+    )
+    max_calls: int = Field(0, ge=0, description="more are answered 503; 0 = as many as there are ports")
+
+    @property
+    def listeners(self) -> tuple[Target, ...]:
+        return tuple(parse_listener(text) for text in self.listen)
+
+    @property
+    def our_domain(self) -> str:
+        host = self.listeners[0].endpoint.host
+        return self.domain or (f"[{host}]" if ":" in host else host)
+
+
+class MediaSection(Section):
+    """RTP."""
+
+    address: Hosts = Field("127.0.0.1", description="one, or one per family")
+    advertise: Hosts | None = Field(None, description="what peers are told behind NAT")
+    ports: Annotated[str, parses(parse_ports)] = "20000-29999"
+    timeout_s: float = Field(
+        60.0, ge=0, le=86_400, description="no RTP on both legs ends the call; 0 = never"
+    )
+
+    @property
+    def addresses(self) -> dict[Family, str]:
+        return _by_family(self.address)
+
+    @property
+    def advertised(self) -> dict[Family, str]:
+        return self.addresses | _by_family(self.advertise or ())
+
+    @property
+    def port_range(self) -> range:
+        return parse_ports(self.ports)
+
+    @model_validator(mode="after")
+    def _tellable(self) -> "MediaSection":
+        for hosts in (self.address, self.advertise or ()):
+            if not isinstance(hosts, str) and len(_by_family(hosts)) < len(hosts):
+                raise ValueError("two addresses of one family; give one per family")
+        if not set(_by_family(self.advertise or ())) <= set(self.addresses):
+            raise ValueError("advertise has a family that address lacks; add an address of that family")
+        if any(ip_address(host).is_unspecified for host in self.advertised.values()):
+            raise ValueError("peers cannot be told an unspecified address; set media.advertise")
+        return self
+
+
+class TokenSection(Section):
+    """Who may use the API."""
+
+    token: TokenText
+    role: Literal["admin", "agent"]
+    agent: Name | None = None
+    name: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(
+        None, description="stands in recordings as the user; default: the agent, or the role"
+    )
+
+    @model_validator(mode="after")
+    def _agent_is_named(self) -> "TokenSection":
+        if self.role == "agent" and self.agent is None:
+            raise ValueError('which agent? add agent = "NAME"')
+        return self
+
+    @property
+    def known(self) -> Token:
+        caller = Caller(Role(self.role), self.name or self.agent or self.role, self.agent)
+        return Token(self.token.get_secret_value(), caller)
+
+
+class ApiSection(Section):
+    """The HTTP interface."""
+
+    listen: EndpointText = "127.0.0.1:8080"
+    tokens: tuple[TokenSection, ...] = ()
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return parse_endpoint(self.listen)
+
+    def known_tokens(self) -> list[Token]:
+        return [token.known for token in self.tokens]
+
+
+class StorageSection(Section):
+    """Where recordings live."""
+
+    directory: Path = Field(Path("recordings"), description="relative to this file's folder")
+
+
+class DatabaseSection(Section):
+    """Where the call log lives."""
+
+    url: Database = Field(
+        "sqlite:///mediaproxy.sqlite", description="relative to this file's folder; four slashes: absolute"
+    )
+
+
+class DtmfSection(Section):
+    """The codes that an agent dials; "" switches one off."""
+
+    start: Code = "*1"
+    stop: Code = "*2"
+    toggle: Code = "*3"
+
+
+class RecordingSection(Section):
+    """How calls are recorded, unless their route or agent says otherwise."""
+
+    policy: PolicyName = "on_demand"
+    pausable: bool = Field(True, description="false: no stop, pause or code is obeyed")
+    format: Literal["wav"] = "wav"
+    sample_rate: Literal[8000] = 8000
+    dtmf: DtmfSection = DtmfSection()
+    keep_unrecorded: bool = Field(False, description="keep the silent file of a call never recorded")
+    record_on_hold: bool = Field(True, description="false: hold is silence in the file")
+    confirmation_tone: bool = Field(False, description="a short tone to the agent alone, never in the file")
+
+    @property
+    def codes(self) -> tuple[tuple[str, str], ...]:
+        """(action, digits)"""
+        return tuple((action, digits) for action, digits in self.dtmf if digits)
+
+
+class Recorded(Section):
+    """What may say how its calls are recorded."""
+
+    recording: PolicyName | None = None
+    pausable: bool | None = None
+
+    @model_validator(mode="after")
+    def _pausable_what(self) -> Any:
+        if self.pausable is not None and self.recording is None:
+            raise ValueError('pausable alone says nothing; add recording = "on_demand" or "automatic"')
+        return self
+
+    def own_policy(self, default: RecordingSection) -> RecordingPolicy | None:
+        if self.recording is None:
+            return None
+        return RecordingPolicy(
+            Policy(self.recording), default.pausable if self.pausable is None else self.pausable
+        )
+
+
+class TrunkSection(Section):
+    """A carrier. Whoever sends from `sources` is taken for it."""
+
+    name: Name
+    address: Annotated[str, parses(parse_target)]
+    sources: tuple[Annotated[str, parses(parse_network)], ...] = Field(
+        (), description="default: its address alone"
+    )
+    latch: LatchName = "auto"
+
+    @property
+    def target(self) -> Target:
+        return parse_target(self.address)
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        return tuple(parse_network(text) for text in self.sources or (self.target.endpoint.host,))
+
+
+class AgentSection(Recorded):
+    """Someone at a fixed address. Whoever sends from there is taken for them."""
+
+    name: Name
+    contact: Annotated[str, parses(parse_contact)]
+    latch: LatchName = "auto"
+
+    @property
+    def target(self) -> Target:
+        return parse_contact(self.contact)
+
+
+class RouteSection(Recorded):
+    """First match wins."""
+
+    from_: Source = Field(alias="from")
+    to: Glob
+    agent: Name | None = None
+    trunk: Name | None = None
+
+    @model_validator(mode="after")
+    def _leads_to_one(self) -> "RouteSection":
+        if (self.agent is None) == (self.trunk is None):
+            raise ValueError('a route leads to one agent or one trunk; give agent = "NAME" or trunk = "NAME"')
+        return self
+
+
+def _by_family(hosts: str | tuple[str, ...]) -> dict[Family, str]:
+    listed = (hosts,) if isinstance(hosts, str) else hosts
+    return {Endpoint(host, 0).family: host for host in map(parse_host, listed)}

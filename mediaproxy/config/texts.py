@@ -1,0 +1,90 @@
+"""The kinds of text in a configuration, each with the words for what is wrong with one."""
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, SecretStr
+
+from mediaproxy.config.addresses import parse_endpoint, parse_host, parse_listener
+
+SQLITE = "sqlite:///"
+
+
+def parses(parse: Callable[[str], object]) -> AfterValidator:
+    """The text stays as written, but must be one that `parse` takes."""
+
+    def check(text: str) -> str:
+        parse(text)
+        return text
+
+    return AfterValidator(check)
+
+
+def _must_match(pattern: str, problem: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(problem)
+        return text
+
+    return AfterValidator(check)
+
+
+def _visible(secret: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[\x21-\x7e]+", secret.get_secret_value()):
+        raise ValueError("empty, or with blanks or other than ASCII signs; choose another")
+    return secret
+
+
+def _sqlite(url: str) -> str:
+    if url.startswith(("postgres", "mysql")):
+        raise ValueError('only SQLite is there yet; write "sqlite:///FILE"')
+    if not url.startswith(SQLITE) or re.search(r"[?#\0]|:memory:", url) or url == SQLITE:
+        raise ValueError('not a database file; write "sqlite:///FILE"')
+    return url
+
+
+def _some(listed: tuple[str, ...]) -> tuple[str, ...]:
+    if not listed:
+        raise ValueError("empty; give at least one")
+    return listed
+
+
+def _hosts(hosts: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    for host in (hosts,) if isinstance(hosts, str) else hosts:
+        parse_host(host)
+    return hosts
+
+
+Name = Annotated[
+    str, _must_match(r"[A-Za-z0-9._@+-]{1,64}", "not a name; use letters, digits and . _ @ + - (at most 64)")
+]
+Domain = Annotated[
+    str,
+    _must_match(
+        r"[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]+\]", 'not a domain; write a host name, e.g. "pbx.example"'
+    ),
+]
+Code = Annotated[
+    str, _must_match(r"[0-9*#A-D]{0,8}", 'not a code; use 0-9 * # A-D, at most 8 (or "" for none), e.g. "*1"')
+]
+Glob = Annotated[
+    str,
+    _must_match(
+        r"[\x21-\x7e]{1,128}", 'not a pattern; use * and ?, e.g. "+1555*", no blanks, at most 128 signs'
+    ),
+]
+Source = Annotated[
+    Glob,
+    _must_match(
+        r"\*|(trunk|agent):.+",
+        'neither a trunk nor an agent; write "trunk:NAME" or "agent:NAME", * and ? allowed',
+    ),
+]
+TokenText = Annotated[SecretStr, AfterValidator(_visible)]
+Database = Annotated[str, AfterValidator(_sqlite)]
+Listeners = Annotated[tuple[Annotated[str, parses(parse_listener)], ...], AfterValidator(_some)]
+EndpointText = Annotated[str, parses(parse_endpoint)]
+Hosts = Annotated[str | tuple[str, ...], AfterValidator(_hosts)]
+PolicyName = Literal["off", "on_demand", "automatic"]
+LatchName = Literal["auto", "always", "never"]
