@@ -24,6 +24,8 @@ PACKET_NS: Final = 20 * NS_PER_MS
 END_PACKETS: Final = 3
 _BETWEEN_DIGITS_NS: Final = 60 * NS_PER_MS
 _GIVEN_UP_NS: Final = 200 * NS_PER_MS  # all end packets were lost
+_LATE_UPDATE_NS: Final = 100 * NS_PER_MS
+_LATE_END_NS: Final = 400 * NS_PER_MS
 _REMEMBERED: Final = 32  # digits, for their late packets
 
 
@@ -51,6 +53,12 @@ class _Digit:
 
     def over(self, now_ns: int) -> bool:
         return self.ended or now_ns >= self.last_ns + _GIVEN_UP_NS
+
+    def is_pressed_anew(self, event: TelephoneEvent, now_ns: int) -> bool:
+        """Whether a packet with this digit's own timestamp is of another press. SIPp plays the same few
+        packets for each press of a key; a late packet of this one comes sooner."""
+        late_ns = _LATE_END_NS if event.end else _LATE_UPDATE_NS
+        return self.over(now_ns) and now_ns >= self.last_ns + late_ns
 
     def hear(self, event: TelephoneEvent, now_ns: int) -> None:
         self.last_ns = now_ns
@@ -149,7 +157,7 @@ class DigitFilter:
         for digit in reversed(self._recent):
             if digit.ssrc == ssrc and digit.event.code == event.code:
                 if timestamp in (digit.timestamp, digit.segment):
-                    return digit
+                    return None if digit.is_pressed_anew(event, now_ns) else digit
                 if _continues(digit, timestamp, event, now_ns):
                     digit.segment = timestamp
                     return digit

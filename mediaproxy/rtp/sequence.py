@@ -10,7 +10,7 @@ from typing import Final
 from mediaproxy.limits import MAX_STREAMS_PER_LEG
 from mediaproxy.serial import signed_distance
 
-_MAX_MISORDER: Final = 1_000  # further back than this the sender has begun anew
+_MAX_MISORDER: Final = 100  # further back than this the sender has begun anew
 _MAX_STEPS: Final = 64
 
 
