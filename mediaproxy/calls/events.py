@@ -105,3 +105,11 @@ class RecordRequested:
     means: str
     arrived_ns: int
     reply: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallBroken:
+    """An error of ours ended this call, and it alone; for the log. None: it was no call yet."""
+
+    call: CallId | None
+    error: Exception

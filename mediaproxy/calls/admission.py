@@ -1,0 +1,57 @@
+"""Which requests we take at all (RFC 3261 8.2), judged before anything is set up."""
+
+from dataclasses import dataclass, field
+
+from mediaproxy.calls.wire import ALLOW, SDP, UNDONE
+from mediaproxy.sip.headers import Headers
+from mediaproxy.sip.messages import Request
+
+TAKEN = frozenset(ALLOW.split(", "))
+# Known to us and refused with 405; what is in no RFC of ours is 501 (21.5.2).
+KNOWN = TAKEN | {"REGISTER", "SUBSCRIBE", "NOTIFY", "PUBLISH", "MESSAGE", "REFER", "UPDATE", "PRACK"}
+RETRY_AFTER_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    status: int
+    headers: Headers = field(default_factory=Headers)
+    reason: str | None = None
+
+
+def busy() -> Refusal:
+    """No room for one more call now."""
+    return Refusal(503, Headers.of(("Retry-After", RETRY_AFTER_S)))
+
+
+def check_method(request: Request) -> Refusal | None:
+    if request.method in TAKEN:
+        return None
+    if request.method in KNOWN:
+        return Refusal(405, Headers.of(("Allow", ALLOW)))
+    return Refusal(501, Headers.of(("Allow", ALLOW)))
+
+
+def check_invite(request: Request) -> Refusal | None:
+    """What an INVITE must be, within a dialog or not."""
+    if request.contact is None:
+        return Refusal(400, reason="Contact Missing")
+    if request.target.scheme != "sip":
+        return Refusal(416)
+    if request.max_forwards == 0:
+        return Refusal(483)
+    undone = UNDONE & request.headers.tokens("require")
+    if undone:
+        return Refusal(420, Headers.of(("Unsupported", ", ".join(sorted(undone)))))
+    return check_body(request)
+
+
+def check_body(request: Request) -> Refusal | None:
+    """An INVITE's body is SDP as it stands, or there is none (8.2.3)."""
+    if not request.body:
+        return None
+    if request.content_type != SDP:
+        return Refusal(415, Headers.of(("Accept", SDP)))
+    if request.headers.tokens("content-encoding") - {"identity"}:
+        return Refusal(415, Headers.of(("Accept-Encoding", "identity"), ("Accept", SDP)))
+    return None

@@ -1,0 +1,64 @@
+"""What the calls of one proxy share."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from mediaproxy.calls.events import CallBroken, CallEvent, RecordRequested
+from mediaproxy.calls.forks import Forks
+from mediaproxy.calls.model import Target
+from mediaproxy.calls.plane import LegId, PlaneOperation
+from mediaproxy.calls.schedule import Schedule
+from mediaproxy.clock import NS_PER_S
+from mediaproxy.ids import CallId
+from mediaproxy.sip.outputs import Event, TransactionId, Transmit
+from mediaproxy.sip.transactions import TransactionLayer
+
+Output = Transmit | PlaneOperation | CallEvent | RecordRequested | CallBroken
+
+
+@dataclass(slots=True)
+class Counters:
+    """Plain counts for monitoring; none is derived from another."""
+
+    calls: int = 0  # accepted for routing
+    live: int = 0  # of these, not ended
+    unknown_sources: int = 0  # requests answered 403
+    refused_requests: int = 0  # requests of no call, answered 4xx or 5xx
+    malformed: int = 0  # whose headers or body could not be read
+    broken: int = 0  # calls that an error of ours ended
+
+
+@dataclass(slots=True)
+class Context:
+    """`owners` and `dialogs` name the call of an input; `now_ns` is when the input came.
+
+    A dialog is found by its Call-ID and our own tag: that one nobody else makes.
+    """
+
+    layer: TransactionLayer
+    random: Callable[[int], bytes]
+    listeners: Sequence[Target]
+    now_ns: int = 0
+    owners: dict[TransactionId, CallId] = field(default_factory=dict)
+    dialogs: dict[tuple[str, str], tuple[CallId, LegId]] = field(default_factory=dict)
+    schedule: Schedule = field(default_factory=Schedule)
+    forks: Forks = field(default_factory=Forks)
+    counters: Counters = field(default_factory=Counters)
+    outputs: list[Output] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)  # of the layer, not yet acted upon
+
+    @property
+    def now(self) -> float:
+        return self.now_ns / NS_PER_S
+
+    def emit(self, output: Output) -> None:
+        """Say something after all that was sent so far."""
+        self.pump()
+        self.outputs.append(output)
+
+    def pump(self) -> None:
+        for output in self.layer.drain():
+            if isinstance(output, Transmit):
+                self.outputs.append(output)
+            else:
+                self.events.append(output)

@@ -1,0 +1,59 @@
+"""One leg: our relation to the caller or the callee."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mediaproxy.calls.model import Agent, Target, Trunk
+from mediaproxy.calls.plane import Describe, LegId, Remote
+from mediaproxy.sdp.anchor import Origin
+from mediaproxy.sip.dialog import Dialog
+from mediaproxy.sip.flow import Flow
+from mediaproxy.sip.headers import Headers
+from mediaproxy.sip.messages import Request
+
+
+@dataclass(slots=True)
+class Leg:
+    """`tag` is our own tag of its dialog, `connected` and `described` what the plane was last told."""
+
+    id: LegId
+    peer: Agent | Trunk
+    flow: Flow
+    tag: str
+    origin: Origin
+    dialog: Dialog | None = None
+    connected: Remote | None = None
+    described: Describe | None = None
+
+    @property
+    def is_agent(self) -> bool:
+        return isinstance(self.peer, Agent)
+
+    @property
+    def next_flow(self) -> Flow:
+        return self.flow if self.dialog is None else within(self.dialog, self.flow)
+
+    def request(self, method: str, headers: Headers | None = None, body: bytes = b"") -> Request:
+        assert self.dialog is not None  # asked of a leg that has one alone
+        return self.dialog.request(method, headers=headers, body=body)
+
+
+def within(dialog: Dialog, flow: Flow) -> Flow:
+    """How a request in `dialog`, which was made over `flow`, travels.
+
+    A connection is used again, whatever a Contact says: behind NAT there is no other way in.
+    """
+    hop = dialog.next_hop
+    endpoint = hop.endpoint
+    if flow.reliable or endpoint is None or hop.transport not in ("udp", "tcp"):
+        return flow
+    return flow._replace(transport=hop.transport, remote=endpoint)
+
+
+def flow_to(target: Target, listeners: Sequence[Target]) -> Flow | None:
+    """From which of our addresses a target is reached; None when we have none of its kind."""
+    family = target.endpoint.family
+    for listener in listeners:
+        if listener.transport == target.transport and listener.endpoint.family is family:
+            return Flow(target.transport, listener.endpoint, target.endpoint)
+    return None
