@@ -112,7 +112,8 @@ class LiveRecordings:
         row = rows.armed_row(recording, call.id, policy.policy.value, self._settings.sample_rate)
         live = _Live(call, answered, row)
         self._live[call.id] = self._by_generation[live.generation] = live
-        self._start(self._create(live))
+        created = self._spool.create(_header(live, self._settings))  # the journal's first line
+        self._start(_say_if_not_on_disk(live, created))
         opened = self._recorder.arm(
             Arm(
                 live.generation,
@@ -195,23 +196,6 @@ class LiveRecordings:
         """Wait until every ended recording is published."""
         while self._tasks:
             await asyncio.wait(self._tasks)
-
-    async def _create(self, live: _Live) -> None:
-        record, policy = live.call, live.answered.policy
-        header = journal.Header(
-            recording_id=live.id,
-            call_id=record.id,
-            sip_call_id=record.sip_call_id,
-            answered_at_ms=record.answered_at_ms or record.started_at_ms,
-            sample_rate=self._settings.sample_rate,
-            policy=policy.policy.value,
-            pausable=policy.pausable,
-            keep_unrecorded=self._settings.keep_unrecorded,
-            participants=rows.participants(live.answered),
-        )
-        created = await self._spool.create(header)
-        if not created.durable:
-            log.error("recording_not_on_disk", call=record.id, recording=live.id, reason=created.reason)
 
     def _journal(self, live: _Live, toggled: Toggled) -> asyncio.Task[bool]:
         line = journal.Toggled(
@@ -313,6 +297,26 @@ class LiveRecordings:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("recording_task_failed", exc_info=error)
+
+
+def _header(live: _Live, settings: Settings) -> journal.Header:
+    record, policy = live.call, live.answered.policy
+    return journal.Header(
+        recording_id=live.id,
+        call_id=record.id,
+        sip_call_id=record.sip_call_id,
+        answered_at_ms=record.answered_at_ms or record.started_at_ms,
+        sample_rate=settings.sample_rate,
+        policy=policy.policy.value,
+        pausable=policy.pausable,
+        keep_unrecorded=settings.keep_unrecorded,
+        participants=rows.participants(live.answered),
+    )
+
+
+async def _say_if_not_on_disk(live: _Live, created: asyncio.Future[JournalResult]) -> None:
+    if not (result := await created).durable:
+        log.error("recording_not_on_disk", call=live.call.id, recording=live.id, reason=result.reason)
 
 
 def _ended(finished: Finished, event: Released) -> journal.Ended:
