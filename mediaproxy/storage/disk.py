@@ -66,13 +66,17 @@ def write_new(path: Path, content: bytes) -> None:
     """The file appears whole and durable, or not at all; one of that name is replaced."""
     draft = path.with_name(path.name + ".tmp")
     draft.unlink(missing_ok=True)
-    fd = create(draft)
     try:
-        write_at(fd, [content], 0)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    draft.rename(path)
+        fd = create(draft)
+        try:
+            write_at(fd, [content], 0)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        draft.rename(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 def sync_directory(path: Path) -> None:

@@ -155,7 +155,7 @@ class JournalWriter:
             disk.sync_directory(self._storage.live)
         except OSError:
             os.close(fd)
-            opened.path.unlink()
+            opened.path.unlink(missing_ok=True)
             raise
         opened.fd = fd
 

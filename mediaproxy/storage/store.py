@@ -142,7 +142,6 @@ def _probe(live: Path) -> None:
     try:
         disk.write_new(probe, bytes(_PROBE_BYTES))
     finally:
-        probe.with_name(probe.name + ".tmp").unlink(missing_ok=True)
         probe.unlink(missing_ok=True)
 
 

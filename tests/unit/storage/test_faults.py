@@ -1,0 +1,351 @@
+"""A disk that is full, broken or hanging costs audio or an opening, never time, length or truth."""
+
+import asyncio
+import os
+import subprocess
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from mediaproxy.recording import journal
+from mediaproxy.recording.journal import Ended, JournalState
+from mediaproxy.storage import Refused, Repaired, Spool, Storage, repair, verify
+from mediaproxy.storage import spool as spool_module
+from tests.support.recordings import (
+    expected_frames,
+    frames_in,
+    header_of,
+    interval,
+    recording_id,
+    speech,
+    toggled,
+)
+
+ONE, TWO = recording_id(1), recording_id(2)
+FAR_NS = 1 << 60
+
+
+@pytest.fixture(autouse=True)
+def quick_retry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool_module, "RETRY_S", 0.01)
+
+
+@pytest_asyncio.fixture
+async def live(spool: Spool) -> AsyncIterator[Spool]:
+    """Recording ONE is on from 0 and has its first 100 frames on disk."""
+    await spool.create(header_of())
+    await spool.toggle(ONE, toggled(1, 0, "recording"))
+    spool.write(ONE, 0, speech(0, 100).tobytes())
+    await flushed(spool, 1)
+    yield spool
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline, "it never came"
+        await asyncio.sleep(0.002)
+
+
+async def flushed(spool: Spool, turn: int) -> None:
+    spool.flush(FAR_NS + turn * 1_000_000_000)
+    await until(lambda: spool.stats().backlog_bytes == 0)
+    await asyncio.sleep(0.005)
+
+
+def journalled(storage: Storage) -> JournalState:
+    return journal.replay(storage.journal(ONE).read_bytes())
+
+
+class Full:
+    """Makes a descriptor one of a full disk, and whole again."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd, self._kept = fd, os.dup(fd)
+        full = os.open("/dev/full", os.O_RDWR)
+        os.dup2(full, fd)
+        os.close(full)
+
+    def heal(self) -> None:
+        os.dup2(self._kept, self._fd)
+        os.close(self._kept)
+
+
+def audio_fd(spool: Spool) -> int:
+    return spool._audio_writer._files[ONE]._fd
+
+
+def journal_fd(spool: Spool) -> int:
+    fd = spool._journal_writer._journals[ONE].fd
+    assert fd is not None
+    return fd
+
+
+async def test_audio_that_finds_no_space_is_silence_of_the_right_length(live: Spool) -> None:
+    full = Full(audio_fd(live))
+    live.write(ONE, 100, speech(100, 200).tobytes())
+    await flushed(live, 2)
+    assert live.failing == "storage_full"
+    full.heal()
+    live.write(ONE, 200, speech(200, 300).tobytes())
+    await flushed(live, 3)
+    assert live.failing is None
+    outcome = await live.finish(ONE, Ended(300, (interval(0, 300),)))
+    assert (outcome.result, outcome.reasons) == ("degraded", ("storage_full",))
+    assert live.stats().lost_samples == 100
+    assert outcome.audio is not None
+    assert (frames_in(outcome.audio) == expected_frames(300, [(0, 100), (200, 300)])).all()
+    assert [v.ok for v in verify([outcome.audio])] == [True]
+
+
+async def test_an_opening_that_finds_no_space_did_not_happen(live: Spool, storage: Storage) -> None:
+    await live.toggle(ONE, toggled(2, 100, "paused"))
+    full = Full(journal_fd(live))
+    result = await live.toggle(ONE, toggled(3, 100, "recording"))
+    assert (result.durable, result.reason, live.failing) == (False, "storage_full", "storage_full")
+    live.write(ONE, 100, speech(100, 200).tobytes())
+    full.heal()
+    await until(lambda: live.failing is None)
+    await flushed(live, 2)
+    assert [toggle.number for toggle in journalled(storage).toggles] == [1, 2]
+    assert not frames_in(storage.live_audio(ONE))[100:].any()
+    outcome = await live.finish(ONE, Ended(200, (interval(0, 100),)))
+    assert outcome.result == "complete"
+
+
+async def test_a_closing_that_finds_no_space_is_written_as_soon_as_there_is(
+    live: Spool, storage: Storage
+) -> None:
+    full = Full(journal_fd(live))
+    result = await live.toggle(ONE, toggled(2, 150, "paused"))
+    assert (result.durable, result.reason) == (False, "storage_full")
+    live.extend(ONE, 400)
+    await flushed(live, 2)
+    assert len(frames_in(storage.live_audio(ONE))) == 150  # so that its length proves the journal
+    full.heal()
+    await until(lambda: len(journalled(storage).toggles) == 2)
+    await until(lambda: live.failing is None)
+    await flushed(live, 3)
+    assert len(frames_in(storage.live_audio(ONE))) == 400
+    await live.finish(ONE, Ended(400, (interval(0, 150),)))
+
+
+async def test_the_order_of_lines_survives_a_failure(live: Spool, storage: Storage) -> None:
+    full = Full(journal_fd(live))
+    stopped = live.toggle(ONE, toggled(2, 150, "paused"))
+    assert not (await stopped).durable
+    full.heal()
+    assert (await live.toggle(ONE, toggled(3, 200, "recording"))).durable
+    assert [toggle.number for toggle in journalled(storage).toggles] == [1, 2, 3]
+    await live.finish(ONE, Ended(400, (interval(0, 150), interval(200, 400))))
+
+
+async def test_openings_are_refused_before_the_last_space_is_gone(live: Spool, storage: Storage) -> None:
+    storage.min_free_bytes = 1 << 60
+    assert (await live.toggle(ONE, toggled(2, 100, "paused"))).durable
+    refused = await live.toggle(ONE, toggled(3, 100, "recording"))
+    assert (refused.durable, refused.reason, live.failing) == (False, "storage_full", "storage_full")
+    storage.min_free_bytes = 0
+    await until(lambda: live.failing is None)
+    await live.finish(ONE, Ended(100, (interval(0, 100),)))
+
+
+async def test_a_recording_begins_late_when_the_disk_comes_late(spool: Spool, storage: Storage) -> None:
+    gone = storage.live.rename(storage.root / "gone")
+    assert not (await spool.create(header_of())).durable
+    assert not (await spool.toggle(ONE, toggled(1, 0, "recording"))).durable
+    gone.rename(storage.live)
+    await until(lambda: journalled(storage).header is not None if storage.journal(ONE).exists() else False)
+    assert (await spool.toggle(ONE, toggled(2, 100, "recording"))).durable
+    spool.write(ONE, 100, speech(100, 200).tobytes())
+    outcome = await spool.finish(ONE, Ended(200, (interval(100, 200),)))
+    assert outcome.result == "complete"
+
+
+async def test_a_recording_that_never_began_fails_or_leaves_nothing(spool: Spool, storage: Storage) -> None:
+    gone = storage.live.rename(storage.root / "gone")
+    await spool.create(header_of())
+    await spool.create(header_of(2, keep_unrecorded=True))
+    outcome = await spool.finish(TWO, Ended(100))
+    assert (outcome.result, outcome.reasons) == ("failed", ("storage_error",))
+    gone.rename(storage.live)
+    assert (await spool.finish(ONE, Ended(100))).result == "none"
+    assert spool.stats().failed == 1
+
+
+async def test_what_cannot_be_published_waits_for_repair(live: Spool, storage: Storage) -> None:
+    (storage.root / "2026").write_text("in the way")
+    outcome = await live.finish(ONE, Ended(200, (interval(0, 200),)))
+    assert (outcome.result, outcome.reasons, outcome.audio) == ("failed", ("storage_error",), None)
+    assert live.failing == "storage_error"
+    await live.close()
+    (refused,) = repair(storage)
+    assert isinstance(refused, Refused)
+    (storage.root / "2026").unlink()
+    (repaired,) = repair(storage)
+    assert isinstance(repaired, Repaired)
+    assert repaired.outcome.audio is not None
+    assert (frames_in(repaired.outcome.audio) == expected_frames(200, [(0, 100)])).all()
+
+
+class Hung:
+    """A disk whose calls of one kind do not return before `release`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+        self._go = threading.Event()
+        self.entered = threading.Event()
+        real = getattr(os, call)
+
+        def hang(*arguments: object) -> object:
+            self.entered.set()
+            assert self._go.wait(10)
+            return real(*arguments)
+
+        monkeypatch.setattr(os, call, hang)
+
+    def release(self) -> None:
+        self._go.set()
+
+
+async def test_a_hung_audio_disk_never_holds_the_loop(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
+    spool = Spool(storage, loop, on_crash=pytest.fail, max_backlog_bytes=64_000)
+    await spool.create(header_of())
+    await spool.toggle(ONE, toggled(1, 0, "recording"))
+    hung = Hung(monkeypatch, "pwritev")
+    longest = 0.0
+    for turn in range(100):
+        began = time.monotonic()
+        spool.write(ONE, turn * 400, speech(turn * 400, turn * 400 + 400).tobytes())
+        spool.flush(FAR_NS + turn * 1_000_000_000)
+        longest = max(longest, time.monotonic() - began)
+        if turn == 0:
+            assert await asyncio.to_thread(hung.entered.wait, 5)
+    assert longest < 0.1
+    assert spool.stats().backlog_bytes <= 64_000
+    assert spool.stats().lost_samples == 40_000 - 16_000
+    hung.release()
+    outcome = await spool.finish(ONE, Ended(40_000, (interval(0, 40_000),)))
+    assert (outcome.result, outcome.reasons) == ("degraded", ("storage_backlog",))
+    assert outcome.audio is not None
+    assert (frames_in(outcome.audio) == expected_frames(40_000, [(0, 16_000)])).all()
+    await spool.close()
+
+
+async def test_a_hung_journal_holds_the_interval_not_the_loop(
+    live: Spool, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await live.toggle(ONE, toggled(2, 100, "paused"))
+    hung = Hung(monkeypatch, "fdatasync")
+    opening = live.toggle(ONE, toggled(3, 200, "recording"))
+    live.write(ONE, 200, speech(200, 300).tobytes())
+    done, _ = await asyncio.wait([opening], timeout=0.05)
+    assert not done
+    live.annul(ONE, 3)  # the caller has waited long enough, answers 503 and closes the gate
+    live.extend(ONE, 500)
+    live.flush(FAR_NS + 2_000_000_000)
+    await asyncio.sleep(0.02)
+    assert len(frames_in(storage.live_audio(ONE))) == 200
+    hung.release()
+    assert (await opening).durable  # true of the line, which the next one takes back
+    await until(lambda: [toggle.number for toggle in journalled(storage).toggles] == [1, 2])
+    await asyncio.sleep(0.02)
+    await flushed(live, 3)
+    frames = frames_in(storage.live_audio(ONE))
+    assert len(frames) == 500
+    assert not frames[100:].any()
+    assert (await live.finish(ONE, Ended(500, (interval(0, 100),)))).result == "complete"
+
+
+async def test_stopping_does_not_wait_for_a_hung_disk(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool_module, "_JOIN_S", 0.02)
+    spool = Spool(storage, asyncio.get_running_loop(), on_crash=pytest.fail)
+    await spool.create(header_of(keep_unrecorded=True))
+    hung = Hung(monkeypatch, "fdatasync")
+    stopped = spool.toggle(ONE, toggled(1, 0, "paused"))
+    ending = spool.finish(ONE, Ended(100))
+    await asyncio.to_thread(hung.entered.wait, 5)
+    await spool.close()
+    assert (await stopped).reason == "storage_stopped"
+    assert ((await ending).result, (await ending).reasons) == ("failed", ("storage_stopped",))
+    hung.release()
+    assert spool._journal.join(5)
+    spool._journal_writer.close()
+
+
+async def test_a_bug_in_a_thread_is_told_and_the_thread_goes_on(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crashes: list[Exception] = []
+    spool = Spool(storage, asyncio.get_running_loop(), on_crash=crashes.append)
+    await spool.create(header_of(keep_unrecorded=True))
+    with monkeypatch.context() as patched:
+        patched.setattr(journal, "encode", lambda record, n: 1 // 0)
+        spool.toggle(ONE, toggled(1, 0, "recording"))
+        await until(lambda: bool(crashes))
+    assert spool.failing == "storage_error"
+    assert (await spool.toggle(ONE, toggled(2, 0, "paused"))).durable
+    assert (await spool.finish(ONE, Ended(100))).result == "complete"
+    await spool.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one MiB of its own."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(path)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small file system can only be mounted by root")
+    yield path
+    subprocess.run(["umount", "-l", path], check=True)
+
+
+async def test_a_disk_that_fills_up_and_is_emptied_again(small_disk: Path) -> None:
+    storage = Storage.open(small_disk / "rec", min_free_bytes=0)
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(700_000))
+    spool = Spool(storage, asyncio.get_running_loop(), on_crash=pytest.fail)
+    await spool.create(header_of())
+    await spool.toggle(ONE, toggled(1, 0, "recording"))
+    for turn in range(20):  # 640 kB in all, where 300 kB are free
+        at = turn * 8_000
+        spool.write(ONE, at, speech(at, at + 8_000).tobytes())
+        await flushed(spool, turn)
+        if turn == 14:
+            assert spool.failing == "storage_full"
+            filler.unlink()
+    assert spool.failing is None
+    outcome = await spool.finish(ONE, Ended(160_000, (interval(0, 160_000),)))
+    assert (outcome.result, outcome.reasons) == ("degraded", ("storage_full",))
+    assert outcome.audio is not None
+    frames, truth = frames_in(outcome.audio), speech(0, 160_000)
+    assert len(frames) == 160_000
+    assert ((frames == truth) | (frames == 0)).all()
+    assert (frames[:64_000] == truth[:64_000]).all()
+    assert (frames[120_000:] == truth[120_000:]).all()
+    assert [v.ok for v in verify([outcome.audio])] == [True]
+    await spool.close()
+    storage.close()
+
+
+async def test_a_disk_without_any_space_refuses_to_begin(small_disk: Path) -> None:
+    storage = Storage.open(small_disk / "rec", min_free_bytes=0)
+    with pytest.raises(OSError, match="space"):
+        (small_disk / "filler").write_bytes(bytes(1 << 20))
+    spool = Spool(storage, asyncio.get_running_loop(), on_crash=pytest.fail)
+    created = await spool.create(header_of())
+    assert (created.durable, created.reason) == (False, "storage_full")
+    assert (await spool.toggle(ONE, toggled(1, 0, "recording"))).durable is False
+    assert (await spool.finish(ONE, Ended(100))).result == "none"
+    assert [path.name for path in storage.live.iterdir()] == []
+    await spool.close()
+    storage.close()
