@@ -119,10 +119,11 @@ def _where(location: Location, file: str) -> str:
 def _shown(error: Any, location: Location) -> str | None:
     """Tables are not repeated, secrets never."""
     value = error["input"]
-    secret = (
-        location[0] == "api" or "password" in location or (location[0] == "database" and "@" in str(value))
-    )
-    if secret or error["type"] == "missing" or not isinstance(value, str | int | float | bool):
+    if (
+        _may_be_secret(error, location)
+        or error["type"] == "missing"
+        or not isinstance(value, str | int | float | bool)
+    ):
         return None
     text = repr(value) if isinstance(value, str) else str(value).lower()
     return text if len(text) <= MAX_VALUE else text[:MAX_VALUE] + "…"
