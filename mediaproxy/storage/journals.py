@@ -149,15 +149,25 @@ class JournalWriter:
     def _begin(self, opened: _Journal) -> None:
         """The journal's file, then the audio's, then the names: no audio file without a journal."""
         fd = disk.create(opened.path)
+        audio = self._storage.live_audio(opened.header.recording_id)
         try:
-            head = wav.header(wav.constant_part(identity(opened.header)), 0)
-            disk.write_new(self._storage.live_audio(opened.header.recording_id), head)
+            _make_audio(audio, opened.header)
             disk.sync_directory(self._storage.live)
         except OSError:
             os.close(fd)
+            audio.unlink(missing_ok=True)
             opened.path.unlink(missing_ok=True)
             raise
         opened.fd = fd
+
+
+def _make_audio(path: Path, header: Header) -> None:
+    """No fsync: a header that a power cut takes away is written anew by the repair."""
+    fd = disk.create(path)
+    try:
+        disk.write_at(fd, [wav.header(wav.constant_part(identity(header)), 0)], 0)
+    finally:
+        os.close(fd)
 
 
 def _write(opened: _Journal) -> float:

@@ -7,14 +7,14 @@ a file that is longer than the last toggle proves that no toggle is missing up t
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from mediaproxy.recording.journal import Header, Toggled
 from mediaproxy.recording.manifest import Interval
 from mediaproxy.recording.wav import FRAME_BYTES
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """Consecutive sample frames from `first` on."""
 
     first: int
@@ -55,15 +55,16 @@ class LiveRecording:
     _pieces: list[Piece] = field(default_factory=list)
     _barriers: dict[int, int] = field(default_factory=dict)  # ticket -> position
     _openings: list[_Opening] = field(default_factory=list)
+    _refused: bool = False
 
     def write(self, first: int, frames: bytes) -> None:
-        piece = Piece(first, frames)
-        self._pieces.append(piece)
+        self._pieces.append(Piece(first, frames))
         self.waiting_bytes += len(frames)
-        self.frames = max(self.frames, piece.end)
+        self.extend(first + len(frames) // FRAME_BYTES)
 
     def extend(self, frames: int) -> None:
-        self.frames = max(self.frames, frames)
+        if frames > self.frames:
+            self.frames = frames
 
     def lose(self, samples: int, reason: str) -> None:
         """Audio that cannot be kept becomes silence, and the recording is degraded for it."""
@@ -92,22 +93,31 @@ class LiveRecording:
     def refuse(self, number: int) -> None:
         for opening in self._openings:
             if opening.number == number:
-                opening.refused = True
+                opening.refused = self._refused = True
 
     def take(self) -> list[Piece]:
         """The pieces that may go to the disk now, in the order they came; moves `handed` on."""
-        limit = min(self._barriers.values(), default=self.frames)
-        self.handed = max(self.handed, min(limit, self.frames))
-        pieces = self._pieces
+        if self._barriers:
+            return self._take_until(min(*self._barriers.values(), self.frames))
+        self.handed = self.frames
+        return self._take_until(self.frames) if self._refused else self._swap()
+
+    def _swap(self) -> list[Piece]:
+        pieces, self._pieces = self._pieces, []
+        self.waiting_bytes = 0
+        return pieces
+
+    def _take_until(self, limit: int) -> list[Piece]:
+        self.handed = max(self.handed, limit)
+        pieces = self._swap()
         self._pieces = [rest for each in pieces if (rest := each.within(limit, each.end))]
         self._measure()
         return self._allowed([head for each in pieces if (head := each.within(0, limit))])
 
     def take_all(self, duration: int, intervals: Sequence[Interval]) -> list[Piece]:
         """At the end: what lies in the intervals, whatever is still awaited; the rest is dropped."""
-        pieces, self._pieces = self._pieces, []
+        pieces = self._swap()
         self.handed = self.frames = duration
-        self._measure()
         spans = [(i.start_sample, min(i.end_sample, duration)) for i in intervals]
         return [part for each in pieces for start, end in spans if (part := each.within(start, end))]
 

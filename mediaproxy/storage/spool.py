@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
+from pathlib import Path
 from typing import TypeVar
 
 from mediaproxy.clock import NS_PER_MS
@@ -21,7 +22,7 @@ from mediaproxy.recording.wav import FRAME_BYTES
 from mediaproxy.storage.audio import AudioWriter, Flush, Flushed
 from mediaproxy.storage.disk import STORAGE_ERROR, STORAGE_FULL
 from mediaproxy.storage.journals import RETRY_S, UNKNOWN, Append, Forget, Journalled, JournalWriter, Line
-from mediaproxy.storage.live import LiveRecording, Piece
+from mediaproxy.storage.live import LiveRecording
 from mediaproxy.storage.outcome import FAILED, Outcome
 from mediaproxy.storage.publisher import Job, Publisher, failure
 from mediaproxy.storage.store import Storage
@@ -60,6 +61,7 @@ class SpoolStats:
 @dataclass(slots=True)
 class _Entry:
     live: LiveRecording
+    path: Path
     ended: Ended | None = None
     outcome: asyncio.Future[Outcome] | None = None
 
@@ -135,7 +137,7 @@ class Spool:
         ticket, result = self._append(header.recording_id, header)
         live = LiveRecording(header, due_ns=ticket * STAGGER_NS % FLUSH_NS)
         live.await_header(ticket)
-        self._entries[header.recording_id] = _Entry(live)
+        self._entries[header.recording_id] = _Entry(live, self._storage.live_audio(header.recording_id))
         return result
 
     def toggle(self, recording: RecordingId, toggled: Toggled) -> asyncio.Future[JournalResult]:
@@ -176,7 +178,7 @@ class Spool:
     def flush(self, now_ns: int) -> None:
         """Hand over what is due; call it with every drain. `now_ns` is monotonic."""
         due = [entry for entry in self._entries.values() if entry.live.due_ns <= now_ns and not entry.ended]
-        flushes = [flush for entry in due if (flush := self._flush(entry.live, now_ns))]
+        flushes = [flush for entry in due if (flush := self._flush(entry, now_ns))]
         if flushes:
             self._audio.submit(flushes)
 
@@ -194,7 +196,7 @@ class Spool:
         waiting = entry.live.waiting_bytes
         pieces = entry.live.take_all(ended.duration_samples, ended.intervals)
         self._counters.backlog_bytes -= waiting - sum(len(each.frames) for each in pieces)
-        self._audio.submit([self._handover(entry.live, pieces, last=True)])
+        self._audio.submit([Flush(entry.live.header, entry.path, pieces, entry.live.handed, last=True)])
         return entry.outcome
 
     async def close(self) -> None:
@@ -222,17 +224,14 @@ class Spool:
         self._journal.submit(Append(ticket, recording, record))
         return ticket, result
 
-    def _flush(self, live: LiveRecording, now_ns: int) -> Flush | None:
+    def _flush(self, entry: _Entry, now_ns: int) -> Flush | None:
+        live = entry.live
         live.due_ns += FLUSH_NS * (1 + (now_ns - live.due_ns) // FLUSH_NS)
         handed, waiting = live.handed, live.waiting_bytes
         pieces = live.take()
         taken = sum(len(each.frames) for each in pieces)
         self._counters.backlog_bytes -= waiting - live.waiting_bytes - taken  # refused audio
-        return self._handover(live, pieces) if pieces or live.handed > handed else None
-
-    def _handover(self, live: LiveRecording, pieces: list[Piece], *, last: bool = False) -> Flush:
-        path = self._storage.live_audio(live.header.recording_id)
-        return Flush(live.header, path, pieces, live.handed, last)
+        return Flush(live.header, entry.path, pieces, live.handed) if pieces or live.handed > handed else None
 
     def _lose(self, entry: _Entry, samples: int, reason: str) -> None:
         self._counters.lost_samples += samples
