@@ -2,6 +2,7 @@
 
 import wave
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,10 +35,10 @@ def timeline(spans: Sequence[Span], now_ms: int, total_ms: int, width: int) -> T
     """The call as it goes on: what was recorded in red, what was not as dots, the future blank."""
     text = Text()
     for column in range(width):
-        at_ms = column * total_ms // width
-        if at_ms > now_ms:
+        start_ms, end_ms = column * total_ms // width, (column + 1) * total_ms // width
+        if start_ms > now_ms:
             text.append(" ")
-        elif _inside(spans, at_ms, now_ms):
+        elif _touches(spans, start_ms, end_ms, now_ms):
             text.append("━", RECORDED)
         else:
             text.append(CLOSED, QUIET)
@@ -60,8 +61,9 @@ def waveform(file: Path, spans: Sequence[Span], width: int) -> list[Text]:
 
 def _channel(name: str, pcm: npt.NDArray[np.int16], style: str, width: int) -> Text:
     text = Text(f"{name:>8} ", style)
-    for column in np.array_split(pcm, width):
-        peak = int(np.abs(column.astype(np.int32)).max(initial=0))
+    edges = [column * len(pcm) // width for column in range(width + 1)]
+    for start, end in pairwise(edges):
+        peak = int(np.abs(pcm[start:end].astype(np.int32)).max(initial=0))
         if peak == 0:
             text.append(CLOSED, QUIET)
         else:
@@ -79,5 +81,8 @@ def _scale(total_ms: int, width: int) -> Text:
     return Text(" " * 9 + "".join(cells).rstrip(), QUIET)
 
 
-def _inside(spans: Sequence[Span], at_ms: int, now_ms: int) -> bool:
-    return any(span.start_ms <= at_ms < (now_ms if span.end_ms is None else span.end_ms) for span in spans)
+def _touches(spans: Sequence[Span], start_ms: int, end_ms: int, now_ms: int) -> bool:
+    return any(
+        span.start_ms < end_ms and start_ms < (now_ms if span.end_ms is None else span.end_ms)
+        for span in spans
+    )

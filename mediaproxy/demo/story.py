@@ -28,7 +28,7 @@ CLICK_START_S, CLICK_STOP_S = 5.0, 11.0
 DIAL_START_S, DIAL_STOP_S = 17.0, 23.0
 PUBLISHED_S = 5.0
 REFRESH_S = 0.1
-WIDTH = 72
+WIDTH = 78
 EXIT_FINDING = 1
 
 
@@ -52,7 +52,9 @@ class Scene:
         recorded = sum((span.end_ms or self.now_ms) - span.start_ms for span in self.spans)
         head = Text.assemble(
             ("carrier ", picture.CARRIER),
-            f"{self.addresses.carrier} ⇄ mediaproxy {self.addresses.proxy} ⇄ ",
+            f"{self.addresses.carrier} ⇄ ",
+            ("mediaproxy ", "bold"),
+            f"{self.addresses.proxy} ⇄ ",
             ("alice ", picture.AGENT),
             str(self.addresses.agent),
         )
@@ -182,7 +184,8 @@ def _show(console: Console, call: dict[str, Any], storage: Path) -> bool:
             (f"{call['from']} → {call['to']}", "bold"),
             f"  answered by {call['agent']}   ",
             (f"{clock(call['duration_ms'])} call, {clock(call['recorded_ms'])} recorded", "bold"),
-        )
+        ),
+        soft_wrap=True,
     )
     for span in spans:
         console.print(f"  recorded {clock(span.start_ms)} to {clock(span.end_ms or 0)} by {span.by}")
@@ -191,8 +194,7 @@ def _show(console: Console, call: dict[str, Any], storage: Path) -> bool:
         console.print(row, no_wrap=True, crop=False)
     console.print()
     console.print(
-        f"{recording['duration_samples']:,} samples for {recording['duration_samples']:,} of the call; "
-        f"exact zeros wherever a dot stands."
+        f"{recording['duration_samples']:,} samples, as long as the call; exact zeros wherever a dot stands."
     )
     console.print(str(file), soft_wrap=True, highlight=False)
     console.print(f"mediaproxy verify: {'good' if verdict.ok else '; '.join(verdict.problems)}")

@@ -7,6 +7,7 @@ from mediaproxy.api.backend import Refusal
 from mediaproxy.calls.events import CallRecord
 from mediaproxy.calls.plane import LegId
 from mediaproxy.ids import CallId
+from mediaproxy.observe import Metrics
 from mediaproxy.recording import states
 from mediaproxy.recording.manifest import Actor
 from mediaproxy.recording.states import Action
@@ -30,14 +31,26 @@ SIP_STATUS = {  # what an INFO with `Record:` is answered (recording.md, Control
 class Control:
     """Judges demands in the order of the contract: call, answer, end, policy, disk."""
 
-    def __init__(self, live_call: Callable[[CallId], CallRecord | None], recordings: LiveRecordings) -> None:
+    def __init__(
+        self,
+        live_call: Callable[[CallId], CallRecord | None],
+        recordings: LiveRecordings,
+        metrics: Metrics,
+    ) -> None:
         self._live_call = live_call
         self._recordings = recordings
+        self._metrics = metrics
 
     async def demand(
         self, call: CallId, action: Action, by: Actor, *, at_ns: int | None = None
     ) -> Settled | Refusal:
         """Apply `action` as of `at_ns` (default: now). A call that is not live is `NO_SUCH_CALL`."""
+        outcome = await self._judge(call, action, by, at_ns)
+        told = outcome.value if isinstance(outcome, Refusal) else outcome.toggled.state.value
+        self._metrics.toggled(by.means, told)
+        return outcome
+
+    async def _judge(self, call: CallId, action: Action, by: Actor, at_ns: int | None) -> Settled | Refusal:
         record = self._live_call(call)
         if record is None:
             return Refusal.NO_SUCH_CALL

@@ -16,6 +16,7 @@ from mediaproxy.calllog.rows import RecordingRow
 from mediaproxy.calls.events import CallAnswered, CallRecord
 from mediaproxy.calls.plane import Describe, LegId, PlaneOperation, PlayTone, Released, SetTap, Tone
 from mediaproxy.ids import CallId, RecordingId
+from mediaproxy.observe import Metrics
 from mediaproxy.recording import journal
 from mediaproxy.recording.manifest import Actor
 from mediaproxy.recording.recorder import Arm, Finished, Recorder, Write
@@ -86,7 +87,9 @@ class LiveRecordings:
         perform: Callable[[PlaneOperation], None],
         put_row: Callable[[RecordingRow], None],
         settings: Settings,
+        metrics: Metrics,
     ) -> None:
+        self._metrics = metrics
         self._recorder = recorder
         self._ring = ring
         self._storage = storage
@@ -234,6 +237,7 @@ class LiveRecordings:
         outcome = await self._spool.finish(live.id, _ended(finished, event))
         del self._live[live.call.id], self._by_generation[live.generation]
         self._put_row(rows.published_row(row, outcome, self._storage.root))
+        self._metrics.recording_finished(outcome.result)
         log.info("recording_finished", call=live.call.id, recording=live.id, result=outcome.result)
 
     def _hand_out(self, writes: list[Write]) -> None:

@@ -27,6 +27,7 @@ from mediaproxy.recording.recorder import Recorder
 from mediaproxy.recording.ring import PacketRing
 from mediaproxy.service.backend import ProxyBackend
 from mediaproxy.service.control import Control
+from mediaproxy.service.gauges import watch_all
 from mediaproxy.service.recordings import LiveRecordings, Settings
 from mediaproxy.service.recovery import close_interrupted
 from mediaproxy.service.wiring import LiveCalls, Output, Wiring, wall_offset_ns
@@ -83,7 +84,7 @@ class Server:
         storage, repaired = await self._open_storage(stack)
         spool = Spool(storage, self._loop, on_crash=_thread_crashed)
         stack.push_async_callback(spool.close)
-        call_log = await CallLog.open(self._config.database.url, on_alarm=_alarm)
+        call_log = await CallLog.open(self._config.database.url, on_alarm=self._alarm)
         stack.push_async_callback(call_log.close)
         self._build(stack, storage, spool, call_log)
         await close_interrupted(call_log, storage, repaired)
@@ -128,8 +129,9 @@ class Server:
             perform=plane.perform,
             put_row=call_log.put_recording,
             settings=_recording_settings(config),
+            metrics=self.metrics,
         )
-        control = Control(self.live.get, self._recordings)
+        control = Control(self.live.get, self._recordings, self.metrics)
         self._wiring = Wiring(
             proxy=self._proxy,
             perform=plane.perform,
@@ -138,6 +140,7 @@ class Server:
             recordings=self._recordings,
             control=control,
             call_log=call_log,
+            metrics=self.metrics,
         )
         backend = ProxyBackend(
             log=call_log,
@@ -151,6 +154,14 @@ class Server:
         stack.callback(readers.shutdown, wait=True)
         app = create_app(backend, self.tokens, registry=self.metrics.registry, files=readers, now_ms=_unix_ms)
         self._api = ApiServer(app, config.api.endpoint)
+        watch_all(
+            self.metrics,
+            live=self.live,
+            proxy=self._proxy,
+            transport=self._transport.counters,
+            spool=spool,
+            call_log=call_log,
+        )
 
     # Bound late: plane and transport are built before what hears them.
     def _on_plane_event(self, event: PlaneEvent) -> None:
@@ -161,6 +172,10 @@ class Server:
 
     def _on_pressure(self) -> None:
         self._recordings.drain()
+
+    def _alarm(self, event: str, fields: Mapping[str, object]) -> None:
+        self.metrics.alarm(event)
+        log.error(event, **fields)
 
     async def _tick_for_ever(self, call_log: CallLog) -> None:
         """Absolute deadlines: a late tick delays none of the later ones."""
@@ -201,10 +216,6 @@ def _recording_settings(config: Config) -> Settings:
         record_on_hold=recording.record_on_hold,
         confirmation_tone=recording.confirmation_tone,
     )
-
-
-def _alarm(event: str, fields: Mapping[str, object]) -> None:
-    log.error(event, **fields)
 
 
 def _thread_crashed(error: Exception) -> None:

@@ -26,6 +26,7 @@ from mediaproxy.calls.plane import CodeDialled, Describe, LegId, PlaneEvent, Pla
 from mediaproxy.calls.proxy import Proxy
 from mediaproxy.clock import NS_PER_MS
 from mediaproxy.ids import RANDOM_BYTES, CallId, RecordingId, uuid7
+from mediaproxy.observe import Metrics
 from mediaproxy.recording.manifest import Actor
 from mediaproxy.recording.states import Action
 from mediaproxy.service.control import SIP_STATUS, Control, agent_on
@@ -90,7 +91,9 @@ class Wiring:
         recordings: LiveRecordings,
         control: Control,
         call_log: CallLog,
+        metrics: Metrics,
     ) -> None:
+        self._metrics = metrics
         self._proxy = proxy
         self._perform = perform
         self._settle = settle
@@ -117,6 +120,7 @@ class Wiring:
 
     def on_plane_event(self, event: PlaneEvent) -> None:
         if isinstance(event, Released):
+            self._metrics.released(event.legs)
             self._recordings.released(event)
         if isinstance(event, CodeDialled):
             self._start(self._code_dialled(event))
@@ -141,6 +145,7 @@ class Wiring:
             case CallHeld():
                 self._recordings.hold(record.id, held=event.held)
             case CallEnded():
+                self._metrics.call_ended(record.disposition or "")
                 self._recordings.ended(record, ended_ns=event.ended_ns)
         if not isinstance(event, CallStarted):
             self._call_log.put_call(record)

@@ -1,0 +1,51 @@
+"""Which of everybody's plain counts Prometheus sees; read when it asks, never written here."""
+
+from collections.abc import Callable
+from dataclasses import fields
+from functools import partial
+from operator import attrgetter
+from typing import Any
+
+from mediaproxy.calllog import CallLog
+from mediaproxy.calls.proxy import Proxy
+from mediaproxy.observe import Metrics
+from mediaproxy.service.wiring import LiveCalls
+from mediaproxy.storage import Spool
+from mediaproxy.transport.counters import TransportCounters
+
+
+def watch_all(
+    metrics: Metrics,
+    *,
+    live: LiveCalls,
+    proxy: Proxy,
+    transport: TransportCounters,
+    spool: Spool,
+    call_log: CallLog,
+) -> None:
+    """Called once, when all of them are built."""
+    metrics.watch("calls_live", "Calls that have not ended", lambda: len(live))
+    _watch_ints(metrics, "sip", "SIP transport", transport)
+    _watch_ints(metrics, "calls", "Call core", proxy.counters, leave_out=("live",))
+    _watch_ints(metrics, "log", "Call log rows", call_log.counters)
+    metrics.watch("spool_failing", "1 while recordings cannot be written", lambda: spool.failing is not None)
+    for name, description in (
+        ("live", "Recordings in the spool"),
+        ("backlog_bytes", "Audio that waits for the disk"),
+        ("lost_samples", "Samples that the disk never took; silence in the file"),
+        ("fsync_p99_ms", "Slowest journal writes of late"),
+    ):
+        metrics.watch(f"spool_{name}", description, partial(_stat, spool.stats, attrgetter(name)))
+
+
+def _watch_ints(
+    metrics: Metrics, prefix: str, description: str, counters: Any, *, leave_out: tuple[str, ...] = ()
+) -> None:
+    for field in fields(counters):
+        if field.name not in leave_out:
+            text = f"{description}: {field.name.replace('_', ' ')}"
+            metrics.watch(f"{prefix}_{field.name}", text, partial(getattr, counters, field.name), total=True)
+
+
+def _stat(stats: Callable[[], Any], field: Callable[[Any], float]) -> float:
+    return field(stats())
