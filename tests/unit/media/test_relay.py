@@ -1,0 +1,135 @@
+"""What only the userspace plane does: passes, drain marks, floods, errors of sockets."""
+
+import asyncio
+import time
+
+from mediaproxy.calls.plane import LegId, Release, Tap
+from mediaproxy.ids import CallId
+from mediaproxy.media.userspace import UserspacePlane
+from mediaproxy.media.userspace.leg import Action, Leg
+from mediaproxy.net import Endpoint
+from tests.support.planes import (
+    CALL,
+    CALLER_HOST,
+    PLANE_HOST,
+    STRANGER_HOST,
+    Bench,
+    bench_of,
+    connected,
+    speech,
+    until,
+)
+
+A, B = LegId.A, LegId.B
+
+
+def leg_of(bench: Bench, leg: LegId) -> Leg:
+    assert isinstance(bench.plane, UserspacePlane)
+    return bench.plane._calls[CALL].legs[leg]
+
+
+async def test_a_flood_from_a_stranger_stops_neither_other_calls_nor_the_drain_mark() -> None:
+    async with bench_of("userspace", slots=1024) as bench:
+        flooded = await connected(bench)
+        other = await connected(bench, CallId("other"), 2)
+        bench.tap(Tap.PAYLOAD, CallId("other"))
+        stranger = bench.party(STRANGER_HOST)
+        garbage, heard = bytes(40), 0
+        mark, advanced = bench.ring.drain_mark_ns, 0
+        end = time.monotonic() + 0.15
+        while time.monotonic() < end:
+            for _ in range(400):  # faster than the plane reads
+                stranger.send(garbage, flooded.local[A])
+            heard += 1
+            other.send(A, speech(heard))
+            await other.hears(B, heard)
+            advanced += bench.ring.drain_mark_ns > mark
+            mark = bench.ring.drain_mark_ns
+        assert heard > 3
+        assert advanced >= 2
+        await until(lambda: bench.counters(A).wrong_source > 256)
+        # When the flood is over the flooded leg is heard again.
+        flooded.send(A, speech(7))
+        assert await flooded.hears(B, 1) == [speech(7)]
+
+
+async def test_a_muted_socket_can_be_released() -> None:
+    async with bench_of("userspace") as bench:
+        call = await connected(bench)
+        stranger = bench.party(STRANGER_HOST)
+        relay = bench.plane._relay  # type: ignore[attr-defined]
+        for _ in range(50):
+            for _ in range(300):
+                stranger.send(b"x", call.local[A])
+            await asyncio.sleep(0)
+            if relay._muted:
+                break
+        assert relay._muted == [leg_of(bench, A).pair.rtp.fileno()]
+        bench.perform(Release(CALL))
+        assert relay._muted == []
+        await connected(bench, CallId("next"), 2)
+
+
+async def test_a_send_that_fails_is_counted_and_the_packet_not_tapped() -> None:
+    async with bench_of("userspace") as bench:
+        call = await connected(bench)
+        bench.tap(Tap.PAYLOAD)
+        # The limited broadcast address: EACCES without SO_BROADCAST.
+        bench.connect(B, Endpoint("255.255.255.255", 9))
+        call.send(A, speech(1))
+        call.send(A, b"\x80\xc9\x00\x01\x00\x00\x00\x07")
+        await until(lambda: bench.counters(A).send_failed == 2)
+        assert bench.counters(A).relayed == 0
+        assert bench.records() == []
+
+
+async def test_a_closed_port_of_a_party_stops_nothing() -> None:
+    async with bench_of("userspace") as bench:
+        call = await connected(bench)
+        call.parties[B].close()
+        bench.parties.remove(call.parties[B])
+        for seq in range(3):
+            call.send(A, speech(seq))  # answered by ICMP port unreachable
+        await until(lambda: bench.counters(A).packets == 3)
+        reborn = bench.party(call.parties[B].endpoint.host, call.parties[B].endpoint.port)
+        call.send(A, speech(9))
+        assert await reborn.hears(1) == [speech(9)]
+        assert bench.counters(A).send_failed == 0
+
+
+async def test_packets_that_need_nothing_but_copying_are_not_looked_into() -> None:
+    async with bench_of("userspace") as bench:
+        await connected(bench)
+        leg = leg_of(bench, A)
+        for tap, action in (
+            (Tap.OFF, Action.RELAY),
+            (Tap.HEADERS, Action.TAP_HEADER),
+            (Tap.PAYLOAD, Action.TAP_PAYLOAD),
+        ):
+            bench.tap(tap)
+            assert {leg.actions[second] for second in (0, 0x80, 8, 0x88)} == {action}
+            assert leg.actions[101] == Action.RELAY
+            assert {leg.actions[second] for second in range(192, 224)} == {Action.RTCP}
+
+
+async def test_the_caller_may_stand_where_the_proxy_stands() -> None:
+    # Everything on one machine: sources are told apart by port alone.
+    async with bench_of("userspace") as bench:
+        local = await bench.allocate()
+        caller, callee = bench.party(PLANE_HOST), bench.party(PLANE_HOST)
+        bench.connect(A, caller.endpoint)
+        bench.connect(B, callee.endpoint)
+        caller.send(speech(1), local[A])
+        assert await callee.hears(1) == [speech(1)]
+
+
+async def test_a_packet_of_ours_that_comes_back_is_not_relayed_in_a_circle() -> None:
+    # A description that names our own port of the other leg: each packet would go round for ever.
+    async with bench_of("userspace") as bench:
+        local = await bench.allocate()
+        caller = bench.party(CALLER_HOST)
+        bench.connect(A, caller.endpoint)
+        bench.connect(B, local[A])
+        caller.send(speech(1), local[A])
+        await until(lambda: bench.counters(A).wrong_source == 1)
+        assert bench.counters(A).packets == 1
