@@ -21,6 +21,13 @@ from mediaproxy.calllog.rows import RecordingRow
 
 CHUNK_BYTES = 65_536
 
+AUDIO: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"audio/wav": {}}},
+    206: {"content": {"audio/wav": {}}, "description": "the range asked for"},
+    304: {"description": "the client has it"},
+    416: {"description": "there are no such bytes"},
+}
+
 T = TypeVar("T")
 
 
@@ -33,14 +40,15 @@ class RecordingRoutes:
 
     def add_to(self, router: APIRouter) -> None:
         router.add_api_route("/v1/recordings/{id}", self.get_recording, response_model=RecordingJson)
-        router.add_api_route(
-            "/v1/recordings/{id}/audio",
-            self.get_audio,
-            methods=["GET", "HEAD"],
-            operation_id="get_audio",
-            response_class=Response,
-            responses={200: {"content": {"audio/wav": {}}}, 206: {"content": {"audio/wav": {}}}},
-        )
+        for method in ("GET", "HEAD"):
+            router.add_api_route(
+                "/v1/recordings/{id}/audio",
+                self.get_audio,
+                methods=[method],
+                operation_id=f"{method.lower()}_audio",
+                response_class=Response,
+                responses=AUDIO,
+            )
         router.add_api_route("/v1/recordings/{id}/manifest", self.get_manifest)
 
     async def get_recording(self, request: Request, id: str) -> Response:

@@ -62,7 +62,7 @@ class Replies:
             del self._known[key]
 
     def _forget_oldest(self) -> None:
-        if len(self._known) > MAX_REMEMBERED:
+        while len(self._known) > MAX_REMEMBERED:
             del self._known[next(iter(self._known))]
 
 

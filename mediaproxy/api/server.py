@@ -59,13 +59,12 @@ class ApiServer:
     @property
     def endpoint(self) -> Endpoint:
         """Where it listens; the port is the real one once started."""
-        if self._socket is None:
-            return self._listen
-        return Endpoint(*self._socket.getsockname()[:2])
+        return self._listen
 
     async def start(self) -> None:
         """Listening when it returns. Raises Unavailable."""
         self._socket = _bind(self._listen)
+        self._listen = Endpoint(*self._socket.getsockname()[:2])
         self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]), name="api")
         await self._server.listening.wait()
 

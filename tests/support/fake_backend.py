@@ -25,6 +25,10 @@ class FakeBackend:
     reason: str | None = None
     log_is_down: bool = False
 
+    def reset(self, folder: Path) -> None:
+        """As new, for the next test: an app takes longer to build than to test."""
+        vars(self).update(vars(FakeBackend(folder)))
+
     async def calls(self, query: CallFilter, *, limit: int, after: Cursor | None) -> Page:
         if self.log_is_down:
             raise Unavailable("call log /secret/path: gone")

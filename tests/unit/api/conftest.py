@@ -14,19 +14,19 @@ from tests.support.fake_backend import FakeBackend
 NOW_MS = START_MS + 60_000
 
 
-@pytest.fixture
-def backend(tmp_path: Path) -> FakeBackend:
-    return FakeBackend(tmp_path)
+@pytest.fixture(scope="module")
+def shared_backend() -> FakeBackend:
+    return FakeBackend(Path())
 
 
 @pytest.fixture
-def files() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(1, "api-files") as executor:
-        yield executor
+def backend(shared_backend: FakeBackend, tmp_path: Path) -> FakeBackend:
+    shared_backend.reset(tmp_path)
+    return shared_backend
 
 
-@pytest.fixture
-def app(backend: FakeBackend, files: ThreadPoolExecutor) -> FastAPI:
+@pytest.fixture(scope="module")
+def app(shared_backend: FakeBackend) -> Iterator[FastAPI]:
     tokens = Tokens(
         [
             Token("adm", Caller(Role.ADMIN, "admin")),
@@ -34,7 +34,11 @@ def app(backend: FakeBackend, files: ThreadPoolExecutor) -> FastAPI:
             Token("bo", Caller(Role.AGENT, "Bob B.", "bob")),
         ]
     )
-    return create_app(backend, tokens, registry=CollectorRegistry(), files=files, now_ms=lambda: NOW_MS)
+    with ThreadPoolExecutor(1, "api-files") as files:
+        files.submit(int).result()  # its thread is the module's, no test's
+        yield create_app(
+            shared_backend, tokens, registry=CollectorRegistry(), files=files, now_ms=lambda: NOW_MS
+        )
 
 
 def _client(app: FastAPI, token: str | None) -> httpx.AsyncClient:

@@ -152,18 +152,16 @@ async def test_agents_see_their_own_calls_alone(
 
 
 @pytest.mark.parametrize(
-    "id", ["1", UNKNOWN, UNKNOWN.upper(), "..%2f..%2fetc%2fpasswd", "%00", UNKNOWN + "%0A"]
-)
-@pytest.mark.parametrize(
     "path", ["/v1/calls/{}", "/v1/calls/{}/recording", "/v1/recordings/{}", "/v1/recordings/{}/audio"]
 )
 async def test_what_is_no_id_of_ours_is_never_looked_up(
-    bob: httpx.AsyncClient, backend: FakeBackend, path: str, id: str
+    bob: httpx.AsyncClient, backend: FakeBackend, path: str
 ) -> None:
-    answer = await bob.get(path.format(id))
-    assert answer.status_code == 404
-    assert PROBLEM(answer.json())
-    assert set(backend.looked_up) <= {UNKNOWN}
+    for id in ("1", UNKNOWN, UNKNOWN.upper(), "..%2f..%2fetc%2fpasswd", "%00", UNKNOWN + "%0A"):
+        answer = await bob.get(path.format(id))
+        assert answer.status_code == 404, id
+        assert PROBLEM(answer.json())
+    assert backend.looked_up == [UNKNOWN]
 
 
 @pytest.mark.parametrize("name", ["<script>", '"\r\nX: 1', "\udcff\ud800", "nul\0"])
