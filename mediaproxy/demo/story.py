@@ -188,7 +188,9 @@ def _show(console: Console, call: dict[str, Any], storage: Path) -> bool:
         soft_wrap=True,
     )
     for span in spans:
-        console.print(f"  recorded {clock(span.start_ms)} to {clock(span.end_ms or 0)} by {span.by}")
+        console.print(
+            f"  recorded {clock(span.start_ms)} to {clock(span.end_ms or 0)} by {span.by}", highlight=False
+        )
     console.print()
     for row in picture.waveform(file, spans, WIDTH):
         console.print(row, no_wrap=True, crop=False)
@@ -196,9 +198,15 @@ def _show(console: Console, call: dict[str, Any], storage: Path) -> bool:
     console.print(
         f"{recording['duration_samples']:,} samples, as long as the call; exact zeros wherever a dot stands."
     )
-    console.print(str(file), soft_wrap=True, highlight=False)
+    console.print(_short(file), soft_wrap=True, highlight=False)
     console.print(f"mediaproxy verify: {'good' if verdict.ok else '; '.join(verdict.problems)}")
     return verdict.ok and recording["result"] == "complete"
+
+
+def _short(file: Path) -> str:
+    """As one would type it here."""
+    here = Path.cwd()
+    return str(file.relative_to(here) if file.is_relative_to(here) else file)
 
 
 def _stay(console: Console, addresses: Addresses, call: dict[str, Any]) -> None:
