@@ -1,13 +1,15 @@
 """The spool: what the loop asks of the disk, without ever waiting for it.
 
-Three threads work for it: one writes audio, one makes journal lines durable, one publishes. Between
-them and the loop go only values. A disk that fails or hangs costs audio (silence, counted, the
-recording degraded) or an opening (refused), never the loop's time.
+Threads work for it: one writes audio, some make journal lines durable, some publish (several, because
+the kernel commits together what is synced at the same time). Between them and the loop go only
+values. A disk that fails or hangs costs audio (silence, counted, the recording degraded) or an
+opening (refused), never the loop's time.
 """
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -31,13 +33,15 @@ from mediaproxy.storage.worker import Worker
 FLUSH_NS = 400 * NS_PER_MS
 STAGGER_NS = 247 * NS_PER_MS  # near the golden section of the period: any number spreads evenly
 MAX_BACKLOG_BYTES = 64 << 20
+SHARDS = 4
 STORAGE_BACKLOG = "storage_backlog"
 STORAGE_STOPPED = "storage_stopped"
 
 _FSYNCS_KEPT = 1024
-_JOIN_S = 5.0
+_JOIN_S = 5.0  # for all threads together
 
 T = TypeVar("T")
+AnyWorker = Worker[list[Flush]] | Worker[Append | Forget] | Worker[Job]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +112,16 @@ class Spool:
         self._troubles: dict[str, str] = {}
         self._counters = _Counters()
         self._audio_writer = AudioWriter(partial(self._tell, self._flushed))
-        self._journal_writer = JournalWriter(storage, partial(self._tell, self._journalled))
+        self._journal_writers = [
+            JournalWriter(storage, partial(self._tell, self._journalled)) for _ in range(SHARDS)
+        ]
         publisher = Publisher(storage, partial(self._tell, self._published))
         crashed = partial(self._tell, self._crashed)
         self._audio = Worker("audio", self._audio_writer.perform, crashed)
-        self._journal = Worker("journal", self._journal_writer.perform, crashed, idle_s=RETRY_S)
-        self._publisher = Worker("publish", publisher.perform, crashed)
+        self._journals = [
+            Worker("journal", writer.perform, crashed, idle_s=RETRY_S) for writer in self._journal_writers
+        ]
+        self._publishers = [Worker("publish", publisher.perform, crashed) for _ in range(SHARDS)]
 
     @property
     def failing(self) -> str | None:
@@ -201,15 +209,15 @@ class Spool:
 
     async def close(self) -> None:
         """End the threads when they have done what was asked so far. Live recordings wait for repair."""
-        workers = (self._audio, self._journal, self._publisher)
+        workers: list[AnyWorker] = [self._audio, *self._journals, *self._publishers]
+        writers: list[AudioWriter | JournalWriter] = [self._audio_writer, *self._journal_writers]
         for worker in workers:
             worker.stop()
-        ended = [await asyncio.to_thread(worker.join, _JOIN_S) for worker in workers]
+        ended = await asyncio.to_thread(_join, workers)
         await asyncio.sleep(0)  # what the threads told last
-        if ended[0]:
-            self._audio_writer.close()
-        if ended[1]:
-            self._journal_writer.close()
+        for worker, writer in zip(workers, writers, strict=False):  # publishers hold nothing open
+            if worker in ended:
+                writer.close()
         self._abandon()
 
     def _open_entry(self, recording: RecordingId) -> _Entry | None:
@@ -221,7 +229,7 @@ class Spool:
         ticket = next(self._tickets)
         result: asyncio.Future[JournalResult] = self._loop.create_future()
         self._awaited[ticket] = _Awaited(recording, record, result)
-        self._journal.submit(Append(ticket, recording, record))
+        self._journals[_shard(recording)].submit(Append(ticket, recording, record))
         return ticket, result
 
     def _flush(self, entry: _Entry, now_ns: int) -> Flush | None:
@@ -262,8 +270,8 @@ class Spool:
         if entry.ended.intervals or live.header.keep_unrecorded:
             self._append(live.header.recording_id, entry.ended)
         else:
-            self._journal.submit(Forget(live.header.recording_id))
-            self._publisher.submit(Job(live.header, entry.ended, keep=False))
+            self._journals[_shard(live.header.recording_id)].submit(Forget(live.header.recording_id))
+            self._publish(entry, keep=False)
 
     def _journalled(self, journalled: Journalled) -> None:
         if journalled.fsync_s is not None:
@@ -290,18 +298,23 @@ class Spool:
         if entry is None:
             return
         if isinstance(awaited.record, Ended):
-            self._publish(entry, line)
+            self._end_journalled(entry, line)
         elif isinstance(awaited.record, Toggled) and awaited.record.opens and not line.durable:
             entry.live.refuse(awaited.record.number)
         if not line.awaited:
             entry.live.settle(line.ticket)
 
-    def _publish(self, entry: _Entry, line: Line) -> None:
+    def _end_journalled(self, entry: _Entry, line: Line) -> None:
         assert entry.ended is not None
         if line.durable:
-            self._publisher.submit(Job(entry.live.header, entry.ended, keep=True))
+            self._publish(entry, keep=True)
         else:
             self._published(failure(entry.live.header, entry.ended, line.reason or STORAGE_ERROR))
+
+    def _publish(self, entry: _Entry, *, keep: bool) -> None:
+        assert entry.ended is not None
+        header = entry.live.header
+        self._publishers[_shard(header.recording_id)].submit(Job(header, entry.ended, keep))
 
     def _published(self, outcome: Outcome) -> None:
         entry = self._entries.pop(outcome.recording_id, None)
@@ -315,7 +328,7 @@ class Spool:
         self._counters.failed += failed
         self._counters.published += outcome.audio is not None
         self._note_trouble("publish", outcome.reasons[-1] if failed else None)
-        self._journal.submit(Forget(outcome.recording_id))
+        self._journals[_shard(outcome.recording_id)].submit(Forget(outcome.recording_id))
         if entry is not None and entry.outcome is not None and not entry.outcome.done():
             entry.outcome.set_result(outcome)
 
@@ -344,3 +357,14 @@ class Spool:
                 entry.outcome.set_result(failure(entry.live.header, entry.ended, STORAGE_STOPPED))
         self._awaited.clear()
         self._entries.clear()
+
+
+def _shard(recording: RecordingId) -> int:
+    """All lines of one journal go through one thread, so that they stay in order."""
+    return int(recording[-4:], 16) % SHARDS
+
+
+def _join(workers: Sequence[AnyWorker]) -> list[AnyWorker]:
+    """Those that ended in time."""
+    deadline = time.monotonic() + _JOIN_S
+    return [worker for worker in workers if worker.join(max(deadline - time.monotonic(), 0.0))]

@@ -80,7 +80,8 @@ def audio_fd(spool: Spool) -> int:
 
 
 def journal_fd(spool: Spool) -> int:
-    fd = spool._journal_writer._journals[ONE].fd
+    (opened,) = (w._journals[ONE] for w in spool._journal_writers if ONE in w._journals)
+    fd = opened.fd
     assert fd is not None
     return fd
 
@@ -277,8 +278,9 @@ async def test_stopping_does_not_wait_for_a_hung_disk(
     assert (await stopped).reason == "storage_stopped"
     assert ((await ending).result, (await ending).reasons) == ("failed", ("storage_stopped",))
     hung.release()
-    assert spool._journal.join(5)
-    spool._journal_writer.close()
+    for worker, writer in zip(spool._journals, spool._journal_writers, strict=True):
+        assert worker.join(5)
+        writer.close()
 
 
 async def test_a_bug_in_a_thread_is_told_and_the_thread_goes_on(
