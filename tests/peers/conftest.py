@@ -12,6 +12,8 @@ import pytest
 
 from tests.support import baresip, sipp
 from tests.support.proxy import Api, Net, ProxyProcess
+from tests.support.rtp_oracle import PCMU
+from tests.support.rtp_phone import RtpPhone
 from tests.support.softphone import Phone
 
 FIRST_NET = 20  # 127.20.x.y and up, one second octet a worker
@@ -94,6 +96,19 @@ class Cast:
         phone = Phone(user, address, options.pop("proxy", self.server.sip), **options)
         self._closers.append(phone)
         return await phone.open()
+
+    def stranger(self, host: str, seed: int) -> RtpPhone:
+        """RTP alone, from where no party is."""
+        media = RtpPhone(host, codes=PCMU.noise(seed, 20.0), ssrc=seed)
+        self._closers.append(media)
+        return media
+
+    def beside(self, media: RtpPhone) -> RtpPhone:
+        """The RTCP port of a telephone: its RTP port + 1."""
+        host, port = media.local
+        rtcp = RtpPhone(host, port + 1, codes=media.codes)
+        self._closers.append(rtcp)
+        return rtcp
 
     async def carrier(self, **options: Any) -> Phone:
         return await self.phone("carrier", self.server.net.carrier, **options)

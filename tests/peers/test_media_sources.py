@@ -2,13 +2,11 @@
 
 import asyncio
 import os
-import socket
 
 import pytest
 
 from tests.support.recorded import check_finished
-from tests.support.rtp_oracle import PCMU, RtpPacket, offset_of, spans_of
-from tests.support.rtp_phone import RtpPhone
+from tests.support.rtp_oracle import RtpPacket, offset_of, spans_of
 from tests.support.sip_wire import media_of
 from tests.support.softphone import connect, sdp_for
 
@@ -25,14 +23,10 @@ async def finish(cast, server, pair):
     return row, *check_finished(server, row)
 
 
-def intruder_at(server, last=66):
-    return RtpPhone(server.net.host(last), codes=PCMU.noise(666, 20.0), ssrc=0xBADBAD)
-
-
 async def test_a_third_address_is_not_relayed_not_recorded_and_gets_nothing(proxy, cast):
     """Before, during and after the party's own stream; also with the party's own SSRC."""
     carrier, alice = await cast.carrier(), await cast.alice()
-    intruder = intruder_at(proxy)
+    intruder = cast.stranger(proxy.net.host(66), 666)
     pair = await connect(carrier, alice, AUTOMATIC, speak=False)
     target = media_of(pair.callee.invite.sdp)
     intruder.speak(target)
@@ -43,7 +37,6 @@ async def test_a_third_address_is_not_relayed_not_recorded_and_gets_nothing(prox
     intruder.ssrc = alice.media.ssrc
     await asyncio.sleep(0.5)
     _, _, one, two = await finish(cast, proxy, pair)
-    await intruder.close()
     assert intruder.received == []
     assert [k.raw for k in carrier.media.received] == [k.raw for k in alice.media.sent]
     foreign = intruder.said()
@@ -84,14 +77,13 @@ async def test_a_port_change_is_followed_under_auto_until_locked(proxy, cast):
     carrier, alice = await cast.carrier(), await cast.alice()
     pair = await connect(carrier, alice, AUTOMATIC, speak=False)
     target = media_of(pair.callee.invite.sdp)
-    other = RtpPhone(proxy.net.alice[0], codes=PCMU.noise(41, 20.0), ssrc=0x41)
+    other = cast.stranger(proxy.net.alice[0], 0x41)
     other.speak(target)
     await asyncio.sleep(0.3)
     alice.media.speak(target)
     carrier.media.speak(media_of(pair.caller.answer_sdp))
     await asyncio.sleep(0.3)
     await finish(cast, proxy, pair)
-    await other.close()
     assert {p.ssrc for p in carrier.media.heard()} == {0x41}
     assert len(other.received) > 5, "media goes to where it comes from"
 
@@ -101,11 +93,10 @@ async def test_never_latching_means_the_sdp_alone(make_proxy, casts):
     cast = casts(server)
     carrier, alice = await cast.carrier(), await cast.alice()
     pair = await connect(carrier, alice, AUTOMATIC)
-    other = RtpPhone(server.net.alice[0], codes=PCMU.noise(41, 20.0), ssrc=0x41)
+    other = cast.stranger(server.net.alice[0], 0x41)
     other.speak(media_of(pair.callee.invite.sdp))
     await asyncio.sleep(0.4)
     await finish(cast, server, pair)
-    await other.close()
     assert [k.raw for k in carrier.media.received] == [k.raw for k in alice.media.sent]
     assert other.received == []
 
@@ -116,18 +107,15 @@ async def test_always_latching_takes_the_first_and_then_no_other(make_proxy, cas
     carrier, alice = await cast.carrier(), await cast.alice()
     pair = await connect(carrier, alice, AUTOMATIC, speak=False)
     target = media_of(pair.callee.invite.sdp)
-    elsewhere, late = intruder_at(server, 77), intruder_at(server, 78)
+    elsewhere, late = cast.stranger(server.net.host(77), 77), cast.stranger(server.net.host(78), 78)
     elsewhere.speak(target)
     await asyncio.sleep(0.2)
     late.speak(target)
     carrier.media.speak(media_of(pair.caller.answer_sdp))
     await asyncio.sleep(0.4)
     await finish(cast, server, pair)
-    await elsewhere.close()
-    await late.close()
-    assert [k.raw for k in carrier.media.received] == [k.raw for k in elsewhere.sent][
-        -len(carrier.media.received) :
-    ]
+    heard = [k.raw for k in carrier.media.received]
+    assert heard == [k.raw for k in elsewhere.sent][: len(heard)]
     assert len(elsewhere.received) > 10
     assert late.received == []
 
@@ -137,17 +125,11 @@ async def test_rtcp_is_relayed_on_its_own_port(proxy, cast):
     carrier, alice = await cast.carrier(), await cast.alice()
     pair = await connect(carrier, alice, AUTOMATIC)
     await asyncio.sleep(0.1)
-    sockets = {}
-    for phone in (carrier, alice):
-        sockets[phone] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        sockets[phone].bind((phone.media.local[0], phone.media.local[1] + 1))
-        sockets[phone].setblocking(False)
+    from_alice, at_carrier = (cast.beside(phone.media) for phone in (alice, carrier))
     host, port = media_of(pair.callee.invite.sdp)
-    sockets[alice].sendto(SENDER_REPORT, (host, port + 1))
+    from_alice.send(SENDER_REPORT, (host, port + 1))
     await asyncio.sleep(0.2)
-    assert sockets[carrier].recv(2048) == SENDER_REPORT
-    for each in sockets.values():
-        each.close()
+    assert [k.raw for k in at_carrier.received] == [SENDER_REPORT]
     await finish(cast, proxy, pair)
 
 

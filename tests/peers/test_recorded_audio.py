@@ -84,16 +84,18 @@ async def test_toggles_that_change_nothing_are_harmless(proxy, cast):
     walk = [
         ("pause", "inactive", False), ("stop", "inactive", False), ("start", "recording", True),
         ("start", "recording", False), ("resume", "recording", False), ("pause", "paused", True),
-        ("pause", "paused", False), ("stop", "paused", False), ("resume", "recording", True),
+        ("pause", "paused", False), ("stop", "inactive", True), ("resume", "recording", True),
         ("stop", "inactive", True), ("pause", "inactive", False), ("stop", "inactive", False),
     ]  # fmt: skip
-    since, edges = 0, []
+    since, edges, open_before = 0, [], False
     for action, state, changes in walk:
         await asyncio.sleep(0.1)
         reply = await api.toggle(call, action)
         assert (reply["state"], reply["changed"]) == (state, changes), action
         if changes:
             since = reply["effective_sample"]
+        if (state == "recording") != open_before:
+            open_before = not open_before
             edges.append(since)
         assert reply["effective_sample"] == since, action
         assert (await api.get(f"/v1/calls/{call}/recording"))["state"] == state
@@ -225,9 +227,7 @@ async def test_agent_to_carrier_keeps_the_channels(proxy, cast):
 
 
 async def test_agent_to_agent_puts_the_caller_on_channel_one(make_proxy, casts):
-    server = make_proxy(
-        {"routes.0": {"from": "agent:*", "to": "20?", "agent": "alice", "recording": "automatic"}}
-    )
+    server = make_proxy({"routes.0.from": "agent:*", "routes.0.to": "20?", "routes.0.recording": "automatic"})
     cast = casts(server)
     bob, alice, api = await cast.bob(), await cast.alice(), cast.api()
     pair = await connect(bob, alice, "201")

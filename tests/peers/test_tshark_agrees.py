@@ -1,6 +1,7 @@
 """tshark, which knows nothing of us, finds our SIP well-formed, our RTP without loss, our digits whole."""
 
 import asyncio
+import re
 import shutil
 import subprocess
 
@@ -52,9 +53,8 @@ async def read(path, proxy, *options):
 
 def streams_from(listing, host):
     """(packets, lost) of each RTP stream that `host` sent."""
-    rows = [line.split() for line in listing.splitlines() if f" {host} " in f"{line} "]
-    rows = [row for row in rows if row[2] == host]
-    return [(int(row[8]), int(row[9])) for row in rows]
+    found = re.findall(rf"^ *[\d.]+ +[\d.]+ +{re.escape(host)} .*?(\d+) +(-?\d+) \(", listing, re.M)
+    return [(int(packets), int(lost)) for packets, lost in found]
 
 
 async def test_tshark_sees_a_clean_call(proxy, cast, capture):
