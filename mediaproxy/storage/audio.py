@@ -46,8 +46,9 @@ class Flushed:
 class AudioWriter:
     """Owned by its thread: `perform` is the only entrance."""
 
-    def __init__(self, report: Callable[[Flushed], None]) -> None:
+    def __init__(self, report: Callable[[Flushed], None], on_crash: Callable[[Exception], None]) -> None:
         self._report = report
+        self._on_crash = on_crash
         self._files: dict[RecordingId, _LiveFile] = {}
 
     def perform(self, batch: list[list[Flush]]) -> None:
@@ -72,8 +73,10 @@ class AudioWriter:
                 fault = Fault(recording, disk.reason_of(error), lost)
             file.extend(flush.frames)
         except OSError as error:
-            lost = sum(piece.end - piece.first for piece in flush.pieces)
-            fault = fault or Fault(recording, disk.reason_of(error), lost)
+            fault = fault or Fault(recording, disk.reason_of(error), _samples(flush))
+        except Exception as error:  # noqa: BLE001 - a bug that one recording meets is that one's alone
+            self._on_crash(error)
+            fault = Fault(recording, disk.STORAGE_ERROR, _samples(flush))
         finally:
             if flush.last and (ended := self._files.pop(recording, None)):
                 ended.close()
@@ -116,6 +119,10 @@ class _LiveFile:
 
     def close(self) -> None:
         os.close(self._fd)
+
+
+def _samples(flush: Flush) -> int:
+    return sum(piece.end - piece.first for piece in flush.pieces)
 
 
 def identity(header: Header) -> wav.Identity:

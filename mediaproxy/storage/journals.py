@@ -74,9 +74,15 @@ class _Journal:
 class JournalWriter:
     """Owned by its thread: `perform` is the only entrance."""
 
-    def __init__(self, storage: Storage, report: Callable[[Journalled], None]) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        report: Callable[[Journalled], None],
+        on_crash: Callable[[Exception], None],
+    ) -> None:
         self._storage = storage
         self._report = report
+        self._on_crash = on_crash
         self._journals: dict[RecordingId, _Journal] = {}
         self._behind: set[RecordingId] = set()
         self._full = False
@@ -112,7 +118,7 @@ class JournalWriter:
         if opened := self._journals.get(item.recording):
             opened.unwritten.append(item)
         else:
-            self._report(Journalled((Line(item.ticket, False, UNKNOWN),)))
+            self._report(Journalled((_lost(item, UNKNOWN),)))
 
     def _forget(self, recording: RecordingId) -> None:
         self._behind.discard(recording)
@@ -124,9 +130,20 @@ class JournalWriter:
         for recording in list(recordings):
             opened = self._journals.get(recording)
             if opened is not None and opened.unwritten:
-                self._report(self._settle(opened))
+                self._report(self._supervised(opened))
                 keep = self._behind.add if opened.unwritten else self._behind.discard
                 keep(recording)
+
+    def _supervised(self, opened: _Journal) -> Journalled:
+        """A bug that one recording meets ends its journal, so that no later line can contradict it."""
+        try:
+            return self._settle(opened)
+        except Exception as error:  # noqa: BLE001 - the supervisor of one recording's journal
+            self._on_crash(error)
+            lines = tuple(_lost(item, disk.STORAGE_ERROR) for item in opened.unwritten)
+            opened.unwritten.clear()
+            self._forget(opened.header.recording_id)
+            return Journalled(lines)
 
     def _settle(self, opened: _Journal) -> Journalled:
         refused: tuple[Line, ...] = ()
@@ -213,6 +230,11 @@ def _cut(opened: _Journal) -> bool:
     except OSError:
         return False
     return True
+
+
+def _lost(item: Append, reason: str) -> Line:
+    """It will never be durable: the file must not grow beyond what it would have told, save an opening."""
+    return Line(item.ticket, False, reason, awaited=not _opens(item))
 
 
 def _opens(item: Append) -> bool:

@@ -22,9 +22,15 @@ class Job:
 class Publisher:
     """Owned by its thread: `perform` is the only entrance."""
 
-    def __init__(self, storage: Storage, report: Callable[[Outcome], None]) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        report: Callable[[Outcome], None],
+        on_crash: Callable[[Exception], None],
+    ) -> None:
         self._storage = storage
         self._report = report
+        self._on_crash = on_crash
 
     def perform(self, batch: list[Job]) -> None:
         for job in batch:
@@ -38,6 +44,9 @@ class Publisher:
             return discard(self._storage, header, ended.duration_samples)
         except OSError as error:
             return failure(header, ended, disk.reason_of(error))
+        except Exception as error:  # noqa: BLE001 - a bug that one recording meets is that one's alone
+            self._on_crash(error)
+            return failure(header, ended, disk.STORAGE_ERROR)
 
 
 def failure(header: Header, ended: Ended, reason: str) -> Outcome:

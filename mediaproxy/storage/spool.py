@@ -68,6 +68,12 @@ class _Entry:
     path: Path
     ended: Ended | None = None
     outcome: asyncio.Future[Outcome] | None = None
+    closing: bool = False  # its last flush is on the way
+    failure: str | None = None  # its end could not be journalled
+
+    @property
+    def kept(self) -> bool:
+        return self.live.header.keep_unrecorded or bool(self.ended and self.ended.intervals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +117,12 @@ class Spool:
         self._tickets = count(1)
         self._troubles: dict[str, str] = {}
         self._counters = _Counters()
-        self._audio_writer = AudioWriter(partial(self._tell, self._flushed))
-        self._journal_writers = [
-            JournalWriter(storage, partial(self._tell, self._journalled)) for _ in range(SHARDS)
-        ]
-        publisher = Publisher(storage, partial(self._tell, self._published))
         crashed = partial(self._tell, self._crashed)
+        self._audio_writer = AudioWriter(partial(self._tell, self._flushed), crashed)
+        self._journal_writers = [
+            JournalWriter(storage, partial(self._tell, self._journalled), crashed) for _ in range(SHARDS)
+        ]
+        publisher = Publisher(storage, partial(self._tell, self._published), crashed)
         self._audio = Worker("audio", self._audio_writer.perform, crashed)
         self._journals = [
             Worker("journal", writer.perform, crashed, idle_s=RETRY_S) for writer in self._journal_writers
@@ -201,10 +207,10 @@ class Spool:
             return self._resolved(Outcome(recording, FAILED, (UNKNOWN,), ended.duration_samples))
         entry.ended = ended
         entry.outcome = self._loop.create_future()
-        waiting = entry.live.waiting_bytes
-        pieces = entry.live.take_all(ended.duration_samples, ended.intervals)
-        self._counters.backlog_bytes -= waiting - sum(len(each.frames) for each in pieces)
-        self._audio.submit([Flush(entry.live.header, entry.path, pieces, entry.live.handed, last=True)])
+        if entry.kept:
+            self._append(recording, ended)  # when it is durable, so is every toggle before it
+        else:
+            self._close(entry, ended)
         return entry.outcome
 
     async def close(self) -> None:
@@ -257,21 +263,9 @@ class Spool:
             if entry := self._entries.get(fault.recording):
                 self._lose(entry, fault.lost_samples, fault.reason)
         for recording in flushed.closed:
-            if entry := self._entries.get(recording):
-                self._conclude(entry)
-
-    def _conclude(self, entry: _Entry) -> None:
-        """The audio is written. A recording that is kept is published once its end is journalled."""
-        assert entry.ended is not None
-        live = entry.live
-        entry.ended = replace(
-            entry.ended, reasons=tuple(dict.fromkeys((*entry.ended.reasons, *live.reasons)))
-        )
-        if entry.ended.intervals or live.header.keep_unrecorded:
-            self._append(live.header.recording_id, entry.ended)
-        else:
-            self._journals[_shard(live.header.recording_id)].submit(Forget(live.header.recording_id))
-            self._publish(entry, keep=False)
+            entry = self._entries.get(recording)
+            if entry is not None and entry.ended is not None:
+                self._conclude(entry, entry.ended)
 
     def _journalled(self, journalled: Journalled) -> None:
         if journalled.fsync_s is not None:
@@ -298,23 +292,34 @@ class Spool:
         if entry is None:
             return
         if isinstance(awaited.record, Ended):
-            self._end_journalled(entry, line)
+            self._end_settled(entry, awaited.record, line)
         elif isinstance(awaited.record, Toggled) and awaited.record.opens and not line.durable:
             entry.live.refuse(awaited.record.number)
         if not line.awaited:
             entry.live.settle(line.ticket)
 
-    def _end_journalled(self, entry: _Entry, line: Line) -> None:
-        assert entry.ended is not None
-        if line.durable:
-            self._publish(entry, keep=True)
-        else:
-            self._published(failure(entry.live.header, entry.ended, line.reason or STORAGE_ERROR))
+    def _end_settled(self, entry: _Entry, ended: Ended, line: Line) -> None:
+        if not entry.closing:
+            entry.failure = None if line.durable else line.reason
+            self._close(entry, ended)
 
-    def _publish(self, entry: _Entry, *, keep: bool) -> None:
-        assert entry.ended is not None
+    def _close(self, entry: _Entry, ended: Ended) -> None:
+        """The last flush: all that is left, or what may go where the end could not be journalled."""
+        live, waiting = entry.live, entry.live.waiting_bytes
+        pieces = live.take() if entry.failure else live.take_all(ended.duration_samples, ended.intervals)
+        self._counters.backlog_bytes -= waiting - sum(len(each.frames) for each in pieces)
+        self._audio.submit([Flush(live.header, entry.path, pieces, live.handed, last=True)])
+        entry.closing = True
+
+    def _conclude(self, entry: _Entry, ended: Ended) -> None:
+        """The file is written and closed."""
         header = entry.live.header
-        self._publishers[_shard(header.recording_id)].submit(Job(header, entry.ended, keep))
+        reasons = tuple(dict.fromkeys((*ended.reasons, *entry.live.reasons)))
+        told = replace(ended, reasons=reasons)
+        if entry.failure:
+            self._published(failure(header, told, entry.failure))
+        else:
+            self._publishers[_shard(header.recording_id)].submit(Job(header, told, entry.kept))
 
     def _published(self, outcome: Outcome) -> None:
         entry = self._entries.pop(outcome.recording_id, None)

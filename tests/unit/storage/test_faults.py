@@ -283,20 +283,64 @@ async def test_stopping_does_not_wait_for_a_hung_disk(
         writer.close()
 
 
-async def test_a_bug_in_a_thread_is_told_and_the_thread_goes_on(
-    storage: Storage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def broken(*_: object, **__: object) -> None:
+    raise ZeroDivisionError
+
+
+@pytest_asyncio.fixture
+async def crashing(storage: Storage) -> AsyncIterator[tuple[Spool, list[Exception]]]:
+    """A spool with two recordings, and what its threads met."""
     crashes: list[Exception] = []
     spool = Spool(storage, asyncio.get_running_loop(), on_crash=crashes.append)
-    await spool.create(header_of(keep_unrecorded=True))
-    with monkeypatch.context() as patched:
-        patched.setattr(journal, "encode", lambda record, n: 1 // 0)
-        spool.toggle(ONE, toggled(1, 0, "recording"))
-        await until(lambda: bool(crashes))
-    assert spool.failing == "storage_error"
-    assert (await spool.toggle(ONE, toggled(2, 0, "paused"))).durable
-    assert (await spool.finish(ONE, Ended(100))).result == "complete"
+    await asyncio.gather(*(spool.create(header_of(n, keep_unrecorded=True)) for n in (1, 5)))
+    yield spool, crashes
     await spool.close()
+
+
+async def test_a_bug_in_a_journal_ends_that_one_alone(
+    crashing: tuple[Spool, list[Exception]], storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool, crashes = crashing
+    with monkeypatch.context() as patched:
+        patched.setattr(journal, "encode", broken)
+        assert not (await spool.toggle(ONE, toggled(1, 50, "paused"))).durable
+    assert len(crashes) == 1
+    assert spool.failing == "storage_error"
+    assert not (await spool.toggle(ONE, toggled(2, 60, "recording"))).durable
+    spool.extend(ONE, 100)
+    await flushed(spool, 1)
+    assert len(frames_in(storage.live_audio(ONE))) == 50
+    assert (await spool.finish(ONE, Ended(100))).result == "failed"
+    assert (await spool.finish(recording_id(5), Ended(100))).result == "complete"
+
+
+@pytest.mark.parametrize("broken_part", ["mediaproxy.recording.manifest.sign", "os.ftruncate"])
+async def test_a_bug_in_another_thread_ends_that_recording_alone(
+    crashing: tuple[Spool, list[Exception]], monkeypatch: pytest.MonkeyPatch, broken_part: str
+) -> None:
+    spool, crashes = crashing
+    with monkeypatch.context() as patched:
+        patched.setattr(broken_part, broken)
+        outcome = await spool.finish(ONE, Ended(100))
+    assert (outcome.result, outcome.reasons) == ("failed", ("storage_error",))
+    assert {type(crash) for crash in crashes} == {ZeroDivisionError}
+    assert (await spool.finish(recording_id(5), Ended(100))).result == "complete"
+
+
+async def test_a_start_line_that_hangs_holds_its_audio_at_the_end_too(
+    live: Spool, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await live.toggle(ONE, toggled(2, 100, "paused"))
+    hung = Hung(monkeypatch, "fdatasync")
+    live.toggle(ONE, toggled(3, 200, "recording"))
+    live.write(ONE, 200, speech(200, 300).tobytes())
+    ending = live.finish(ONE, Ended(300, (interval(0, 100), interval(200, 300))))
+    await asyncio.sleep(0.03)
+    assert len(frames_in(storage.live_audio(ONE))) == 100
+    hung.release()
+    outcome = await ending
+    assert outcome.audio is not None
+    assert (frames_in(outcome.audio) == expected_frames(300, [(0, 100), (200, 300)])).all()
 
 
 @pytest.fixture
