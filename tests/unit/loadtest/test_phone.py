@@ -1,0 +1,102 @@
+"""Two synthetic telephones, wired to each other without a network."""
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from mediaproxy.loadtest.phone import Invited, Over, Phone, Ringing, Talking
+from mediaproxy.net import Endpoint
+from mediaproxy.sip.flow import Flow
+from mediaproxy.sip.outputs import Transmit
+from mediaproxy.sip.parser import parse_message
+
+HERE, THERE = Endpoint("127.0.0.2", 5060), Endpoint("127.0.0.3", 5060)
+HERE_MEDIA, THERE_MEDIA = Endpoint("127.0.0.2", 4000), Endpoint("127.0.0.3", 6000)
+
+
+class Pair:
+    """`heard` is what the phones said to their owners, as (name, event)."""
+
+    def __init__(self) -> None:
+        source = random.Random(1)
+        self.now_ns = 0
+        self.phones = {
+            HERE: Phone("here", random=source.randbytes),
+            THERE: Phone("there", random=source.randbytes),
+        }
+        self.heard: list[tuple[Endpoint, object]] = []
+
+    @property
+    def here(self) -> Phone:
+        return self.phones[HERE]
+
+    @property
+    def there(self) -> Phone:
+        return self.phones[THERE]
+
+    def invite(self) -> int:
+        call = self.here.invite("there", Flow("udp", HERE, THERE), media=HERE_MEDIA, now_ns=self.now_ns)
+        self.settle()
+        return call
+
+    def settle(self) -> None:
+        while any(self._pass_on(at, phone) for at, phone in self.phones.items()):
+            pass
+
+    def events(self) -> Iterator[tuple[Endpoint, object]]:
+        while self.heard:
+            yield self.heard.pop(0)
+
+    def _pass_on(self, at: Endpoint, phone: Phone) -> bool:
+        outputs = phone.drain()
+        for output in outputs:
+            if isinstance(output, Transmit):
+                to = output.flow.remote
+                message = parse_message(output.data)
+                self.phones[to].receive_message(message, Flow("udp", to, at), now_ns=self.now_ns)
+            else:
+                self.heard.append((at, output))
+        return bool(outputs)
+
+
+@pytest.fixture
+def pair() -> Pair:
+    return Pair()
+
+
+def test_a_call_rings_is_taken_and_ended_by_the_caller(pair: Pair) -> None:
+    call = pair.invite()
+    assert list(pair.events()) == [(THERE, Invited(1))]
+    pair.there.ring(1, now_ns=0)
+    pair.settle()
+    assert list(pair.events()) == [(HERE, Ringing(call))]
+    pair.there.answer(1, media=THERE_MEDIA, now_ns=0)
+    pair.settle()
+    assert set(pair.events()) == {(THERE, Talking(1, HERE_MEDIA)), (HERE, Talking(call, THERE_MEDIA))}
+    pair.here.hang_up(call, now_ns=0)
+    pair.settle()
+    assert list(pair.events()) == [(THERE, Over(1))]
+
+
+def test_the_callee_can_hang_up_too(pair: Pair) -> None:
+    call = pair.invite()
+    pair.there.answer(1, media=THERE_MEDIA, now_ns=0)
+    pair.settle()
+    list(pair.events())
+    pair.there.hang_up(1, now_ns=0)
+    pair.settle()
+    assert list(pair.events()) == [(HERE, Over(call))]
+
+
+def test_nobody_there_ends_the_call_with_408(pair: Pair) -> None:
+    call = pair.here.invite("there", Flow("udp", HERE, THERE), media=HERE_MEDIA, now_ns=0)
+    deadline = 0.0
+    while (following := pair.here.next_deadline()) is not None and deadline < 60:
+        deadline = following
+        pair.here.handle_timer(now=deadline)
+        said = [output for output in pair.here.drain() if not isinstance(output, Transmit)]
+        if said:
+            break
+    assert said == [Over(call, 408)]
+    assert deadline == pytest.approx(32.0)

@@ -1,0 +1,252 @@
+"""Toggles from memory to disk: real recorder, ring and spool; time is handed in."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mediaproxy.calllog.rows import RecordingRow
+from mediaproxy.calls.events import CallAnswered, CallRecord, Participant
+from mediaproxy.calls.model import Policy, RecordingPolicy
+from mediaproxy.calls.plane import Codec, Describe, LegId, PlayTone, Released, SetTap, Tap, Tone
+from mediaproxy.ids import CallId, RecordingId, uuid7
+from mediaproxy.observe import Metrics
+from mediaproxy.recording.manifest import Actor
+from mediaproxy.recording.recorder import Recorder
+from mediaproxy.recording.ring import PacketRing
+from mediaproxy.recording.states import Action, Refusal
+from mediaproxy.service import recordings as module
+from mediaproxy.service.recordings import LiveRecordings, Settings, Settled
+from mediaproxy.storage import Spool, Storage, verify
+
+MS = 1_000_000
+RATE = 8_000
+ALICE = Actor("api", "alice")
+CALL = CallId(uuid7(1, bytes(10)))
+RECORDING = RecordingId(uuid7(2, bytes(10)))
+RECORD = CallRecord(
+    id=CALL,
+    sip_call_id="x",
+    direction="inbound",
+    from_user="carrier",
+    to_user="+15550100",
+    from_uri="sip:carrier@127.0.0.2",
+    to_uri="sip:+15550100@127.0.0.1",
+    from_name=None,
+    agent="alice",
+    trunk="carrier",
+    state="answered",
+    started_at_ms=1_000,
+    answered_at_ms=2_000,
+    participants=(
+        Participant(LegId.A, "trunk", "carrier", "carrier", 1_000, None),
+        Participant(LegId.B, "agent", "alice", "+15550100", 1_000, None),
+    ),
+)
+
+
+@dataclass
+class World:
+    """One live recording whose clock starts at 0 ns."""
+
+    directory: Path
+    storage: Storage
+    spool: Spool
+    live: LiveRecordings
+    ring: PacketRing
+    operations: list[Any] = field(default_factory=list)
+    rows: list[RecordingRow] = field(default_factory=list)
+    now_ns: int = 0
+
+    def answer(self, policy: RecordingPolicy) -> None:
+        for leg in LegId:
+            self.live.describe(Describe(CALL, leg, {0: Codec("PCMU", 8_000)}))
+        answered = CallAnswered(RECORD, 0, 7, policy, LegId.B, LegId.A)
+        self.live.arm(answered, RECORDING, now_ns=0)
+
+    def speak(self, packets: int) -> None:
+        """Both legs speak for so many times 20 ms, each packet as it arrives."""
+        for _ in range(packets):
+            self.now_ns += 20 * MS
+            n = self.now_ns // (20 * MS)
+            self.ring.begin_pass(self.now_ns)
+            for leg in LegId:
+                payload = np.full(160, 0x20 + leg, dtype=np.uint8).tobytes()
+                self.ring.put(7, leg, 0, 0, 100 + leg, n, n * 160, self.now_ns, payload)
+            self.ring.end_pass(emptied=True)
+            self.live.tick(now_ns=self.now_ns)
+
+    async def toggle(self, action: Action, by: Actor = ALICE) -> Settled | Refusal:
+        return await self.live.toggle(CALL, action, by, at_ns=self.now_ns, now_ns=lambda: self.now_ns)
+
+    async def end(self) -> RecordingRow:
+        self.live.ended(replace(RECORD, state="ended"), ended_ns=self.now_ns)
+        self.live.released(Released(CALL))
+        await self.live.close()
+        return self.rows[-1]
+
+    @property
+    def taps(self) -> list[Tap]:
+        return [op.tap for op in self.operations if isinstance(op, SetTap) and op.leg is LegId.A]
+
+    @property
+    def tones(self) -> list[Tone]:
+        return [op.tone for op in self.operations if isinstance(op, PlayTone)]
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    storage = Storage.open(tmp_path / "rec", min_free_bytes=0)
+    crashes: list[Exception] = []
+    spool = Spool(storage, asyncio.get_running_loop(), on_crash=crashes.append)
+    ring = PacketRing(slots=256)
+    operations: list[Any] = []
+    rows: list[RecordingRow] = []
+    live = LiveRecordings(
+        recorder=Recorder(),
+        ring=ring,
+        storage=storage,
+        spool=spool,
+        perform=operations.append,
+        put_row=rows.append,
+        settings=Settings(RATE, keep_unrecorded=False, record_on_hold=True, confirmation_tone=True),
+        metrics=Metrics(),
+    )
+    yield World(tmp_path / "rec", storage, spool, live, ring, operations, rows)
+    await spool.close()
+    storage.close()
+    assert not crashes
+
+
+def samples(world: World, row: RecordingRow) -> np.ndarray:
+    assert row.file is not None
+    content = (world.directory / row.file).read_bytes()
+    start = content.index(b"data") + 8
+    return np.frombuffer(content[start : start + row.duration_samples * 4], dtype="<i2").reshape(-1, 2)
+
+
+async def test_the_file_speaks_exactly_between_start_and_stop(world: World) -> None:
+    world.answer(RecordingPolicy(Policy.ON_DEMAND))
+    world.speak(50)
+    started = await world.toggle(Action.START)
+    world.speak(50)
+    stopped = await world.toggle(Action.STOP)
+    world.speak(50)
+    row = await world.end()
+    assert isinstance(started, Settled)
+    assert isinstance(stopped, Settled)
+    assert (started.durable, stopped.durable) == (True, True)
+    assert [(i.start_sample, i.end_sample) for i in row.intervals] == [(8_000, 16_000)]
+    assert (row.result, row.duration_samples, row.recorded_samples) == ("complete", 24_000, 8_000)
+    pcm = samples(world, row)
+    assert not pcm[:8_000].any()
+    assert not pcm[16_000:].any()
+    assert pcm[8_000:16_000].all()
+    assert pcm[8_000, 0] != pcm[8_000, 1]
+    assert [v.problems for v in verify([world.directory / (row.file or "")])] == [()]
+
+
+async def test_payload_is_tapped_only_while_it_may_be_kept(world: World) -> None:
+    world.answer(RecordingPolicy(Policy.ON_DEMAND))
+    world.speak(5)
+    await world.toggle(Action.START)
+    world.speak(5)
+    await world.toggle(Action.STOP)
+    world.speak(20)
+    assert world.taps == [Tap.HEADERS, Tap.PAYLOAD, Tap.HEADERS]
+
+
+async def test_an_automatic_recording_opens_at_0_and_can_be_locked(world: World) -> None:
+    world.answer(RecordingPolicy(Policy.AUTOMATIC, pausable=False))
+    world.speak(10)
+    assert await world.toggle(Action.STOP) is Refusal.LOCKED
+    row = await world.end()
+    assert [(i.start_sample, i.end_sample, i.started_by.means) for i in row.intervals] == [
+        (0, 1_600, "policy")
+    ]
+    assert world.tones == [Tone.REFUSED]
+
+
+async def test_a_recorder_that_never_opened_leaves_no_file(world: World) -> None:
+    world.answer(RecordingPolicy(Policy.ON_DEMAND))
+    world.speak(10)
+    row = await world.end()
+    assert (row.result, row.file, row.duration_samples) == ("none", None, 1_600)
+    assert not list(world.directory.rglob("*.wav"))
+
+
+async def test_repeating_a_command_changes_nothing(world: World) -> None:
+    world.answer(RecordingPolicy(Policy.ON_DEMAND))
+    world.speak(10)
+    first = await world.toggle(Action.START)
+    world.speak(10)
+    second = await world.toggle(Action.START)
+    assert isinstance(first, Settled)
+    assert isinstance(second, Settled)
+    assert (second.toggled.changed, second.toggled.effective_sample) == (
+        False,
+        first.toggled.effective_sample,
+    )
+    await world.end()
+
+
+async def test_an_opening_that_is_not_durable_is_refused_and_leaves_no_sample(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "OPENING_WAIT_S", 0.02)
+    world.answer(RecordingPolicy(Policy.ON_DEMAND))
+    world.speak(10)
+    await asyncio.sleep(0.1)
+    never: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    with monkeypatch.context() as hung:  # a disk that does not answer
+        hung.setattr(world.spool, "toggle", lambda recording, line: never)
+        refused = await world.toggle(Action.START)
+    world.speak(50)
+    assert isinstance(refused, Settled)
+    assert (refused.toggled.tentative, refused.durable) == (True, False)
+    opened = await world.toggle(Action.START)
+    world.speak(10)
+    row = await world.end()
+    assert isinstance(opened, Settled)
+    assert opened.durable
+    assert [i.start_sample for i in row.intervals] == [opened.toggled.effective_sample]
+    assert not samples(world, row)[: opened.toggled.effective_sample].any()
+    assert world.tones == [Tone.REFUSED, Tone.STARTED]
+
+
+async def test_a_closing_is_in_effect_whatever_the_disk_does(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CLOSING_WAIT_S", 0.02)
+    world.answer(RecordingPolicy(Policy.AUTOMATIC))
+    world.speak(10)
+    await asyncio.sleep(0.1)
+    never: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    with monkeypatch.context() as hung:
+        hung.setattr(world.spool, "toggle", lambda recording, line: never)
+        closed = await world.toggle(Action.STOP)
+    assert isinstance(closed, Settled)
+    assert (closed.toggled.state.value, closed.durable) == ("inactive", False)
+    row = world.live.row(CALL, now_ns=world.now_ns)
+    assert row is not None
+    assert row.state == "inactive"
+    await world.end()
+
+
+async def test_two_starts_at_once_open_one_interval(world: World) -> None:
+    world.answer(RecordingPolicy(Policy.ON_DEMAND))
+    world.speak(10)
+    outcomes = await asyncio.gather(world.toggle(Action.START), world.toggle(Action.START))
+    assert sorted(o.toggled.changed for o in outcomes if isinstance(o, Settled)) == [False, True]
+    await world.end()
+
+
+async def test_a_toggle_after_the_end_is_refused(world: World) -> None:
+    world.answer(RecordingPolicy(Policy.ON_DEMAND))
+    world.speak(5)
+    await world.end()
+    assert await world.toggle(Action.START) is Refusal.ENDED
