@@ -34,13 +34,13 @@ def check_method(request: Request) -> Refusal | None:
 
 def check_invite(request: Request) -> Refusal | None:
     """What an INVITE must be, within a dialog or not."""
-    if request.contact is None:
+    if request.headers.first("contact") in (None, "*"):
         return Refusal(400, reason="Contact Missing")
     if request.target.scheme != "sip":
         return Refusal(416)
     if request.max_forwards == 0:
         return Refusal(483)
-    undone = UNDONE & request.headers.tokens("require")
+    undone = "require" in request.headers and UNDONE & request.headers.tokens("require")
     if undone:
         return Refusal(420, Headers.of(("Unsupported", ", ".join(sorted(undone)))))
     return check_body(request)
@@ -52,6 +52,6 @@ def check_body(request: Request) -> Refusal | None:
         return None
     if request.content_type != SDP:
         return Refusal(415, Headers.of(("Accept", SDP)))
-    if request.headers.tokens("content-encoding") - {"identity"}:
+    if "content-encoding" in request.headers and request.headers.tokens("content-encoding") != {"identity"}:
         return Refusal(415, Headers.of(("Accept-Encoding", "identity"), ("Accept", SDP)))
     return None

@@ -102,6 +102,10 @@ class Call(Coupling):
             self.renegotiation.abort()
         super().end(outcome)
 
+    def close(self) -> None:
+        self.renegotiation = None
+        super().close()
+
     # -- inputs
 
     def receive_event(self, event: Event) -> None:

@@ -341,7 +341,7 @@ class Coupling:
 
     def close(self) -> None:
         """Forget what leads to this call; all of its requests are done."""
-        self.signalling.close()
+        self.signalling.close()  # with its listeners go the cycles: no garbage collector needed
         dialogs = self.context.dialogs
         call_id = self.arrival.received.request.call_id
         for tag in (self.caller.tag, *self._fork_tags.values()):

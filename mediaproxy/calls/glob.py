@@ -14,8 +14,11 @@ class Glob:
     """A compiled pattern. Matching takes at most len(pattern) × len(text) steps."""
 
     parts: tuple[str | Wild, ...]
+    exact: str | None = None  # the text of a pattern without wild cards
 
     def matches(self, text: str) -> bool:
+        if self.exact is not None:
+            return text == self.exact
         at = part = 0
         star, resume = -1, 0  # where to go on when what follows the last `*` does not fit
         while at < len(text):
@@ -41,4 +44,5 @@ def compile_glob(pattern: str) -> Glob:
             parts.append(next(letters, "\\"))
         else:
             parts.append({"*": Wild.ANY, "?": Wild.ONE}.get(letter, letter))
-    return Glob(tuple(parts))
+    plain = [part for part in parts if isinstance(part, str)]
+    return Glob(tuple(parts), "".join(plain) if len(plain) == len(parts) else None)

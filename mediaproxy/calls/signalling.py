@@ -60,6 +60,7 @@ class Signalling:
     def close(self) -> None:
         for transaction in self._owned:
             self.context.owners.pop(transaction, None)
+        self._listeners.clear()
 
     # -- as UAC
 

@@ -57,7 +57,7 @@ def _section(section: Section, local: Endpoint) -> Section:
     port = section.media_line.port and local.port
     edited = [_media_line(section.lines[0], port)]
     for line in section.lines[1:]:
-        if line.attribute()[0] != b"rtcp":
+        if line.name != b"rtcp":
             edited.extend(() if _goes(line) else (_line(line, local),))
         elif port:
             edited.append(_rtcp_line(line, local, section.media_line.port))
@@ -65,12 +65,10 @@ def _section(section: Section, local: Endpoint) -> Section:
 
 
 def _goes(line: Line) -> bool:
-    name, text = line.attribute()
-    # acap is a wrapper around an attribute (RFC 5939): "a=acap:1 crypto:1 ...".
-    if name == b"acap":
-        _, _, text = text.partition(b" ")
-        name = text.partition(b":")[0].strip()
-    return name in REMOVED
+    if line.name == b"acap":  # a wrapper around an attribute (RFC 5939): "a=acap:1 crypto:1 ..."
+        _, _, wrapped = line.text.partition(b" ")
+        return wrapped.partition(b":")[0].strip() in REMOVED
+    return line.name in REMOVED
 
 
 def _line(line: Line, local: Endpoint) -> Line:
@@ -95,7 +93,7 @@ def _media_line(line: Line, port: int) -> Line:
 
 def _rtcp_line(line: Line, local: Endpoint, port: int) -> Line:
     """On the RTP port where the sender put it there (RFC 5761), else on the next one."""
-    words = line.value.partition(b":")[2].split()
+    words = line.text.split()
     ours = local.port if words[:1] == [b"%d" % port] else local.port + 1
     where = f" IN {local.family.value} {local.host}" if len(words) > 1 else ""
-    return Line(b"a", f"rtcp:{ours}{where}".encode(), line.end)
+    return Line(b"a", f"rtcp:{ours}{where}".encode(), line.end, line.name)

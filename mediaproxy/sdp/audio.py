@@ -1,6 +1,7 @@
 """What the anchored audio section says: where to send, what it means, who may be heard (RFC 3264)."""
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from enum import Enum
 
@@ -11,6 +12,8 @@ from mediaproxy.sdp.payloads import Payloads, read_payloads
 
 NOT_ACCEPTABLE = 488
 PLAIN_PROFILES = (b"RTP/AVP", b"RTP/AVPF")
+_OCTET = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_QUAD = re.compile(rb"(?!22[4-9]|23)" + _OCTET + rb"(?:\." + _OCTET + rb"){3}")  # what nearly all are
 NULL_HOSTS = ("0.0.0.0", "::")  # noqa: S104 - an address to recognise, none to bind
 
 
@@ -29,6 +32,9 @@ class Direction(Enum):
     @property
     def receives(self) -> bool:
         return self in (Direction.SENDRECV, Direction.RECVONLY)
+
+
+_DIRECTIONS = {direction.value.encode(): direction for direction in Direction}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +127,8 @@ def read_connection(value: bytes) -> str:
 
 
 def _host(text: bytes, *, version: int) -> str:
+    if version == 4 and _QUAD.fullmatch(text):
+        return text.decode("ascii")
     try:
         address = ipaddress.ip_address(text.decode("ascii"))
     except ValueError:
@@ -135,9 +143,7 @@ def _host(text: bytes, *, version: int) -> str:
 def _rtcp(section: Section, rtp: Endpoint) -> Endpoint:
     """`a=rtcp:<port> [IN IP4 <address>]` (RFC 3605), else the next port."""
     for line in section.lines:
-        name, text = line.attribute()
-        words = text.split()
-        if name != b"rtcp" or not words:
+        if line.name != b"rtcp" or not (words := line.text.split()):
             continue
         port = read_number(words[0], 65_535)
         host = read_connection(b" ".join(words[1:4])) if len(words) >= 4 else rtp.host
@@ -149,20 +155,18 @@ def _rtcp(section: Section, rtp: Endpoint) -> Endpoint:
 def _direction(description: Description, section: Section) -> Direction:
     for lines in (section.lines, description.head):
         for line in lines:
-            name, _ = line.attribute()
-            for direction in Direction:
-                if name == direction.value.encode():
-                    return direction
+            direction = _DIRECTIONS.get(line.name)
+            if direction is not None:
+                return direction
     return Direction.SENDRECV
 
 
 def _has_attribute(lines: tuple[Line, ...], wanted: bytes) -> bool:
-    return any(line.attribute()[0] == wanted for line in lines)
+    return any(line.name == wanted for line in lines)
 
 
 def _ptime_ms(section: Section) -> int | None:
     for line in section.lines:
-        name, text = line.attribute()
-        if name == b"ptime" and text.strip().isdigit() and len(text) < 6:
-            return int(text)
+        if line.name == b"ptime" and line.text.strip().isdigit() and len(line.text) < 6:
+            return int(line.text)
     return None

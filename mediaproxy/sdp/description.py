@@ -4,8 +4,8 @@ The text is cut into the session part and the media sections and never rebuilt f
 what we don't understand reaches the other leg as it was written.
 """
 
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from mediaproxy.errors import Malformed
 from mediaproxy.limits import MAX_SDP_BYTES, MAX_SDP_LINES
@@ -13,27 +13,24 @@ from mediaproxy.limits import MAX_SDP_BYTES, MAX_SDP_LINES
 TOO_LARGE = 413
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """`kind=value` and the line's own end (CRLF, a bare LF, or nothing on the last line)."""
+class Line(NamedTuple):
+    """`kind=value` and the line's own end (CRLF, a bare LF, or nothing on the last line).
+
+    `name` is the attribute's of an `a=` line, else empty.
+    """
 
     kind: bytes
     value: bytes
     end: bytes
+    name: bytes = b""
 
-    def to_bytes(self) -> bytes:
-        return self.kind + b"=" + self.value + self.end
-
-    def attribute(self) -> tuple[bytes, bytes]:
-        """`a=name:text` as (name, text); any other line as (b"", b"")."""
-        if self.kind != b"a":
-            return b"", b""
-        name, _, text = self.value.partition(b":")
-        return name.strip(), text
+    @property
+    def text(self) -> bytes:
+        """What follows an attribute's name and colon."""
+        return self.value.partition(b":")[2]
 
 
-@dataclass(frozen=True, slots=True)
-class MediaLine:
+class MediaLine(NamedTuple):
     """The words of an `m=` line. `formats` stay text: not every profile's are payload types."""
 
     media: bytes
@@ -42,25 +39,23 @@ class MediaLine:
     formats: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(NamedTuple):
     """One `m=` line and what follows it up to the next."""
 
     media_line: MediaLine
     lines: tuple[Line, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Description:
+class Description(NamedTuple):
     head: tuple[Line, ...]
     sections: tuple[Section, ...]
     tail: bytes = b""  # blank lines that some senders put after the last one
 
     def to_bytes(self) -> bytes:
-        lines = [line.to_bytes() for line in self.head]
+        lines = list(self.head)
         for section in self.sections:
-            lines.extend(line.to_bytes() for line in section.lines)
-        return b"".join(lines) + self.tail
+            lines += section.lines
+        return b"".join([b"%b=%b%b" % line[:3] for line in lines]) + self.tail
 
 
 def parse(body: bytes) -> Description:
@@ -72,8 +67,8 @@ def parse(body: bytes) -> Description:
     if len(rows) > MAX_SDP_LINES:
         raise Malformed("SDP has too many lines", status=TOO_LARGE)
     end, tail = _split_tail(body[len(text) :])
-    lines = [_line(row) for row in rows[:-1]]
-    lines.append(Line(*_kind_and_value(rows[-1]), end))
+    lines = [_line(row, b"\n") for row in rows[:-1]]
+    lines.append(_line(rows[-1], end))
     return _sections(lines, tail)
 
 
@@ -84,18 +79,15 @@ def _split_tail(rest: bytes) -> tuple[bytes, bytes]:
     return b"", b""
 
 
-def _line(row: bytes) -> Line:
-    if row.endswith(b"\r"):
-        return Line(*_kind_and_value(row[:-1]), b"\r\n")
-    return Line(*_kind_and_value(row), b"\n")
-
-
-def _kind_and_value(row: bytes) -> tuple[bytes, bytes]:
-    if row[1:2] != b"=" or not row[:1].isalpha():
+def _line(row: bytes, end: bytes) -> Line:
+    if row[-1:] == b"\r":
+        row, end = row[:-1], b"\r\n"
+    kind, value = row[:1], row[2:]
+    if row[1:2] != b"=" or not kind.isalpha():
         raise Malformed("SDP line is not of the form x=value")
     if b"\0" in row or b"\r" in row:
         raise Malformed("SDP line holds a control character")
-    return row[:1], row[2:]
+    return Line(kind, value, end, value.partition(b":")[0].strip() if kind == b"a" else b"")
 
 
 def _sections(lines: list[Line], tail: bytes) -> Description:

@@ -65,9 +65,8 @@ def _rtpmaps(section: Section) -> dict[int, Codec]:
     """An a=rtpmap that can't be read maps nothing: the other leg gets it as written and judges."""
     maps: dict[int, Codec] = {}
     for line in section.lines:
-        name, text = line.attribute()
-        if name == b"rtpmap":
-            payload_type, codec = _rtpmap(text)
+        if line.name == b"rtpmap":
+            payload_type, codec = _rtpmap(line.text)
             if codec is not None:
                 maps.setdefault(payload_type, codec)
     return maps
@@ -78,13 +77,15 @@ def _rtpmap(text: bytes) -> tuple[int, Codec | None]:
     words = text.split()
     if len(words) < 2 or not words[0].isdigit() or len(words[0]) > 3:
         return 0, None
-    name, *numbers = words[1].split(b"/")
-    clock_hz, channels, *_ = [_leading_number(number) for number in numbers] + [0, 0]
+    name, _, numbers = words[1].partition(b"/")
+    clock, _, channels = numbers.partition(b"/")
+    clock_hz = _leading_number(clock)
     if not 1 <= clock_hz <= MAX_CLOCK_HZ:
         return 0, None
-    return int(words[0]), Codec(name.decode("latin-1").upper(), clock_hz, min(max(channels, 1), MAX_CHANNELS))
+    count = min(_leading_number(channels), MAX_CHANNELS) or 1
+    return int(words[0]), Codec(name.decode("latin-1").upper(), clock_hz, count)
 
 
 def _leading_number(text: bytes) -> int:
-    digits = text[: len(text) - len(text.lstrip(b"0123456789"))]
+    digits = text if text.isdigit() else text[: len(text) - len(text.lstrip(b"0123456789"))]
     return int(digits) if 0 < len(digits) < 10 else 0
