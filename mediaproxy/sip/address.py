@@ -1,6 +1,6 @@
 """Addresses with a display name (RFC 3261 20.10): From, To, Contact, Route, Record-Route."""
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from mediaproxy.errors import Malformed
 from mediaproxy.sip.grammar import (
@@ -18,8 +18,7 @@ from mediaproxy.sip.grammar import (
 from mediaproxy.sip.uri import Uri, parse_uri
 
 
-@dataclass(frozen=True, slots=True)
-class NameAddr:
+class NameAddr(NamedTuple):
     """`display` is unquoted and "" when there is none; `params` are the header's, not the URI's."""
 
     uri: Uri
@@ -34,7 +33,7 @@ class NameAddr:
         return param(self.params, name)
 
     def with_tag(self, tag: str) -> "NameAddr":
-        return replace(self, params=with_param(self.params, "tag", tag))
+        return self._replace(params=with_param(self.params, "tag", tag))
 
     def __str__(self) -> str:
         display = f"{quote(self.display)} " if self.display else ""

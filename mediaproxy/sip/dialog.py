@@ -1,7 +1,7 @@
 """Dialogs (RFC 3261 12): what two user agents agreed on, and the requests within it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from mediaproxy.sip.address import NameAddr, parse_name_addr
@@ -144,4 +144,4 @@ def _target_of(contact: NameAddr | None, otherwise: Uri) -> Uri:
     """A Contact's URI, fit for a Request-URI (19.1.5). Many a 180 has none, and RFC 2543 never asked."""
     if contact is None or not contact.uri.is_sip:
         return otherwise
-    return replace(contact.uri, headers="") if contact.uri.headers else contact.uri
+    return contact.uri._replace(headers="") if contact.uri.headers else contact.uri

@@ -1,7 +1,8 @@
 """Header fields in order (RFC 3261 7.3): what nobody touches goes out byte for byte as it came in."""
 
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import NamedTuple, cast
 
 from mediaproxy.errors import Malformed
 from mediaproxy.limits import MAX_SIP_HEADER_BYTES, MAX_SIP_HEADERS
@@ -36,7 +37,7 @@ _COMMON = (
     " Date Expires From Max-Forwards P-Asserted-Identity Privacy Proxy-Authorization Record-Route Require"
     " Route Server Session-Expires Min-SE Subject Supported To User-Agent Via"
 )
-_KEYS = {name: name.lower() for name in _COMMON.split()} | _COMPACT
+_KEYS = {name: name.lower() for name in (*_COMMON.split(), *_COMMON.lower().split())} | _COMPACT
 
 
 class Header(NamedTuple):
@@ -56,6 +57,10 @@ class Header(NamedTuple):
         return unfold(self.text.partition(":")[2])
 
 
+# Skips the Python-level constructor, which would be a tenth of the cost of a message.
+_new_header = cast(Callable[[tuple[str, str]], Header], partial(tuple.__new__, Header))
+
+
 def header_key(name: str) -> str:
     """`name` as it is compared: lower case, compact forms made long."""
     key = _KEYS.get(name)
@@ -68,10 +73,11 @@ def header_key(name: str) -> str:
 class Headers:
     """An immutable list of header fields. Names are compared without case, compact equal to long."""
 
-    __slots__ = ("_fields",)
+    __slots__ = ("_fields", "_keys")
 
     def __init__(self, fields: Iterable[Header] = ()) -> None:
         self._fields = tuple(fields)
+        self._keys: list[str] | None = None  # of the fields, once something was looked for
 
     @classmethod
     def of(cls, *pairs: tuple[str, object]) -> "Headers":
@@ -103,7 +109,10 @@ class Headers:
     def first(self, name: str) -> str | None:
         """The value of the first field of that name."""
         at = self._find(header_key(name))
-        return None if at < 0 else self._fields[at].value
+        if at < 0:
+            return None
+        _, _, value = self._fields[at][1].partition(":")
+        return value.strip(" \t") if "\n" not in value else unfold(value)
 
     def all(self, name: str) -> list[str]:
         """One value per field, in order; comma lists stay as they are."""
@@ -114,6 +123,8 @@ class Headers:
         """The elements of comma lists and repeated fields in one order; empty ones are left out."""
         key = header_key(name)
         found: list[str] = []
+        if self._find(key) < 0:
+            return found
         for header in self._fields:
             if header.key == key:
                 found += [part for part in split_outside_quotes(header.value, ",") if part]
@@ -164,10 +175,10 @@ class Headers:
         return Headers((*self._fields, *other._fields))
 
     def _find(self, key: str) -> int:
-        for at, header in enumerate(self._fields):
-            if header[0] == key:
-                return at
-        return -1
+        keys = self._keys
+        if keys is None:
+            keys = self._keys = [header[0] for header in self._fields]
+        return keys.index(key) if key in keys else -1
 
 
 def parse_headers(lines: list[str]) -> Headers:
@@ -182,7 +193,7 @@ def parse_headers(lines: list[str]) -> Headers:
             key = _unusual_key(name)
         if len(line) > MAX_SIP_HEADER_BYTES:
             raise Malformed("header too long", status=413)
-        fields.append(Header(key, line))
+        fields.append(_new_header((key, line)))
     if len(fields) > MAX_SIP_HEADERS:
         raise Malformed("too many headers", status=413)
     return Headers(fields)

@@ -125,6 +125,11 @@ class Message:
     def __repr__(self) -> str:
         return f"<{self.start_line}>"
 
+    def _knows(self, other: "Message", via: Via | None) -> None:
+        """Take over what was read of `other`, whose From, To and CSeq are the same."""
+        self._via = via
+        self._from, self._to, self._cseq = other._from, other._to, other._cseq
+
     def _required(self, key: str) -> str:
         value = self.headers.first(key)
         if not value:
@@ -168,6 +173,18 @@ class Request(Message):
             self.body if body is None else body,
         )
 
+    def with_new_via(self, via: Via) -> "Request":
+        """With one more Via on top, as whoever sends a request adds it (8.1.1.7)."""
+        added = self.replace(headers=self.headers.prepended("Via", via))
+        added._knows(self, via)
+        return added
+
+    def with_via(self, via: Via) -> "Request":
+        """With another topmost Via in the place of the present one."""
+        changed = self.replace(headers=self.headers.with_first_element("via", via))
+        changed._knows(self, via)
+        return changed
+
 
 class Response(Message):
     """`status` is 100 to 699, `reason` any text."""
@@ -182,6 +199,16 @@ class Response(Message):
     @property
     def start_line(self) -> str:
         return f"{SIP_VERSION} {self.status} {self.reason}"
+
+    @classmethod
+    def answering(
+        cls, request: Request, status: int, reason: str, headers: Headers, body: bytes, to: NameAddr
+    ) -> "Response":
+        """A response whose Via, From and CSeq are the request's, and whose To is `to`."""
+        response = cls(status, reason, headers, body)
+        response._knows(request, request._via)
+        response._to = to
+        return response
 
     def replace(self, *, headers: Headers | None = None, body: bytes | None = None) -> "Response":
         return Response(

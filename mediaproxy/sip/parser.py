@@ -98,9 +98,6 @@ def _check(message: Request | Response) -> None:
 
 
 def _check_singles(message: Message) -> None:
-    seen: set[str] = set()
-    for key, _ in message.headers:
-        if key in _SINGLE:
-            if key in seen:
-                raise Malformed("a header that may stand once stands twice")
-            seen.add(key)
+    singles = [key for key, _ in message.headers if key in _SINGLE]
+    if len(singles) != len(set(singles)):
+        raise Malformed("a header that may stand once stands twice")

@@ -73,20 +73,21 @@ def respond(
     if request.method == "INVITE" and 100 < status < 300:
         names = (*_COPIED, "record-route")
     copied = request.headers.only(*names)
-    if tag is not None and status > 100 and request.to.tag is None:
+    to = request.to
+    if tag is not None and status > 100 and to.tag is None:
         copied = copied.with_("To", f"{request.headers.first('to')};tag={tag}")
+        to = to.with_tag(tag)
     if headers is not None:
         copied = copied + headers
-    return Response(status, REASONS.get(status, "") if reason is None else reason, copied, body)
+    reason = REASONS.get(status, "") if reason is None else reason
+    return Response.answering(request, status, reason, copied, body, to)
 
 
 def stamp(request: Request, source: Endpoint) -> Request:
     """`request` with `received` and `rport` on its topmost Via as the source demands (18.2.1)."""
     via = request.via
     stamped = via.stamped(source)
-    if stamped is via:
-        return request
-    return request.replace(headers=request.headers.with_first_element("via", stamped))
+    return request if stamped is via else request.with_via(stamped)
 
 
 def answer_malformed(data: bytes, error: Malformed, source: Endpoint) -> tuple[bytes, Endpoint] | None:

@@ -123,7 +123,7 @@ class TransactionLayer:
         branch = MAGIC_COOKIE + self._random_bytes(BRANCH_BYTES).hex()
         host, port = flow.local
         via = Via(flow.transport.upper(), host, port, (("rport", None), ("branch", branch)))
-        return request.replace(headers=request.headers.prepended("Via", via))
+        return request.with_new_via(via)
 
     def _open_client(
         self, request: Request, flow: Flow, now_ns: int, *, silent: bool = False

@@ -1,8 +1,8 @@
 """URIs (RFC 3261 19.1, RFC 3966): sip, sips and tel in parts, every other scheme as it stands."""
 
 import string
-from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from mediaproxy.errors import Malformed
@@ -20,8 +20,7 @@ _USER = frozenset(string.ascii_letters + string.digits + "-_.!~*'()" + "&=+$,;?/
 _FORBIDDEN = frozenset('<>"\\^`{|} \x7f' + "".join(map(chr, range(32))))
 
 
-@dataclass(frozen=True, slots=True)
-class Uri:
+class Uri(NamedTuple):
     """`user` is %-decoded, `headers` is what follows `?`, as spelt.
 
     Of a tel URI `user` is the number and `host` is empty; of an unknown scheme `opaque` is all

@@ -1,6 +1,6 @@
 """Via (RFC 3261 20.42, RFC 3581): the way that responses go back."""
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from mediaproxy.errors import Malformed
 from mediaproxy.net import Endpoint
@@ -19,8 +19,7 @@ from mediaproxy.sip.uri import DEFAULT_PORT, format_host_port, parse_host_port
 MAGIC_COOKIE = "z9hG4bK"
 
 
-@dataclass(frozen=True, slots=True)
-class Via:
+class Via(NamedTuple):
     """`transport` in upper case; an IPv6 `host` has no brackets."""
 
     transport: str
@@ -62,7 +61,7 @@ class Via:
             params = with_param(params, "received", source.host)
         elif self.host != source.host or param(params, "received") is not None:
             params = with_param(params, "received", source.host)
-        return self if params is self.params else replace(self, params=params)
+        return self if params is self.params else self._replace(params=params)
 
     def __str__(self) -> str:
         sent_by = format_host_port(self.host, self.port)

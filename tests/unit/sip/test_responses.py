@@ -33,6 +33,15 @@ def test_a_trying_has_no_tag_and_a_tag_is_never_changed() -> None:
     assert respond(request_in(to_tag="old"), 200, tag="x").to.tag == "old"
 
 
+@pytest.mark.parametrize("to_tag", ["", "old"])
+def test_what_a_response_knows_without_reading_is_what_it_reads(to_tag: str) -> None:
+    request = stamp(request_in(to_tag=to_tag), Endpoint("198.51.100.1", 9))
+    response = respond(request, 200, tag="ours")
+    read = parse_message(response.encode())
+    assert (response.via, response.from_, response.to) == (read.via, read.from_, read.to)
+    assert (response.cseq, response.call_id) == (read.cseq, read.call_id)
+
+
 def test_a_request_that_needs_no_stamp_is_the_same_object() -> None:
     request = request_in()
     assert stamp(request, SOURCE) is request
