@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.bench import bars, parts, report, rtpengine
+from tests.bench import bars, launch, parts, report, rtpengine
 from tests.bench.about import about
 from tests.bench.results import Results
 from tests.bench.traffic import ROOT
@@ -25,6 +25,7 @@ class Settings:
     calls: int
     seconds: float
     rounds: int
+    nice: int  # of the generator and of both proxies alike, so that other work disturbs them less
     memory_calls: int
     toggle_calls: tuple[int, ...]
     parts: tuple[str, ...]
@@ -66,6 +67,7 @@ def _settings(given: argparse.Namespace) -> Settings:
         calls=given.calls,
         seconds=4 if given.quick else 15,
         rounds=1 if given.quick else 3,
+        nice=launch.NICE if launch.favoured() else 0,
         memory_calls=500,
         toggle_calls=(200,) if given.quick else (200, 500),
         parts=tuple(given.only or parts.PARTS),

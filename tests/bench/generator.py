@@ -21,7 +21,8 @@ from tests.bench.mmsg import ReceiveBatch, SendBatch, precise_sleeps
 
 _POLL_NS = 5_000_000  # seldom: the sink wakes by the clock, so the proxy never pays for waking it
 _CAPACITY = 4096
-_TAIL_NS = 400_000_000  # how long the sink waits for the last packets
+_QUIET_NS = 1_000_000_000  # the sink goes when nothing came for so long after the last was sent
+_PATIENCE_NS = 10_000_000_000  # and in any case this long after it
 
 
 class Sender:
@@ -67,18 +68,23 @@ class Sink:
         self.arrived_ns = np.zeros((streams, packets), dtype=np.int64)
         self.counts = {"received": 0, "foreign": 0, "altered": 0, "misdirected": 0, "duplicate": 0}
 
-    def run(self, until_ns: int) -> None:
-        next_ns = time.monotonic_ns()
-        while next_ns < until_ns:
+    def run(self, end_ns: int) -> None:
+        """Receive until nothing comes any more after `end_ns`, when the last packet was sent."""
+        next_ns = last_ns = time.monotonic_ns()
+        while next_ns < min(max(end_ns, last_ns) + _QUIET_NS, end_ns + _PATIENCE_NS):
             next_ns = max(next_ns + _POLL_NS, time.monotonic_ns())
             time.sleep(max(next_ns - time.monotonic_ns(), 0) / 1e9)
-            self._poll()
+            if self._poll():
+                last_ns = next_ns
 
-    def _poll(self) -> None:
+    def _poll(self) -> bool:
+        """Take what there is. False: nothing was."""
         got = [self._batch.receive(fd) for fd in self._sockets]
-        if self._batch.count:
-            self._account(np.repeat(np.arange(len(got)), got), time.time_ns() - time.monotonic_ns())
-            self._batch.clear()
+        if not any(got):
+            return False
+        self._account(np.repeat(np.arange(len(got)), got), time.time_ns() - time.monotonic_ns())
+        self._batch.clear()
+        return True
 
     def _account(self, arrived_at: NDArray[np.int64], wall_ns: int) -> None:
         packets = self._batch.packets()
@@ -112,7 +118,7 @@ def main() -> None:
     cpu_s = _cpu_s()
     child = os.fork()
     if child == 0:
-        sink.run(start_ns + plan["packets"] * wire.PTIME_NS + _TAIL_NS)
+        sink.run(start_ns + plan["packets"] * wire.PTIME_NS)
         np.save(result / "arrived_ns.npy", sink.arrived_ns)
         _tell(result / "sink.json", cpu_s=_cpu_s(), **sink.counts)
         os._exit(0)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.bench import wire
+from tests.bench.launch import launch
 from tests.bench.proxy import Call, Checked
 from tests.bench.recordings import check_recording
 from tests.bench.schedule import CALLEE_HOST, CALLER_HOST, Stream
@@ -77,6 +78,7 @@ recording = "automatic"
 
 class Mediaproxy:
     name = NAME
+    program: tuple[str, ...] = (str(Path(sys.executable).with_name("mediaproxy")),)
     host = _HOST
 
     def __init__(self, directory: Path, number: str = AUTOMATIC) -> None:
@@ -99,9 +101,9 @@ class Mediaproxy:
         configuration = self._directory / "bench.toml"
         configuration.write_text(_CONFIGURATION)
         log = self._directory / "serve.log"
-        command = [str(Path(sys.executable).with_name("mediaproxy")), "serve", "--config", str(configuration)]
-        with log.open("wb") as stderr:
-            self._process = subprocess.Popen(command, stdout=stderr, stderr=stderr)
+        command = [*self.program, "serve", "--config", str(configuration)]
+        with log.open("wb") as output:
+            self._process = launch(command, output=output)
         await _until(lambda: "mediaproxy ready" in log.read_text(), 20, f"mediaproxy did not start: {log}")
         await self._phones.open()
 

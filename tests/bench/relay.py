@@ -47,8 +47,8 @@ async def run_round(proxy: ProxyUnderTest, directory: Path, calls: int, seconds:
         planned = planned_calls(traffic, calls)
         streams = await proxy.set_up(planned)
         usage, spent_s = await _measure(proxy, traffic, streams, seconds)
-        dropped = cpu.socket_drops(proxy.host)
         books = await traffic.finish()
+        dropped = cpu.socket_drops(proxy.host)
         await proxy.tear_down(planned)
         checked = proxy.check(planned, traffic.packets, books.sent_ns[:, 0])
     finally:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.bench import wire
+from tests.bench.launch import launch
 from tests.bench.ng import Bencoded, NgClient
 from tests.bench.proxy import Call, Checked, audio_sdp, audio_target
 from tests.bench.schedule import Stream
@@ -68,7 +69,7 @@ class Rtpengine:
         command += ["--delete-delay=0", f"--recording-dir={self._recordings}"]
         command += ["--recording-method=pcap", "--recording-format=eth"]
         with log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+            self._process = launch(command, output=log)
         await self._answering()
 
     async def _answering(self) -> None:

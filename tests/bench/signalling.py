@@ -6,10 +6,9 @@ from ipaddress import IPv4Network
 from itertools import count
 from statistics import median
 
-from mediaproxy.calls.proxy import Proxy
-
 from mediaproxy.calls.model import Agent, Plan, Policy, RecordingPolicy, Route, Target, Trunk
 from mediaproxy.calls.plane import Allocate, Allocated
+from mediaproxy.calls.proxy import Proxy
 from mediaproxy.net import Endpoint
 from mediaproxy.sip.flow import Flow
 from mediaproxy.sip.outputs import Transmit
@@ -47,6 +46,7 @@ def _span_us() -> float:
         random=chance.randbytes,
         wall_offset_ns=lambda: 10**18,
         layer=TransactionLayer(random_bytes=chance.randbytes),
+        listeners=(Target("udp", _HERE),),
     )
     ports = count(20_000, 2)
     clock_ns = time.monotonic_ns()

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.bench import cpu, schedule, wire
+from tests.bench.launch import launch
 from tests.bench.mmsg import open_socket
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,7 +90,7 @@ class Traffic:
             )
         )
         command = [sys.executable, "-m", "tests.bench.generator", str(plan)]
-        self._process = subprocess.Popen(
+        self._process = launch(
             command, cwd=ROOT, pass_fds=fds, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         assert self._process.stdin is not None
