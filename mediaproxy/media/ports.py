@@ -15,6 +15,7 @@ from mediaproxy.errors import Unavailable
 from mediaproxy.net import Family
 
 _ATTEMPTS: Final = 64  # each costs two system calls on the loop that relays
+_BUFFER_BYTES: Final = 425_984  # 2 s of media in full-size buffers; the system may grant less
 _ADDRESS_FAMILY: Final = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
 
 
@@ -73,6 +74,7 @@ class PortPool:
         bound = socket.socket(self._family, socket.SOCK_DGRAM)
         try:
             bound.setblocking(False)
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
             if self._family == socket.AF_INET6:
                 bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             bound.bind((self._host, port))

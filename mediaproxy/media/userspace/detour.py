@@ -7,6 +7,7 @@ to the other one was changed.
 
 import os
 from collections.abc import Callable, Mapping
+from struct import Struct
 from typing import Final
 
 from mediaproxy.calls import plane
@@ -20,7 +21,8 @@ from mediaproxy.rtp.events import TelephoneEvent, parse_event
 from mediaproxy.rtp.packet import HEADER, MARKER, PLAIN, build
 from mediaproxy.rtp.sequence import Renumbering
 
-_SEQUENCE_AT: Final = 2  # where the sequence number stands in a header
+_SEQUENCE: Final = Struct("!H")
+_SEQUENCE_AT: Final = 2  # in a header
 
 
 class Detour:
@@ -68,20 +70,20 @@ class Detour:
                 return self._withhold(leg, fields, event, now_ns)
         if leg.target is None:
             return None
-        payload = bytes(packet[start:end])
+        view = memoryview(packet)
+        payload: bytes | memoryview = view[start:end]
         if leg.other.tone is not None:
+            payload = bytes(payload)  # the recorder is given what the party said, without the tone
             self._mix(leg, leg.other.tone, packet, start, payload, fields[1] & 0x7F, now_ns)
         if leg.renumbering is not None:
-            HEADER.pack_into(
-                packet, 0, *fields[:2], leg.renumbering.forward(fields[4], fields[2]), *fields[3:]
-            )
-        if self._send(leg, memoryview(packet)[:size]):
+            _SEQUENCE.pack_into(packet, _SEQUENCE_AT, leg.renumbering.forward(fields[4], fields[2]))
+        if self._send(leg, view[:size]):
             leg.relayed += 1
             leg.last = fields
             self._tap(leg, fields, payload, now_ns)
         return None
 
-    def _tap(self, leg: Leg, fields: Fields, payload: bytes, now_ns: int) -> None:
+    def _tap(self, leg: Leg, fields: Fields, payload: bytes | memoryview, now_ns: int) -> None:
         _, second, seq, timestamp, ssrc = fields
         payload_type, marker = second & 0x7F, second >> 7
         if not leg.heard or payload_type not in leg.audio:

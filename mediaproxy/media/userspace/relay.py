@@ -21,7 +21,7 @@ from mediaproxy.rtp.packet import HEADER, HEADER_BYTES, PLAIN, payload_bounds
 from mediaproxy.rtp.rtcp import is_rtcp
 
 _PASSES: Final = 32  # per wake-up, then the loop's other tasks have their turn
-_FLOOD_PASSES: Final = 256  # more than a socket's buffer holds of a party's 5 s
+_FLOOD_PASSES: Final = 640  # more than a socket's buffer holds
 _READY_SPARE: Final = 64
 
 _TAP_HEADER: Final = int(Action.TAP_HEADER)

@@ -83,7 +83,7 @@ def test_in_order_the_receiver_counts_one_by_one(steps: list[str], first: int) -
 
 
 @given(STEPS, st.integers(0, 65_535), st.randoms(use_true_random=False))
-def test_reordered_the_receiver_still_sees_no_number_twice(steps: list[str], first: int, random) -> None:  # type: ignore[no-untyped-def]
+def test_reordered_the_receiver_still_sees_no_number_twice(steps: list[str], first: int, random) -> None:
     numbers, received = SequenceMap(first - 1), []
     order = sorted(range(len(steps)), key=lambda n: n + random.uniform(0, 3))
     for n in order:
