@@ -160,13 +160,13 @@ class LiveRecording:
             stream.codec = _NAMES[packet.law]
         elif record.payload_type in track.unsupported:
             self._miss(stream, track.unsupported[record.payload_type], packet.arrival)
-        for placed in stream.receive(packet, is_open=self.states.gate.contains(packet.arrival)):
+        for placed in stream.receive(packet, is_open=self._counts(packet.arrival)):
             self._write(track, stream, placed)
         return stream, packet
 
     def settle(self, mark: int) -> None:
         """Everything that arrived before position `mark` was received."""
-        is_open = self.states.gate.contains(mark)
+        is_open = self._counts(mark)
         for track in self.tracks:
             for stream in track.streams.values():
                 for placed in stream.settle(mark, is_open=is_open):
@@ -204,7 +204,7 @@ class LiveRecording:
         assert self.duration is not None, "a recording is told its end before it is finished"
         for opening in [o for o in self.states.gate.openings if o.tentative]:
             self.annul(opening.number)
-        is_open = self.states.gate.contains(self.duration - 1)
+        is_open = self._counts(self.duration)
         for track in self.tracks:
             for stream in track.streams.values():
                 for placed in stream.finish(is_open=is_open):
@@ -218,6 +218,10 @@ class LiveRecording:
                 stream.give_back()
 
     # Helpers.
+
+    def _counts(self, at: int) -> bool:
+        """Whether a move of an offset at `at` can show: audio that was held or late may still be kept."""
+        return self.states.gate.overlaps(at - self._margins.give_up - self._late, at + 1)
 
     def _packet(self, track: Track, record: Record) -> Packet:
         law = track.laws.get(record.payload_type)
@@ -250,7 +254,7 @@ class LiveRecording:
             if self.states.gate.contains(arrival):
                 self.reasons.add(STREAMS_EXCEEDED)
             return False
-        for placed in oldest.finish(is_open=self.states.gate.contains(arrival)):
+        for placed in oldest.finish(is_open=self._counts(arrival)):
             self._write(track, oldest, placed)
         if len(track.facts) < MAX_STREAM_FACTS:
             track.facts.append(facts(track.name, oldest))

@@ -280,14 +280,19 @@ class Stream:
         self.hold = None
         audio = [p for p in hold.packets if not p.digit]
         least = min(p.transit for p in audio)
-        if self._moves_to(hold.why, least):
+        if hold.why is not Why.GAP or self._has_moved(
+            least, min(p.earliest - p.start - p.samples for p in audio)
+        ):
             self._move(least, min(p.start for p in audio), is_open=is_open)
         return [p for p in hold.packets if self._place(p)]
 
-    def _moves_to(self, why: Why, least: int) -> bool:
-        if self.offset is None or why is not Why.GAP:
+    def _has_moved(self, least: int, earliest: int) -> bool:
+        """Whether the network changed in a gap; higher only if so even for the earliest arrivals."""
+        if self.offset is None:
             return True
-        return not -self._margins.gap_below <= least - self.offset <= self._margins.gap_above
+        return (
+            least < self.offset - self._margins.gap_below or earliest > self.offset + self._margins.gap_above
+        )
 
     def _drop(self, hold: Hold) -> None:
         self.hold = None
