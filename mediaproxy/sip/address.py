@@ -64,7 +64,7 @@ def _plain_display(text: str) -> str:
     words = text.split()
     for word in words:
         # Tokens only, but phones do send unquoted UTF-8 names.
-        if not is_token(word) and not all(ord(char) > 127 or is_token(char) for char in word):
+        if not is_token(word) and not is_token("".join([c if c < "\x80" else "x" for c in word])):
             raise Malformed("display name needs quotes")
     return " ".join(words)
 

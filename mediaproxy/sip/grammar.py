@@ -61,14 +61,15 @@ def split_outside_quotes(text: str, separator: str) -> list[str]:
 def closing_quote(text: str, opening: int) -> int:
     """Where the quoted string that begins at `opening` ends."""
     at = opening + 1
-    while True:
-        quote = text.find('"', at)
-        if quote < 0:
-            raise Malformed("unterminated quoted string")
+    quote = text.find('"', at)
+    while quote >= 0:
         backslash = text.find("\\", at, quote)
         if backslash < 0:
             return quote
         at = backslash + 2  # whatever follows a backslash is taken literally
+        if at > quote:
+            quote = text.find('"', at)
+    raise Malformed("unterminated quoted string")
 
 
 def unquote(text: str) -> str:

@@ -236,6 +236,7 @@ async def test_a_peer_that_does_not_read_is_closed(monkeypatch: pytest.MonkeyPat
                     break
             await until(lambda: there.transport.connections == 0)
             assert there.transport.counters.slow_closed == 1
+            assert there.layer.counters.transport_errors == 1
 
 
 async def test_more_connections_than_we_keep_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
