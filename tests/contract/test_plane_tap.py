@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from mediaproxy.calls.plane import CodeDialled, Describe, LegId, SetTap, Tap, WatchCodes
+from mediaproxy.calls.plane import CodeDialled, Describe, LegId, Release, Released, SetTap, Tap, WatchCodes
 from mediaproxy.media.plane import Capability
 from mediaproxy.recording.ring import HAS_PAYLOAD
 from mediaproxy.rtp.packet import HEADER
@@ -77,17 +77,20 @@ async def test_the_payload_is_copied_without_header_extension_and_padding(plane:
 
 
 @pytest.mark.parametrize("detour", [False, True])
-async def test_only_described_audio_that_is_heard_is_tapped(plane: str, detour: bool) -> None:
+async def test_only_described_audio_that_is_heard_is_copied(plane: str, detour: bool) -> None:
     async with bench_of(plane) as bench:
         call = await connected(bench)
         bench.tap(Tap.PAYLOAD)
         if detour:
             await make_it_renumber(bench, call)
-        types = (0, 8, 13, 18, 101)
+        types = (0, 8, 13, 18, 101)  # comfort noise, an undescribed codec, an event: headers alone
         for n, payload_type in enumerate(types):
             call.send(A, speech(500 + n, payload_type=payload_type))
         await call.hears(B, 5)
-        assert [record["payload_type"] for record in bench.records()] == [0, 8]
+        records = bench.records()
+        assert tuple(record["payload_type"] for record in records) == types
+        assert [record["payload_type"] for record in records if record["flags"] == HAS_PAYLOAD] == [0, 8]
+        assert [record["payload_type"] for record in records if any(record["payload"])] == [0, 8]
         bench.describe(A, heard=False)
         call.send(A, speech(600))
         await call.hears(B, 6)
@@ -96,7 +99,8 @@ async def test_only_described_audio_that_is_heard_is_tapped(plane: str, detour: 
         call.send(A, speech(601))
         call.send(A, speech(602, payload_type=9))
         await call.hears(B, 8)
-        assert [record["seq"] for record in bench.records()] == [602]
+        records = bench.records()
+        assert [(record["seq"], record["flags"]) for record in records] == [(601, 0), (602, HAS_PAYLOAD)]
 
 
 async def make_it_renumber(bench: Bench, call: TwoParties) -> None:
@@ -185,6 +189,18 @@ async def test_a_stall_of_two_seconds_loses_nothing(plane: str) -> None:
         assert await call.hears(B, 400) == [speech(seq) for seq in range(400)]
         await call.hears(A, 400)
         assert len(bench.records()) == 800
+
+
+async def test_what_arrived_before_the_release_is_relayed_and_tapped(plane: str) -> None:
+    async with bench_of(plane, slots=512) as bench:
+        call = await connected(bench)
+        bench.tap(Tap.PAYLOAD)
+        for seq in range(100):
+            call.send(A, speech(seq))
+        bench.perform(Release(CALL))  # the loop has had no turn yet
+        assert len(bench.records()) == 100
+        assert (await bench.event(Released)).legs[A].relayed == 100
+        await call.hears(B, 100)
 
 
 async def test_a_ring_half_full_asks_for_a_drain_and_loses_nothing(plane: str) -> None:

@@ -86,13 +86,13 @@ class Detour:
     def _tap(self, leg: Leg, fields: Fields, payload: bytes | memoryview, now_ns: int) -> None:
         _, second, seq, timestamp, ssrc = fields
         payload_type, marker = second & 0x7F, second >> 7
-        if not leg.heard or payload_type not in leg.audio:
+        if not leg.heard or leg.tap is Tap.OFF:
             return
-        if leg.tap is Tap.PAYLOAD:
+        if leg.tap is Tap.PAYLOAD and payload_type in leg.audio:
             self._ring.put(
                 leg.generation, leg.id, payload_type, marker, ssrc, seq, timestamp, now_ns, payload
             )
-        elif leg.tap is Tap.HEADERS:
+        else:
             self._ring.put_header(
                 leg.generation, leg.id, payload_type, marker, ssrc, seq, timestamp, now_ns, len(payload)
             )

@@ -28,14 +28,13 @@ class Action(IntEnum):
     """What an RTP packet's second byte (marker and payload type) asks for."""
 
     RELAY = 0
-    TAP_HEADER = 1
+    TAP_HEADER = 1  # also of what is no audio: its sequence numbers are not lost ones
     TAP_PAYLOAD = 2
     DETOUR = 3  # digits that may be ours, packets to be renumbered, a tone to be mixed in
     RTCP = 4
 
 
 _PLAIN_ACTIONS: Final = bytes(Action.RTCP if second in RTCP_TYPES else Action.RELAY for second in range(256))
-_TAP_ACTION: Final = {Tap.OFF: Action.RELAY, Tap.HEADERS: Action.TAP_HEADER, Tap.PAYLOAD: Action.TAP_PAYLOAD}
 
 
 class Leg:
@@ -143,9 +142,10 @@ class Leg:
     def refresh_actions(self) -> None:
         """To be called whenever what decides about a payload type has changed."""
         actions = bytearray(_PLAIN_ACTIONS)
-        if self.heard:
-            for payload_type in self.audio:
-                _set(actions, payload_type, _TAP_ACTION[self.tap])
+        if self.heard and self.tap is not Tap.OFF:
+            for payload_type in range(128):
+                audio = payload_type in self.audio and self.tap is Tap.PAYLOAD
+                _set(actions, payload_type, Action.TAP_PAYLOAD if audio else Action.TAP_HEADER)
         if self.filter is not None:
             for payload_type in self.digits:
                 _set(actions, payload_type, Action.DETOUR)

@@ -102,6 +102,7 @@ class UserspacePlane:
             case WatchMedia(timeout_s=timeout_s):
                 call.timeout_ns, call.watched_from_ns = round(timeout_s * NS_PER_S), monotonic_ns()
             case Release():
+                self._relay.exhaust()  # what arrived before the end is of the call, also after a stall
                 self._release(operation.call)
                 self._emit(Released(operation.call, (call.legs[0].counters(), call.legs[1].counters())))
         return None

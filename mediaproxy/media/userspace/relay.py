@@ -79,6 +79,12 @@ class Relay:
             if self._pass():
                 return
 
+    def exhaust(self) -> None:
+        """Relay and tap all that has arrived so far; bounded only as a flood is."""
+        for _ in range(_FLOOD_PASSES):
+            if self._pass():
+                return
+
     def sweep(self) -> None:
         """As `wake`, and muted sockets get another chance. To be called every 20 ms."""
         for descriptor in self._muted:
