@@ -264,6 +264,37 @@ async def test_a_hung_journal_holds_the_interval_not_the_loop(
     assert (await live.finish(ONE, Ended(500, (interval(0, 100),)))).result == "complete"
 
 
+async def test_no_file_grows_before_its_journal_is_durable(
+    spool: Spool, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hung = Hung(monkeypatch, "fsync")
+    created = spool.create(header_of(keep_unrecorded=True))
+    await asyncio.to_thread(hung.entered.wait, 5)
+    spool.extend(ONE, 100)
+    spool.flush(FAR_NS)
+    await asyncio.sleep(0.02)
+    assert not frames_in(storage.live_audio(ONE)).size
+    hung.release()
+    assert (await created).durable
+    assert spool.failing is None
+    assert (await spool.finish(ONE, Ended(100))).result == "complete"
+
+
+async def test_every_toggle_is_answered_when_the_end_overtakes_it(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await spool.create(header_of())
+    hung = Hung(monkeypatch, "fdatasync")
+    first = spool.toggle(ONE, toggled(1, 0, "paused"))
+    await asyncio.to_thread(hung.entered.wait, 5)
+    second = spool.toggle(ONE, toggled(2, 0, "inactive"))
+    ending = spool.finish(ONE, Ended(100))
+    await asyncio.sleep(0.02)
+    hung.release()
+    assert [(await each).durable for each in (first, second)] == [True, True]
+    assert (await ending).result == "none"
+
+
 async def test_stopping_does_not_wait_for_a_hung_disk(
     storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
