@@ -1,5 +1,7 @@
 """The database itself: opened, made durable, brought to this code's revision."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +23,13 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 SQLITE_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_TIMEOUT_MS}")
 
 
-def open_engine(url: str) -> AsyncEngine:
-    """An engine for a `sqlite:///` URL with an absolute path."""
-    engine = create_async_engine(make_url(url).set(drivername="sqlite+aiosqlite"))
+def open_engine(url: str, *, create: bool) -> AsyncEngine:
+    """An engine for a `sqlite:///` URL with an absolute path. Raises Unavailable."""
+    located = make_url(url)
+    if not create and not Path(located.database or "").is_file():
+        raise Unavailable(f"call log {located.database}: there is none; run `mediaproxy serve` first")
+    _try_out(located)
+    engine = create_async_engine(located.set(drivername="sqlite+aiosqlite"))
     event.listen(engine.sync_engine, "connect", _set_pragmas)
     event.listen(engine.sync_engine, "begin", _begin)
     return engine
@@ -36,35 +42,35 @@ async def migrate(engine: AsyncEngine) -> None:
             await connection.run_sync(_upgrade)
             await connection.commit()
     except DBAPIError as error:
-        raise cannot_open(engine.url, error) from error
+        raise _cannot_open(engine.url, error.orig) from error
 
 
 async def require_current(engine: AsyncEngine) -> None:
     """Raises Unavailable unless the database is at this code's revision."""
-    if not _exists(engine.url):
-        raise Unavailable(f"call log {engine.url.database}: there is none; run `mediaproxy serve` first")
     try:
         async with engine.connect() as connection:
             await connection.run_sync(_require_current)
     except DBAPIError as error:
-        raise cannot_open(engine.url, error) from error
+        raise _cannot_open(engine.url, error.orig) from error
 
 
-def cannot_open(url: URL, error: DBAPIError) -> Unavailable:
+def _cannot_open(url: URL, reason: object) -> Unavailable:
     return Unavailable(
-        f"call log {url.database}: {error.orig}; database.url must name a file "
+        f"call log {url.database}: {reason}; database.url must name a file "
         "that this user may write, in a folder that exists"
     )
 
 
-def _exists(url: URL) -> bool:
-    return Path(url.database or "").is_file()
+def _try_out(url: URL) -> None:
+    """Say at once, in one line, what is wrong with the file: the driver's threads say it in many."""
+    try:
+        with closing(sqlite3.connect(url.database or "", timeout=BUSY_TIMEOUT_MS / 1_000)) as connection:
+            connection.execute(f"PRAGMA {SQLITE_PRAGMAS[0]}")
+    except sqlite3.Error as error:
+        raise _cannot_open(url, error) from None
 
 
 def _set_pragmas(connection: Any, _record: object) -> None:
-    # The driver would open transactions by itself, but not around DDL: a migration cut short by a
-    # crash would then leave half a schema. With None, `_begin` alone opens them.
-    connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in SQLITE_PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
@@ -72,6 +78,7 @@ def _set_pragmas(connection: Any, _record: object) -> None:
 
 
 def _begin(connection: Connection) -> None:
+    """The driver opens no transaction before DDL, and a crash amid a migration would leave half a schema."""
     connection.exec_driver_sql("BEGIN")
 
 

@@ -63,7 +63,7 @@ class CallLog:
     @classmethod
     async def open(cls, url: str, *, on_alarm: Alarm) -> Self:
         """Open and migrate. `on_alarm` gets a constant event name and its fields. Raises Unavailable."""
-        engine = open_engine(url)
+        engine = open_engine(url, create=True)
         try:
             await migrate(engine)
         except BaseException:

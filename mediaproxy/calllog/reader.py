@@ -28,7 +28,7 @@ class Reader:
     @classmethod
     async def open(cls, url: str) -> Self:
         """For a process that only looks: the database must exist and be of this revision."""
-        engine = open_engine(url)
+        engine = open_engine(url, create=False)
         try:
             await require_current(engine)
         except BaseException:

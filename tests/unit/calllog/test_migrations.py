@@ -23,7 +23,7 @@ def _set_revision(url: str, revision: str) -> None:
 
 
 async def _on(url: str, look: Callable[[Connection], object]) -> object:
-    engine = open_engine(url)
+    engine = open_engine(url, create=True)
     try:
         async with engine.connect() as connection:
             return await connection.run_sync(look)
@@ -50,7 +50,7 @@ async def test_a_newer_database_is_one_clear_error(log: CallLog, url: str) -> No
 
 
 async def test_a_migration_cut_short_leaves_nothing_behind(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = open_engine(url)
+    engine = open_engine(url, create=True)
     with monkeypatch.context() as patched:
         patched.setattr("alembic.op.create_index", _fail)
         with pytest.raises(ZeroDivisionError):

@@ -19,7 +19,7 @@ from tests.support.call_rows import call_id, call_row
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calllog_log, "RETRY_S", (0.01,))
-    monkeypatch.setattr(calllog_log, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(calllog_log, "PATIENCE_S", 20.0)  # a busy machine must not pass for a slow disk
     monkeypatch.setattr(
         database, "SQLITE_PRAGMAS", ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=20")
     )
@@ -72,9 +72,10 @@ async def test_a_hanging_write_delays_a_call_by_no_more_than_the_promise(
         await asyncio.Event().wait()
 
     monkeypatch.setattr(calllog_log, "write", hang)
+    monkeypatch.setattr(calllog_log, "PATIENCE_S", 0.05)
     before = time.monotonic()
     assert await log.started(call_row(1)) is False
-    assert time.monotonic() - before < 0.2
+    assert time.monotonic() - before < 2
     assert alarms.events == ["calllog_late"]
     assert log.counters.late == 1
     monkeypatch.setattr(calllog_log, "CLOSE_S", 0.01)
