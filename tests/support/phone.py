@@ -24,7 +24,7 @@ from mediaproxy.calls.plane import Allocate, Allocated, AllocationFailed, PlaneO
 from mediaproxy.calls.proxy import Proxy
 from mediaproxy.ids import CallId
 from mediaproxy.net import Endpoint, Family
-from mediaproxy.sip.dialog import Dialog, dialog_of, new_call_id, new_tag
+from mediaproxy.sip.dialog import Dialog, new_call_id, new_tag
 from mediaproxy.sip.flow import Flow
 from mediaproxy.sip.headers import Headers
 from mediaproxy.sip.messages import Request, Response
@@ -83,6 +83,7 @@ class World:
         self.events: list[object] = []
         self.demands: list[RecordRequested] = []
         self.wire: list[tuple[Flow, bytes]] = []  # what the proxy sent
+        self.sent: list[tuple[bytes, TransactionId]] = []
         self.row_delay_s: float | None = 0.005
         self.plane_delay_s: float | None = 0.0
         self.ports_left = 1_000
@@ -147,8 +148,9 @@ class World:
 
     def _perform(self, output: Output) -> None:
         match output:
-            case Transmit(flow, data):
+            case Transmit(flow, data, transaction):
                 self.wire.append((flow, data))
+                self.sent.append((data, transaction))
                 self.carry(data, flow)
             case RecordRequested():
                 self.demands.append(output)
@@ -447,7 +449,7 @@ class Phone:
 
     def _receive_request(self, received: RequestReceived) -> None:
         request = received.request
-        call = self._by_tag.get(dialog_of(request).local_tag)
+        call = self._by_tag.get(request.to.tag or "")
         if call is None and request.method == "INVITE":
             call = self._new_call(new_tag(self.world.random.randbytes))
             call.invite = request
@@ -480,11 +482,14 @@ class Phone:
         if body:
             headers = headers.appended("Content-Type", "application/sdp")
         tag = say.tag or call.local_tag
-        if 200 <= say.status < 300 and call.dialog is None:
-            call.dialog = Dialog.uas(received.request, tag)
-            self._by_tag[tag] = call
+        self._by_tag[tag] = call
         response = respond(
             received.request, say.status, tag=tag, reason=say.reason, headers=headers, body=body
         )
+        if call.dialog is not None and call.dialog.id.local_tag != tag:  # another fork, behind a proxy
+            self.world.carry(response.encode(), received.flow)
+            return
+        if 200 <= say.status < 300 and call.dialog is None:
+            call.dialog = Dialog.uas(received.request, tag)
         self.layer.send_response(received.transaction, response, now_ns=self.world.now_ns)
         self.flush()
