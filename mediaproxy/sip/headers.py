@@ -6,7 +6,7 @@ from typing import NamedTuple, cast
 
 from mediaproxy.errors import Malformed
 from mediaproxy.limits import MAX_SIP_HEADER_BYTES, MAX_SIP_HEADERS
-from mediaproxy.sip.grammar import MAX_LIST_ELEMENTS, is_token, split_outside_quotes, unfold
+from mediaproxy.sip.grammar import MAX_LIST_ELEMENTS, WHITESPACE, is_token, split_outside_quotes, unfold
 
 # RFC 3261 7.3.3, RFC 3515, 3891 (none), 4028, 6665, 3892, 3841, 4474.
 _COMPACT = {
@@ -120,7 +120,11 @@ class Headers:
         return [header.value for header in self._fields if header.key == key]
 
     def elements(self, name: str) -> list[str]:
-        """The elements of comma lists and repeated fields in one order; empty ones are left out."""
+        """The elements of comma lists and repeated fields in one order; empty ones are left out.
+
+        Raises `Malformed` when they are too many or a quote is open: `parser` has asked for
+        Contact, Route and Record-Route of all that it lets through.
+        """
         key = header_key(name)
         found: list[str] = []
         if self._find(key) < 0:
@@ -133,8 +137,13 @@ class Headers:
         return found
 
     def tokens(self, name: str) -> frozenset[str]:
-        """Elements in lower case without their parameters: option tags, methods, media types."""
-        return frozenset([part.partition(";")[0].strip().lower() for part in self.elements(name)])
+        """The elements of a list of option tags, methods or types: lower case, without parameters.
+
+        Raises nothing whatever the peer sent.
+        """
+        parts = ",".join(self.all(name)).split(",")
+        words = [part.partition(";")[0].strip(WHITESPACE).lower() for part in parts]
+        return frozenset([word for word in words if word])
 
     def with_(self, name: str, value: object) -> "Headers":
         """`name` with this one value, in the place of the first such field, or at the end."""

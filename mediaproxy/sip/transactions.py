@@ -10,19 +10,15 @@ from collections.abc import Callable
 from mediaproxy.clock import NS_PER_S
 from mediaproxy.errors import Misuse
 from mediaproxy.limits import MAX_SIP_TRANSACTIONS
+from mediaproxy.sip.client_transaction import ClientTransaction
 from mediaproxy.sip.flow import Flow
 from mediaproxy.sip.headers import Headers
 from mediaproxy.sip.machines import Input, State
 from mediaproxy.sip.messages import Request, Response
 from mediaproxy.sip.outputs import Cancelled, Output, TransactionId, Transmit
 from mediaproxy.sip.responses import respond, stamp
-from mediaproxy.sip.transaction import (
-    ClientTransaction,
-    Counters,
-    Key,
-    ServerTransaction,
-    Shared,
-)
+from mediaproxy.sip.server_transaction import ServerTransaction
+from mediaproxy.sip.transaction import Counters, Key, Shared
 from mediaproxy.sip.via import MAGIC_COOKIE, Via
 
 BRANCH_BYTES = 12

@@ -65,3 +65,9 @@ def test_putting_on_top_and_at_the_end() -> None:
 def test_too_many_elements() -> None:
     with pytest.raises(Malformed):
         Headers.of(("Route", ",".join(["<sip:a>"] * 65))).elements("Route")
+
+
+def test_tokens_are_read_whatever_they_are() -> None:
+    headers = Headers.of(("Require", 'A;b="x, , "'), ("Require", ",".join(["t"] * 1000) + ',"'))
+    assert headers.tokens("require") == {"a", '"', "t"}
+    assert Headers().tokens("require") == frozenset()

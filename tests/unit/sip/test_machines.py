@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from mediaproxy.sip import machines, transaction
+from mediaproxy.sip import client_transaction, machines, server_transaction
 from mediaproxy.sip.flow import Flow
 from mediaproxy.sip.machines import Input, State, Table
 from mediaproxy.sip.messages import Request, Response
@@ -303,7 +303,8 @@ TABLES = ("INVITE_CLIENT", "CLIENT", "INVITE_SERVER", "SERVER")
 def recorded(monkeypatch: pytest.MonkeyPatch) -> dict[str, Recording]:
     tables = {name: Recording(getattr(machines, name)) for name in TABLES}
     for name, table in tables.items():
-        monkeypatch.setattr(transaction, name, table)
+        module = client_transaction if name.endswith("CLIENT") else server_transaction
+        monkeypatch.setattr(module, name, table)
     return tables
 
 
