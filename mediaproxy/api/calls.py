@@ -41,6 +41,9 @@ from mediaproxy.ids import CallId
 MAX_PAGE = 500
 CALLS_PER_TURN = 25  # calls encoded before the loop may look at media again
 
+# At the start of a number, and before the offset at the end of a time.
+_LOST_PLUS = re.compile(r"^ (?=[0-9])|(?<=[0-9]) (?=[0-9]{2}:[0-9]{2}$)")
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 CallState = Literal["trying", "ringing", "answered", "ended", "live"]
@@ -50,7 +53,10 @@ IdempotencyKey = Annotated[
 
 
 class CallQuery(BaseModel):
-    """The filters of `GET /v1/calls`; an empty one counts as not given."""
+    """The filters of `GET /v1/calls`; an empty one counts as not given.
+
+    `+` in a query means a blank, and everyone forgets to escape it: `?to=+1555` finds +1555.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -66,8 +72,8 @@ class CallQuery(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _without_empty(cls, given: dict[str, str]) -> dict[str, str]:
-        return {key: value for key, value in given.items() if value != ""}
+    def _as_meant(cls, given: dict[str, str]) -> dict[str, str]:
+        return {key: _with_plus(value) for key, value in given.items() if value != ""}
 
     @field_validator("cursor")
     @classmethod
@@ -169,6 +175,11 @@ class CallRoutes:
             encoded.append(json_bytes(call_json(logged, now_ms=now_ms)))
         following = json_bytes(None if page.next is None else encode_cursor(page.next))
         return b'{"calls":[' + b",".join(encoded) + b'],"next_cursor":' + following + b"}"
+
+
+def _with_plus(value: str) -> str:
+    """A number or a time zone that lost its plus sign; neither holds a blank there otherwise."""
+    return _LOST_PLUS.sub("+", value)
 
 
 def encode_cursor(cursor: Cursor) -> str:

@@ -101,6 +101,11 @@ async def test_nothing_given_is_the_first_fifty(admin: httpx.AsyncClient, backen
     assert backend.asked == [(CallFilter(), 50, None)]
 
 
+async def test_a_plus_sign_may_be_forgotten_to_escape(admin: httpx.AsyncClient, backend: FakeBackend) -> None:
+    await admin.get("/v1/calls?to=+15550100&from=%2B1&until=2026-01-05T11:00:00+01:00")
+    assert backend.asked == [(CallFilter(to_user="+15550100", from_user="+1", until_ms=START_MS), 50, None)]
+
+
 async def test_a_cursor_leads_to_the_next_page(admin: httpx.AsyncClient, backend: FakeBackend) -> None:
     backend.next = Cursor(START_MS, call_id(3))
     cursor = (await admin.get("/v1/calls")).json()["next_cursor"]

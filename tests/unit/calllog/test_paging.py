@@ -2,11 +2,14 @@
 
 import asyncio
 import random
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
+from sqlalchemy.dialects.sqlite import dialect
 
-from mediaproxy.calllog import CallFilter, CallLog, Cursor
+from mediaproxy.calllog import CallFilter, CallLog, Cursor, queries
 from mediaproxy.calls.events import Participant
 from mediaproxy.calls.plane import LegId
 from tests.support.call_rows import START_MS, call_id, call_row, ended_call, recording_row
@@ -90,6 +93,30 @@ async def test_every_call_comes_with_its_own_recording(log: CallLog) -> None:
     assert [one.recording for one in page.calls] == [
         None, recording_row(3), None, recording_row(1), None,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        (CallFilter(), "calls_by_start"),
+        (CallFilter(since_ms=1, until_ms=2), "calls_by_start"),
+        (CallFilter(state="ended"), "calls_by_state"),
+        (CallFilter(from_user="a"), "calls_by_from"),
+        (CallFilter(to_user="a"), "calls_by_to"),
+        (CallFilter(sip_call_id="a"), "calls_by_sip_call_id"),
+        (CallFilter(agents=frozenset({"a"})), "sqlite_autoindex_call_agents_1"),
+    ],
+)
+async def test_no_page_reads_or_sorts_the_whole_log(
+    log: CallLog, url: str, query: CallFilter, index: str
+) -> None:
+    asked = queries.page(query, limit=50, after=Cursor(START_MS, call_id(1)))
+    sql = str(asked.compile(dialect=dialect(), compile_kwargs={"literal_binds": True}))
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as database:
+        plan = [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {sql}")]
+    assert f"USING INDEX {index}" in plan[0].replace("COVERING ", "")
+    assert not any(step.startswith("SCAN") for step in plan[1:])
+    assert query.sip_call_id or not any("TEMP B-TREE" in step for step in plan)
 
 
 @pytest.mark.slow

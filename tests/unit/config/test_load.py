@@ -196,6 +196,7 @@ def test_what_comes_later_is_refused_in_its_own_words(refusals: Refusals) -> Non
         '[api]\ntokens = [{token = "geheim geheim", role = "admin"}]',
         '[api]\ntokens = [{token = 5, tokn = "geheim", role = "admin"}]',
         '[api]\ntoken = "geheim"',
+        '[api]\ntokns = "geheim"',
         '[api]\ntokens = [{token = "geheim", role = "agent"}]',
         '[sip]\nsecret_token = "geheim"',
         'api_token = "geheim"',
