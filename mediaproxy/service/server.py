@@ -26,6 +26,7 @@ from mediaproxy.observe import Metrics
 from mediaproxy.recording.recorder import Recorder
 from mediaproxy.recording.ring import PacketRing
 from mediaproxy.service.backend import ProxyBackend
+from mediaproxy.service.collector import Collector
 from mediaproxy.service.control import Control
 from mediaproxy.service.gauges import watch_all
 from mediaproxy.service.recordings import LiveRecordings, Settings
@@ -49,6 +50,7 @@ class Server:
         self._config = config
         self._loop = asyncio.get_running_loop()
         self._draining = False
+        self._collector = Collector()
         self.metrics = Metrics()
         self.live = LiveCalls()
         self.tokens = Tokens(config.api.known_tokens())
@@ -97,6 +99,7 @@ class Server:
         ticking = self._loop.create_task(self._tick_for_ever(call_log))
         stack.push_async_callback(_cancelled, ticking)
         stack.push_async_callback(self._finish_recordings)
+        self._collector.settle()
 
     async def _open_storage(self, stack: AsyncExitStack) -> tuple[Storage, Any]:
         storage = await asyncio.to_thread(Storage.open, self._config.storage.directory)
@@ -188,8 +191,11 @@ class Server:
                 self._recordings.tick(now_ns=time.monotonic_ns())
             except Exception:  # a task root: the other calls' recordings go on
                 log.exception("tick_failed")
-            if len(self.live) and self._loop.time() >= beat_due:
+            if not len(self.live):
+                self._collector.rest()
+            elif self._loop.time() >= beat_due:
                 beat_due = self._loop.time() + BEAT_S
+                self._collector.call_seen()
                 call_log.beat(_unix_ms())
 
     async def _finish_recordings(self) -> None:
