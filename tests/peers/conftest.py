@@ -1,9 +1,8 @@
 """The peers of a black-box test: a network of loopback addresses, the server, its callers and callees."""
 
-import contextlib
 import itertools
-import os
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,22 +10,19 @@ from typing import Any
 import pytest
 
 from tests.support import baresip, sipp
-from tests.support.proxy import Api, Net, ProxyProcess
+from tests.support.proxy import POLL_S, Api, Net, ProxyProcess
 from tests.support.rtp_oracle import PCMU
 from tests.support.rtp_phone import RtpPhone
 from tests.support.softphone import Phone
 
-FIRST_NET = 20  # 127.20.x.y and up, one second octet a worker
-BARESIP_FIRST_PORT = 41000
+OCTETS = range(20, 250)  # 127.20.x.y and up: one second octet for each worker of each run
+CLAIM = ("255.254", 9)  # whoever has bound this of 127.<octet> has the octet
+BARESIP_PORTS = (41000, 64)  # first, how many an octet; baresip binds them on every address
+IPV6_PORTS = (11000, 8)  # all of it is on ::1
 
 MakeProxy = Callable[..., ProxyProcess]
 
-_networks = itertools.count(1)
-_rtp_ranges = itertools.count()
-
-
-def worker() -> int:
-    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_serial = itertools.count(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -37,13 +33,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
-def new_net() -> Net:
-    return Net(f"127.{FIRST_NET + worker()}.{next(_networks) % 256}")
+@pytest.fixture(scope="session")
+def octet() -> Iterator[int]:
+    """The second octet of every address of this worker, ours alone as long as it runs."""
+    for candidate in OCTETS:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as claim:
+            try:
+                claim.bind((f"127.{candidate}.{CLAIM[0]}", CLAIM[1]))
+            except OSError:
+                continue
+            yield candidate
+            return
+    pytest.fail("every octet of 127 is taken")
+
+
+def new_net(octet: int) -> Net:
+    return Net(f"127.{octet}.{next(_serial) % 255}")
 
 
 @pytest.fixture
-def net() -> Net:
-    return new_net()
+def net(octet: int) -> Net:
+    return new_net(octet)
 
 
 @pytest.fixture(scope="session")
@@ -56,24 +66,38 @@ def _shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ProxyProc
 
 
 @pytest.fixture
-def proxy(_shared: list[ProxyProcess], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProxyProcess]:
+def proxy(
+    _shared: list[ProxyProcess], tmp_path_factory: pytest.TempPathFactory, octet: int
+) -> Iterator[ProxyProcess]:
     """A server with the acceptance configuration, alive before and after the test."""
     if not _shared or not _shared[-1].alive:
-        _shared.append(ProxyProcess(tmp_path_factory.mktemp("proxy"), new_net()).start())
+        _shared.append(ProxyProcess(tmp_path_factory.mktemp("proxy"), new_net(octet)).start())
     server = _shared[-1]
     logged = len(server.log)
     yield server
+    if live_calls(server):
+        server.stop()  # what a failed test left ringing is no other test's business
+        return
     assert server.alive, f"the server died:\n{server.log[-4000:]}"
     assert "Traceback" not in server.log[logged:], server.log[logged:][-6000:]
 
 
+def live_calls(server: ProxyProcess) -> int:
+    """How many calls go on half a second after a test."""
+    for _ in range(10):
+        if not server.alive or not (count := server.live_calls()):
+            return 0
+        time.sleep(POLL_S)
+    return count
+
+
 @pytest.fixture
-def make_proxy(tmp_path: Path) -> Iterator[MakeProxy]:
+def make_proxy(tmp_path: Path, octet: int) -> Iterator[MakeProxy]:
     """Servers of the test's own, with changes to the acceptance configuration."""
     servers: list[ProxyProcess] = []
 
     def make(changes: dict[str, Any] | None = None, *, start: bool = True) -> ProxyProcess:
-        server = ProxyProcess(tmp_path / f"proxy-{len(servers)}", new_net(), changes)
+        server = ProxyProcess(tmp_path / f"proxy-{len(servers)}", new_net(octet), changes)
         servers.append(server)
         return server.start() if start else server
 
@@ -161,28 +185,19 @@ def needs_baresip() -> None:
 
 
 @pytest.fixture
-def rtp_range() -> Callable[[], int]:
-    """A range of 40 RTP ports that no other baresip of this run has; they bind to every address."""
-    return lambda: BARESIP_FIRST_PORT + worker() * 1000 + next(_rtp_ranges) % 24 * 40
+def rtp_range(octet: int) -> Callable[[], int]:
+    """A range of RTP ports that no other baresip has now; they bind to every address."""
+    first, count = BARESIP_PORTS
+    return lambda: first + (octet - OCTETS[0]) * count + next(_serial) % 2 * (count // 2)
 
 
 @pytest.fixture
-def free_ipv6_ports() -> Callable[[int], list[int]]:
-    """Ports of ::1 that nobody has now; a worker takes them from a range of its own."""
-
-    def take(count: int) -> list[int]:
-        found: list[int] = []
-        for port in itertools.count(45000 + worker() * 500 + next(_networks) % 100 * 5):
-            with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
-                probe.bind(("::1", port))
-                found.append(port)
-            if len(found) == count:
-                return found
-        raise AssertionError
-
+def ipv6_ports(octet: int) -> list[int]:
+    """Ports of ::1 that no other worker uses."""
+    first, count = IPV6_PORTS
     try:
         with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
             probe.bind(("::1", 0))
     except OSError:
         pytest.skip("this machine has no ::1")
-    return take
+    return [first + (octet - OCTETS[0]) * count + i for i in range(count)]

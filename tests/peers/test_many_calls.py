@@ -83,7 +83,7 @@ async def test_five_hundred_recorded_calls(make_proxy, casts, tmp_path, corpora_
     assert len({row["recording"]["id"] for row in rows}) == CALLS + 20
     for row in rows:
         assert check_row(row) == [(0, row["recording"]["duration_samples"])]
-        assert row["duration_ms"] == pytest.approx(CALL_MS, abs=400)
+        assert CALL_MS - 100 < row["duration_ms"] < CALL_MS + 1000
         check_file(server.published(row["recording"]["id"]), row, said)
     assert list((server.storage / "live").iterdir()) == []
     verified = run_command("verify", str(server.storage), timeout=60)

@@ -260,6 +260,13 @@ class ProxyProcess:
     def rss_bytes(self) -> int:
         return int(psutil.Process(self.pid).memory_info().rss)
 
+    def live_calls(self) -> int:
+        """By the API, from outside any event loop."""
+        url, headers = f"http://{self.config['api']['listen']}/v1/calls", {"Authorization": "Bearer adm"}
+        query = {"state": "live", "limit": "500"}
+        answer = httpx.get(url, headers=headers, params=query, trust_env=False, verify=False)
+        return len(answer.json()["calls"])
+
     def published(self, recording: str) -> Path:
         found = list(self.storage.glob(f"[0-9]*/*/*/{recording}.wav"))
         assert len(found) == 1, f"{recording}: {[str(p) for p in self.storage.rglob('*')]}"
