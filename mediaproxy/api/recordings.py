@@ -70,15 +70,11 @@ class RecordingRoutes:
         if matches(request.headers.get("if-none-match"), etag):
             return Response(status_code=304, headers=headers)
         size = await self._off_loop(_size, path)
-        try:
-            span = _asked_span(request, etag, size)
-        except Unsatisfiable:
-            raise Problem(problems.UNSATISFIABLE, headers={"Content-Range": f"bytes */{size}"}) from None
+        span = _asked_span(request, etag, size)
+        status, part = (200, Span(0, size)) if span is None else (206, span)
         if span is not None:
             headers["Content-Range"] = f"bytes {span.start}-{span.end - 1}/{size}"
-        part = span or Span(0, size)
         headers["Content-Length"] = str(part.length)
-        status = 200 if span is None else 206
         if request.method == "HEAD":
             return Response(status_code=status, headers=headers, media_type="audio/wav")
         return StreamingResponse(self._chunks(path, part), status, headers, media_type="audio/wav")
@@ -125,7 +121,10 @@ def _asked_span(request: Request, etag: str, size: int) -> Span | None:
     """Ranges are for GET alone, and of the very file that If-Range names (RFC 9110 13.1.5, 14.2)."""
     if request.method != "GET" or request.headers.get("if-range", etag) != etag:
         return None
-    return parse_range(request.headers.get("range"), size)
+    try:
+        return parse_range(request.headers.get("range"), size)
+    except Unsatisfiable:
+        raise Problem(problems.UNSATISFIABLE, headers={"Content-Range": f"bytes */{size}"}) from None
 
 
 def _open(path: Path) -> BinaryIO:
