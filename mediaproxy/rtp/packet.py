@@ -8,6 +8,8 @@ from typing import Final
 
 HEADER: Final = Struct("!BBHII")  # version..CSRC count, marker and payload type, seq, timestamp, SSRC
 HEADER_BYTES: Final = HEADER.size
+SEQUENCE: Final = Struct("!H")
+SEQUENCE_AT: Final = 2
 PLAIN: Final = 0x80  # the first byte of a packet without padding, extension or CSRCs
 MARKER: Final = 0x80
 RTCP_TYPES: Final = range(192, 224)  # of the second byte, where RTP and RTCP share a port

@@ -27,6 +27,10 @@ class SequenceMap:
 
     def forward(self, seq: int) -> int:
         """The number under which `seq` is relayed."""
+        ahead = seq - self._highest & 0xFFFF
+        if 0 < ahead < 0x8000:  # the usual case, on the hot path
+            self._highest += ahead
+            return seq + self._offset & 0xFFFF
         at = self._extend(seq)
         if at > self._highest:
             self._highest = at

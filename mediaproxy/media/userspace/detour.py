@@ -1,5 +1,5 @@
-"""The few packets that need more than copying: digits that may command us, packets behind them that
-are renumbered, audio with a tone in it; and the packets of ours that this brings about.
+"""The few packets that need more than copying: digits that may command us, audio with a tone in it; and
+the packets of ours that this brings about.
 
 `withheld` and `injected` are counted where the packets would have come from: on the leg whose stream
 to the other one was changed.
@@ -7,8 +7,6 @@ to the other one was changed.
 
 import os
 from collections.abc import Callable, Mapping
-from struct import Struct
-from typing import Final
 
 from mediaproxy.calls import plane
 from mediaproxy.calls.plane import Codec, CodeDialled, DigitsSeen, PlaneEvent, Tap
@@ -18,11 +16,8 @@ from mediaproxy.media.userspace.tone import PACKET_NS, RATE_HZ, SILENT_NS, Tone,
 from mediaproxy.recording.ring import PacketRing
 from mediaproxy.rtp.digits import Dialled, DigitFilter, Regenerated, Seen
 from mediaproxy.rtp.events import TelephoneEvent, parse_event
-from mediaproxy.rtp.packet import HEADER, MARKER, PLAIN, build
+from mediaproxy.rtp.packet import HEADER, MARKER, PLAIN, SEQUENCE, SEQUENCE_AT, build
 from mediaproxy.rtp.sequence import Renumbering
-
-_SEQUENCE: Final = Struct("!H")
-_SEQUENCE_AT: Final = 2  # in a header
 
 
 class Detour:
@@ -76,7 +71,7 @@ class Detour:
             payload = bytes(payload)  # the recorder is given what the party said, without the tone
             self._mix(leg, leg.other.tone, packet, start, payload, fields[1] & 0x7F, now_ns)
         if leg.renumbering is not None:
-            _SEQUENCE.pack_into(packet, _SEQUENCE_AT, leg.renumbering.forward(fields[4], fields[2]))
+            SEQUENCE.pack_into(packet, SEQUENCE_AT, leg.renumbering.forward(fields[4], fields[2]))
         if self._send(leg, view[:size]):
             leg.relayed += 1
             leg.last = fields
@@ -149,7 +144,6 @@ class Detour:
     def _renumbering(self, leg: Leg) -> Renumbering:
         if leg.renumbering is None:
             leg.renumbering = Renumbering()
-            leg.refresh_actions()
         return leg.renumbering
 
     # Tones: `leg` is whose stream carries it, to the other one.

@@ -30,7 +30,7 @@ class Action(IntEnum):
     RELAY = 0
     TAP_HEADER = 1  # also of what is no audio: its sequence numbers are not lost ones
     TAP_PAYLOAD = 2
-    DETOUR = 3  # digits that may be ours, packets to be renumbered, a tone to be mixed in
+    DETOUR = 3  # digits that may be ours, a tone to be mixed in
     RTCP = 4
 
 
@@ -149,7 +149,7 @@ class Leg:
         if self.filter is not None:
             for payload_type in self.digits:
                 _set(actions, payload_type, Action.DETOUR)
-        if self.renumbering is not None or self.other.tone is not None:
+        if self.other.tone is not None:
             for payload_type in range(128):
                 _set(actions, payload_type, Action.DETOUR)
         self.actions = bytes(actions)

@@ -17,7 +17,7 @@ from mediaproxy.limits import MAX_RTP_BYTES
 from mediaproxy.media.ports import PortPair
 from mediaproxy.media.userspace.leg import Action, Leg, Source
 from mediaproxy.recording.ring import PacketRing
-from mediaproxy.rtp.packet import HEADER, HEADER_BYTES, PLAIN, payload_bounds
+from mediaproxy.rtp.packet import HEADER, HEADER_BYTES, PLAIN, SEQUENCE, SEQUENCE_AT, payload_bounds
 from mediaproxy.rtp.rtcp import is_rtcp
 
 _PASSES: Final = 32  # per wake-up, then the loop's other tasks have their turn
@@ -115,12 +115,8 @@ class Relay:
 
     def _read(self, ready: list[tuple[int, int]]) -> None:
         legs, buffer, views, view = self._legs, self._buffer, self._views, self._view
-        clock, unpack, put, put_header = (
-            monotonic_ns,
-            HEADER.unpack_from,
-            self._ring.put,
-            self._ring.put_header,
-        )
+        put, put_header = self._ring.put, self._ring.put_header
+        clock, unpack, number = monotonic_ns, HEADER.unpack_from, SEQUENCE.pack_into
         for descriptor, _ in ready:
             leg = legs.get(descriptor)
             if leg is None:
@@ -156,13 +152,16 @@ class Relay:
             target = leg.target
             if target is None:
                 continue  # the other party has not said where
+            fields = unpack(buffer)
+            if leg.renumbering is not None:
+                number(buffer, SEQUENCE_AT, leg.renumbering.forward(fields[4], fields[2]))
             try:
                 leg.send(views[size], target)
             except OSError:
                 leg.send_failed += 1
                 continue
             leg.relayed += 1
-            leg.last = fields = unpack(buffer)
+            leg.last = fields
             if action == _TAP_PAYLOAD:
                 _, second, seq, timestamp, ssrc = fields
                 put(
