@@ -17,6 +17,8 @@ from mediaproxy.sip.outputs import (
 )
 from mediaproxy.sip.transaction import Key, Shared, Transaction
 
+_REPEATING = frozenset({State.CALLING, State.TRYING, State.PROCEEDING})
+
 
 class ClientTransaction(Transaction):
     """`silent`: a CANCEL of the layer's own, of which nobody else wants to hear."""
@@ -51,6 +53,9 @@ class ClientTransaction(Transaction):
             self.step(Input.R2XX, now_ns)
         else:
             self.step(Input.R300_PLUS, now_ns)
+        self._response = None  # large, and nobody reads it again
+        if self.state not in _REPEATING:
+            self._data = b""
         if self._cancel_wanted:
             self.cancel(now_ns)
 

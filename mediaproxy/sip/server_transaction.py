@@ -3,7 +3,7 @@
 from mediaproxy.errors import Misuse
 from mediaproxy.net import Endpoint
 from mediaproxy.sip.flow import Flow
-from mediaproxy.sip.machines import INVITE_SERVER, SERVER, Action, Input
+from mediaproxy.sip.machines import INVITE_SERVER, SERVER, Action, Input, State
 from mediaproxy.sip.messages import Request, Response
 from mediaproxy.sip.outputs import (
     AckMissing,
@@ -16,6 +16,8 @@ from mediaproxy.sip.outputs import (
 )
 from mediaproxy.sip.responses import respond
 from mediaproxy.sip.transaction import Key, Shared, Transaction
+
+_ACKNOWLEDGED = frozenset({State.ACKNOWLEDGED, State.CONFIRMED})
 
 
 class ServerTransaction(Transaction):
@@ -41,10 +43,14 @@ class ServerTransaction(Transaction):
             self.step(Input.SEND_2XX, now_ns)
         else:
             self.step(Input.SEND_300_PLUS, now_ns)
+        self._response = None  # large, and nobody reads it again
 
     def receive_ack(self, ack: Request, now_ns: int) -> None:
         self._ack = ack
         self.step(Input.ACK, now_ns)
+        self._ack = None
+        if self.state in _ACKNOWLEDGED:
+            self._data = b""  # what is acknowledged is repeated no more
 
     def _transmit(self) -> None:
         flow, via = self.flow, self.request.via

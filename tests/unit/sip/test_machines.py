@@ -186,6 +186,7 @@ SCENARIOS = {
         (0.2, "timer", "100"),
         (0.5, "INVITE", "100"),
         (1.0, "send 180", "180"),
+        (1.2, "ACK", ""),  # of nothing
         (1.5, "INVITE", "180"),
         (2.0, "error", "^failed"),
         (9.0, "send 183", "183"),
