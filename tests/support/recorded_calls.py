@@ -18,9 +18,11 @@ USER = Actor("api", "alice")
 
 
 class Desk:
-    """One loop: a ring, a recorder, and the files that come of it. A generation is a call's number + 1."""
+    """One loop: a ring, a recorder, and the files that come of it. A generation is a call's number + 1.
 
-    def __init__(self, calls: list[Call], *, fast: bool = True, seed: int = 0) -> None:
+    With `leaky` the tap copies payload whatever the recorder says: the gate alone stands between."""
+
+    def __init__(self, calls: list[Call], *, fast: bool = True, leaky: bool = False, seed: int = 0) -> None:
         self.calls = calls
         self.ring = PacketRing(1024)
         self.recorder = Recorder(fast=fast)
@@ -28,6 +30,7 @@ class Desk:
         self.stamps = Stamps()
         self.finished: dict[int, Finished] = {}
         self._taps = dict.fromkeys(self.files, Tap.OFF)
+        self._leaky = leaky
         self._unsettled: list[tuple[int, int]] = []
         self._rng = random.Random(seed)
         for call in calls:
@@ -78,7 +81,7 @@ class Desk:
         for packet in turn.packets:
             head = (packet.call + 1, packet.leg, packet.payload_type, 0, packet.ssrc, packet.seq)
             self.stamps.note(packet, turn.now_ns)
-            if self._taps[packet.call] is Tap.PAYLOAD:
+            if self._leaky or self._taps[packet.call] is Tap.PAYLOAD:
                 ring.put(*head, packet.timestamp, turn.now_ns + READ_NS, packet.payload)
             else:
                 ring.put_header(*head, packet.timestamp, turn.now_ns + READ_NS, len(packet.payload))

@@ -1,0 +1,453 @@
+import numpy as np
+import pytest
+
+from mediaproxy.audio.g711 import ALAW_TO_PCM, ULAW_TO_PCM
+from mediaproxy.calls.model import Policy, RecordingPolicy
+from mediaproxy.calls.plane import Codec, LegId, Tap
+from mediaproxy.recording.manifest import Actor, Interval
+from mediaproxy.recording.recorder import Arm, Finished, Recorder, TapChange, Write
+from mediaproxy.recording.ring import PacketRing
+from mediaproxy.recording.states import Action, Refusal, State, Toggled
+
+ANSWERED = 5_000_000_000
+MS = 1_000_000
+PTIME = 160
+LOUD = bytes([0x10]) * PTIME
+LEVEL = int(ULAW_TO_PCM[0x10])
+PCMU, PCMA = Codec("PCMU", 8_000), Codec("PCMA", 8_000)
+AUDIO = {
+    0: PCMU,
+    8: PCMA,
+    13: Codec("CN", 8_000),
+    18: Codec("G729", 8_000),
+    101: Codec("TELEPHONE-EVENT", 8_000),
+}
+ALICE, END = Actor("api", "alice"), Actor("call_end")
+A, B = LegId.A, LegId.B
+
+
+class Loop:
+    """A recorder with one call (generation 1) and a plane that reads every 20 ms."""
+
+    def __init__(
+        self, policy: Policy = Policy.ON_DEMAND, *, pausable: bool = True, fast: bool = True
+    ) -> None:
+        self.ring = PacketRing(256, now_ns=ANSWERED)
+        self.recorder = Recorder(fast=fast)
+        self.writes: list[Write] = []
+        self.now_ms = 0
+        self.speaking: dict[LegId, bytes | None] = {A: LOUD, B: None}
+        self.ssrc = {A: 100, B: 200}
+        self.payload_type = 0
+        self.tap = Tap.OFF
+        self.opened = self.recorder.arm(Arm(1, ANSWERED, RecordingPolicy(policy, pausable)))
+        for leg in LegId:
+            self.recorder.describe(1, leg, AUDIO, frozenset({101}))
+        self.taps()
+
+    @property
+    def now_ns(self) -> int:
+        return ANSWERED + self.now_ms * MS
+
+    def run(self, until_ms: int) -> "Loop":
+        """20 ms at a time: what was spoken in them arrives at their end."""
+        while self.now_ms < until_ms:
+            self.now_ms += 20
+            self.ring.begin_pass(self.now_ns)
+            for leg, payload in self.speaking.items():
+                if payload is not None:
+                    self.put(leg, payload)
+            self.ring.end_pass(emptied=True)
+            self.drain()
+        return self
+
+    def put(
+        self, leg: LegId, payload: bytes, *, seq: int | None = None, timestamp: int | None = None
+    ) -> None:
+        number = self.now_ms // 20 - 1
+        head = (1, leg, self.payload_type, 0, self.ssrc[leg], number & 0xFFFF if seq is None else seq)
+        stamp = number * PTIME if timestamp is None else timestamp
+        if self.tap is Tap.PAYLOAD:
+            self.ring.put(*head, stamp, self.now_ns, payload)
+        elif self.tap is Tap.HEADERS:
+            self.ring.put_header(*head, stamp, self.now_ns, len(payload))
+
+    def drain(self) -> None:
+        self.writes += self.recorder.drain(self.ring)
+        self.taps()
+
+    def taps(self) -> list[TapChange]:
+        changes = self.recorder.tap_changes(self.now_ns)
+        for change in changes:
+            self.tap = change.tap
+        return changes
+
+    def toggle(self, action: Action, *, settle: bool = True) -> Toggled:
+        outcome = self.recorder.toggle(1, action, ALICE, self.now_ns)
+        assert isinstance(outcome, Toggled)
+        if settle and outcome.tentative:
+            self.recorder.confirm(1, outcome.number)
+        self.taps()
+        return outcome
+
+    def finish(self) -> tuple[Finished, np.ndarray]:
+        self.drain()
+        finished = self.recorder.finish(1, self.now_ns, END)
+        assert finished is not None
+        self.writes += finished.writes
+        return finished, self.file()
+
+    def file(self) -> np.ndarray:
+        end, parts = 0, []
+        for write in self.writes:
+            assert write.start == end
+            parts.append(bytes((write.end - write.start) * 4) if write.frames is None else write.frames)
+            end = write.end
+        return np.frombuffer(b"".join(parts), "<i2").reshape(-1, 2)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_the_users_case(fast: bool) -> None:
+    """A start at four fifths of the call: silence until then, then audio, and a file as long as the call."""
+    loop = Loop(fast=fast)
+    loop.run(4_000)
+    started = loop.toggle(Action.START)
+    loop.run(5_000)
+    finished, file = loop.finish()
+    assert started.effective_sample == 32_000
+    assert finished.duration_samples == len(file) == 40_000
+    assert finished.intervals == (Interval(32_000, 40_000, ALICE, END),)
+    assert not file[:32_000].any()
+    assert (file[32_000:, 0] == LEVEL).all()
+    assert not file[:, 1].any()
+
+
+def test_a_packet_is_cut_at_the_exact_sample() -> None:
+    loop = Loop().run(2_000)
+    loop.now_ms = 2_003
+    loop.toggle(Action.START)
+    loop.now_ms = 2_000
+    loop.run(3_000)
+    loop.now_ms = 3_007
+    stopped = loop.toggle(Action.STOP)
+    loop.now_ms = 3_000
+    loop.run(4_000)
+    _, file = loop.finish()
+    assert stopped.effective_sample == 24_056
+    loud = np.flatnonzero(file[:, 0])
+    assert (loud[0], loud[-1], len(loud)) == (16_024, 24_055, 24_056 - 16_024)
+
+
+def test_without_rtp_the_file_is_as_long_as_the_call() -> None:
+    loop = Loop(Policy.AUTOMATIC)
+    loop.recorder.confirm(1, 1)
+    loop.speaking = {}
+    loop.run(3_000)
+    assert loop.writes[-1].end > 8 * (3_000 - 700)
+    finished, file = loop.finish()
+    assert len(file) == finished.duration_samples == 24_000
+    assert finished.opened
+    assert all(write.frames is None for write in loop.writes)
+
+
+def test_a_recorder_that_never_opened_says_so() -> None:
+    finished, file = Loop().run(1_000).finish()
+    assert not finished.opened
+    assert not file.any()
+
+
+def test_each_leg_has_its_channel_and_its_law() -> None:
+    loop = Loop(Policy.AUTOMATIC)
+    loop.recorder.confirm(1, 1)
+    loop.payload_type = 8
+    loop.speaking = {A: LOUD, B: bytes([0x20]) * PTIME}
+    loop.run(1_000)
+    _, file = loop.finish()
+    assert set(file[:, 0].tolist()) == {int(ALAW_TO_PCM[0x10])}
+    assert set(file[:, 1].tolist()) == {int(ALAW_TO_PCM[0x20])}
+
+
+def test_channels_may_be_crossed() -> None:
+    recorder, ring = Recorder(), PacketRing(256)
+    recorder.arm(Arm(9, 0, RecordingPolicy(Policy.AUTOMATIC), channels=(1, 0)))
+    recorder.describe(9, A, AUDIO)
+    for number in range(30):
+        ring.put(9, 0, 0, 0, 1, number, number * PTIME, (number + 1) * 20 * MS, LOUD)
+    recorder.drain(ring)
+    recorder.confirm(9, 1)
+    finished = recorder.finish(9, 600 * MS, END)
+    assert finished is not None
+    file = np.frombuffer(b"".join(w.frames or b"" for w in finished.writes), "<i2").reshape(-1, 2)
+    assert not file[:, 0].any()
+    assert file[:, 1].all()
+
+
+def test_audio_of_an_unsettled_opening_is_not_handed_out() -> None:
+    loop = Loop().run(2_000)
+    started = loop.toggle(Action.START, settle=False)
+    loop.run(6_000)
+    assert loop.writes[-1].end <= started.effective_sample
+    loop.recorder.confirm(1, started.number)
+    loop.run(6_020)
+    assert loop.writes[-1].end > started.effective_sample
+    _, file = loop.finish()
+    assert (file[16_000:, 0] == LEVEL).all()
+
+
+def test_an_annulled_opening_leaves_no_byte() -> None:
+    loop = Loop().run(2_000)
+    started = loop.toggle(Action.START, settle=False)
+    loop.run(2_300)
+    loop.recorder.annul(1, started.number)
+    assert loop.taps() == [TapChange(1, Tap.HEADERS)]
+    loop.run(4_000)
+    finished, file = loop.finish()
+    assert not file.any()
+    assert finished.intervals == ()
+    assert all(write.frames is None for write in loop.writes)
+
+
+def test_an_opening_left_unsettled_counts_as_annulled() -> None:
+    loop = Loop().run(2_000)
+    loop.toggle(Action.START, settle=False)
+    loop.run(3_000)
+    finished, file = loop.finish()
+    assert len(file) == 24_000
+    assert not file.any()
+    assert not finished.opened
+
+
+def test_the_tap_copies_payload_while_open_and_200_ms_longer() -> None:
+    loop = Loop()
+    assert loop.tap is Tap.HEADERS
+    loop.run(1_000)
+    loop.toggle(Action.START)
+    assert loop.tap is Tap.PAYLOAD
+    loop.run(2_000)
+    loop.toggle(Action.STOP)
+    assert loop.tap is Tap.PAYLOAD
+    loop.run(2_200)
+    assert loop.tap is Tap.PAYLOAD
+    loop.run(2_220)
+    assert loop.tap is Tap.HEADERS
+
+
+def test_while_the_gate_is_closed_no_payload_is_in_the_ring() -> None:
+    loop = Loop()
+    loop.run(1_000)
+    loop.now_ms += 20
+    loop.put(A, LOUD)
+    (records,) = loop.ring.take()
+    assert not records["payload"].any()
+
+
+def test_with_a_closed_gate_nothing_of_the_audio_stays_in_memory() -> None:
+    loop = Loop().run(1_000)
+    loop.toggle(Action.START)
+    loop.run(2_000)
+    loop.toggle(Action.STOP)
+    loop.run(4_000)
+    assert not any(block.any() for block in loop.recorder._pool.blocks)
+    live = loop.recorder._live[1]
+    assert live.window.row is None
+
+
+def test_a_refused_toggle_changes_nothing() -> None:
+    loop = Loop(Policy.AUTOMATIC, pausable=False)
+    assert loop.recorder.toggle(1, Action.STOP, ALICE, loop.now_ns) is Refusal.LOCKED
+    assert loop.recorder.toggle(2, Action.STOP, ALICE, loop.now_ns) is Refusal.ENDED
+
+
+def test_after_the_end_toggles_are_refused_and_audio_is_not_taken() -> None:
+    loop = Loop(Policy.AUTOMATIC)
+    loop.recorder.confirm(1, 1)
+    loop.run(2_000)
+    ended = loop.recorder.end(1, loop.now_ns, END)
+    assert ended is not None
+    assert (ended.state, ended.effective_sample) == (State.FINISHED, 16_000)
+    assert loop.recorder.toggle(1, Action.START, ALICE, loop.now_ns) is Refusal.ENDED
+    loop.run(4_000)
+    finished, file = loop.finish()
+    assert finished.duration_samples == len(file) == 16_000
+    assert (file[:, 0] == LEVEL).all()
+    assert loop.recorder.finish(1, loop.now_ns, END) is None
+
+
+def test_a_stop_in_the_past_takes_back_what_was_not_handed_out() -> None:
+    """A code takes effect at its last digit's first packet, which was a while ago."""
+    loop = Loop(Policy.AUTOMATIC)
+    loop.recorder.confirm(1, 1)
+    loop.run(2_000)
+    loop.now_ms = 1_900
+    stopped = loop.toggle(Action.STOP)
+    loop.now_ms = 2_000
+    loop.run(3_000)
+    _, file = loop.finish()
+    assert stopped.effective_sample == 15_200
+    assert (file[:15_200, 0] == LEVEL).all()
+    assert not file[15_200:].any()
+
+
+def test_a_stop_too_far_in_the_past_takes_effect_where_nothing_was_handed_out() -> None:
+    loop = Loop(Policy.AUTOMATIC)
+    loop.recorder.confirm(1, 1)
+    loop.run(3_000)
+    written = loop.writes[-1].end
+    loop.now_ms = 500
+    stopped = loop.toggle(Action.STOP)
+    loop.now_ms = 3_000
+    loop.run(4_000)
+    _, file = loop.finish()
+    assert stopped.effective_sample == written
+    assert file[:written, 0].all()
+    assert not file[written:].any()
+
+
+def test_a_withheld_digits_span_is_zero() -> None:
+    loop = Loop(Policy.AUTOMATIC)
+    loop.recorder.confirm(1, 1)
+    loop.run(2_000)
+    for duration in (160, 480, 800):  # its packets name more and more of it
+        loop.ring.put_digit(1, A, 101, 100, 40_000 + duration, 1_900 * 8, loop.now_ns, duration)
+    loop.run(3_000)
+    _, file = loop.finish()
+    silent = np.flatnonzero(file[:, 0] == 0)
+    assert (silent[0], silent[-1], len(silent)) == (15_200, 15_999, 800)
+
+
+def test_comfort_noise_and_events_are_not_placed() -> None:
+    loop = Loop(Policy.AUTOMATIC)
+    loop.recorder.confirm(1, 1)
+    for payload_type in (13, 101, 77):
+        loop.payload_type = payload_type
+        loop.run(loop.now_ms + 500)
+    finished, file = loop.finish()
+    assert not file.any()
+    assert finished.reasons == ()
+    assert finished.streams[0].packets == 75
+
+
+def test_a_codec_that_we_do_not_decode_is_silence_with_a_reason() -> None:
+    loop = Loop(Policy.AUTOMATIC)
+    loop.recorder.confirm(1, 1)
+    loop.payload_type = 18
+    finished, file = loop.run(1_000).finish()
+    assert not file.any()
+    assert finished.reasons == ("codec_unsupported",)
+    assert finished.streams[0].codec == "G729"
+
+
+def test_a_leg_that_is_not_heard_is_not_recorded() -> None:
+    loop = Loop(Policy.AUTOMATIC)
+    loop.recorder.confirm(1, 1)
+    loop.run(1_000)
+    loop.recorder.describe(1, A, AUDIO, heard=False)
+    loop.run(2_000)
+    loop.recorder.describe(1, A, AUDIO)
+    loop.run(3_000)
+    finished, file = loop.finish()
+    assert not file[8_000:16_000].any()
+    assert (file[:8_000, 0] == LEVEL).all()
+    assert (file[16_000:, 0] == LEVEL).all()
+    assert finished.streams[0].lost == 0
+
+
+def test_a_full_ring_is_a_reason() -> None:
+    loop = Loop(Policy.AUTOMATIC)
+    loop.recorder.confirm(1, 1)
+    loop.run(1_000)
+    loop.ring.begin_pass(loop.now_ns)
+    for _ in range(300):
+        loop.put(A, LOUD)
+    loop.ring.end_pass(emptied=True)
+    finished, _ = loop.finish()
+    assert finished.reasons == ("ring_full",)
+
+
+def test_at_most_four_streams_a_leg_are_placed_at_once() -> None:
+    loop = Loop(Policy.AUTOMATIC)
+    loop.recorder.confirm(1, 1)
+    for turn in range(100):
+        loop.ssrc[A] = 100 + turn % 5
+        loop.run(loop.now_ms + 20)
+    finished, _ = loop.finish()
+    assert "streams_exceeded" in finished.reasons
+    assert len(finished.streams) == 4
+
+
+def test_a_stream_silent_for_a_second_gives_its_place_away() -> None:
+    loop = Loop(Policy.AUTOMATIC)
+    loop.recorder.confirm(1, 1)
+    for number in range(6):
+        loop.ssrc[A] = 100 + number
+        loop.run(loop.now_ms + 2_000)
+    finished, file = loop.finish()
+    assert finished.reasons == ()
+    assert [s.ssrc for s in finished.streams] == [100, 101, 102, 103, 104, 105]
+    assert (file[:, 0] == LEVEL).all()
+
+
+def test_generations_never_mix() -> None:
+    """A late packet of the call before finds no recording, also where the look-up falls on ours."""
+    loop = Loop(Policy.AUTOMATIC)
+    loop.recorder.confirm(1, 1)
+    loop.speaking = {}
+    loop.run(500)
+    for number in range(40):
+        loop.ring.put(1 + 65_536, 0, 0, 0, 100, number, number * PTIME, loop.now_ns, LOUD)
+        loop.ring.put(0, 0, 0, 0, 100, number, number * PTIME, loop.now_ns, LOUD)
+    finished, file = loop.run(1_000).finish()
+    assert not file.any()
+    assert finished.streams == ()
+
+
+def test_status_is_the_call_clock_of_the_moment() -> None:
+    loop = Loop().run(1_000)
+    loop.toggle(Action.START)
+    loop.run(1_500)
+    status = loop.recorder.status(1, loop.now_ns)
+    assert status is not None
+    assert (status.state, status.duration_samples, status.recorded_samples) == (
+        State.RECORDING,
+        12_000,
+        4_000,
+    )
+    assert status.open_since == (8_000, ALICE)
+    assert loop.recorder.status(2, loop.now_ns) is None
+
+
+def test_a_slot_is_used_again_without_a_trace() -> None:
+    loop = Loop(Policy.AUTOMATIC)
+    loop.recorder.confirm(1, 1)
+    loop.run(1_000).finish()
+    recorder, ring = loop.recorder, loop.ring
+    recorder.arm(Arm(2, loop.now_ns, RecordingPolicy(Policy.AUTOMATIC)))
+    recorder.describe(2, A, AUDIO)
+    finished = recorder.finish(2, loop.now_ns + 1_000 * MS, END)
+    assert finished is not None
+    assert all(write.frames is None for write in finished.writes)
+    assert finished.streams == ()
+    assert ring.used == 0
+
+
+def test_more_calls_than_slots() -> None:
+    recorder, ring = Recorder(), PacketRing(1_024)
+    for generation in range(1, 201):
+        recorder.arm(Arm(generation, 0, RecordingPolicy(Policy.AUTOMATIC)))
+        recorder.describe(generation, A, AUDIO)
+        recorder.confirm(generation, 1)
+    writes: list[Write] = []
+    for number in range(60):
+        ring.begin_pass((number + 1) * 20 * MS)
+        for generation in range(1, 201):
+            payload = bytes([generation]) * PTIME
+            ring.put(generation, 0, 0, 0, generation, number, number * PTIME, (number + 1) * 20 * MS, payload)
+        ring.end_pass(emptied=True)
+        writes += recorder.drain(ring)
+    for generation in range(1, 201):
+        finished = recorder.finish(generation, 1_200 * MS, END)
+        assert finished is not None
+        mine = [w for w in writes if w.generation == generation] + finished.writes
+        file = np.frombuffer(b"".join(w.frames or b"" for w in mine), "<i2").reshape(-1, 2)
+        assert len(file) == 9_600
+        assert (file[:, 0] == ULAW_TO_PCM[generation]).all()

@@ -1,0 +1,194 @@
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from mediaproxy.recording.ring import (
+    HAS_PAYLOAD,
+    HEADER,
+    IS_DIGIT,
+    MAX_PAYLOAD_BYTES,
+    RECORD,
+    SLOT_BYTES,
+    PacketRing,
+)
+
+SLOTS = 8
+
+
+def put(ring: PacketRing, seq: int, payload: bytes = b"abc", arrival_ns: int = 0, leg: int = 0) -> None:
+    ring.put(7, leg, 0, 0, 0xCAFE, seq, 160 * seq, arrival_ns, payload)
+
+
+def seqs(ring: PacketRing) -> list[int]:
+    return [int(seq) for records in ring.take() for seq in records["seq"]]
+
+
+def memory(ring: PacketRing) -> bytes:
+    """The whole block: slots that wait and slots that were freed."""
+    return bytes(ring._memory)
+
+
+def test_a_slot_is_1536_bytes_with_a_header_of_32() -> None:
+    assert HEADER.size == 32
+    assert RECORD.itemsize == SLOT_BYTES == 1_536
+    assert [RECORD.fields[name][1] for name in RECORD.names or ()] == [
+        0,
+        4,
+        5,
+        6,
+        7,
+        8,
+        12,
+        14,
+        16,
+        20,
+        28,
+        32,
+    ]
+
+
+def test_a_record_comes_out_as_it_went_in() -> None:
+    ring = PacketRing(SLOTS)
+    ring.put(0xFFFFFFFE, 1, 127, 1, 0xFFFFFFFF, 65_535, 4_294_967_295, 10**18, b"\x01\x02")
+    (records,) = ring.take()
+    record = records[0]
+    assert record["generation"] == 0xFFFFFFFE
+    assert (record["leg"], record["flags"], record["payload_type"], record["marker"]) == (
+        1,
+        HAS_PAYLOAD,
+        127,
+        1,
+    )
+    assert (record["ssrc"], record["seq"], record["timestamp"]) == (0xFFFFFFFF, 65_535, 4_294_967_295)
+    assert (record["length"], record["arrival_ns"]) == (2, 10**18)
+    assert record["payload"][:3].tobytes() == b"\x01\x02\x00"
+
+
+def test_headers_carry_a_length_and_no_payload() -> None:
+    ring = PacketRing(SLOTS)
+    ring.put_header(7, 0, 0, 0, 1, 2, 3, 4, 160)
+    ring.put_digit(7, 0, 101, 1, 3, 4, 5, 99_999)
+    (records,) = ring.take()
+    assert records["length"].tolist() == [160, 65_535]
+    assert records["flags"].tolist() == [0, IS_DIGIT]
+    assert not records["payload"].any()
+
+
+def test_a_full_ring_drops_and_counts_by_leg() -> None:
+    ring = PacketRing(SLOTS)
+    for seq in range(SLOTS + 3):
+        put(ring, seq)
+    put(ring, 99, leg=1)
+    assert seqs(ring) == list(range(SLOTS))
+    assert ring.take_dropped() == {14: 3, 15: 1}
+    assert ring.take_dropped() == {}
+
+
+def test_a_packet_that_does_not_fit_a_slot_is_dropped_and_harms_no_other() -> None:
+    ring = PacketRing(SLOTS)
+    put(ring, 1, b"x" * MAX_PAYLOAD_BYTES)
+    put(ring, 2, b"x" * (MAX_PAYLOAD_BYTES + 1))
+    put(ring, 3, b"y")
+    assert seqs(ring) == [1, 3]
+    assert ring.take_dropped() == {14: 1}
+
+
+def test_what_was_drained_is_overwritten() -> None:
+    ring = PacketRing(SLOTS)
+    for seq in range(5):
+        put(ring, seq, b"secret" * (seq + 1))
+    assert b"secret" in memory(ring)
+    ring.free()
+    assert b"secret" not in memory(ring)
+    assert ring.used == 0
+
+
+def test_all_memory_is_touched_at_construction() -> None:
+    """A page that was never written is shared with all others; ours must be resident before any call."""
+
+    def resident() -> int:
+        with open("/proc/self/statm") as statm:
+            return int(statm.read().split()[1]) * 4_096
+
+    before = resident()
+    ring = PacketRing(8_192)
+    assert resident() - before > 0.9 * 8_192 * SLOT_BYTES
+    assert ring.slots == 8_192
+
+
+@pytest.mark.parametrize("slots", [0, -8, 6])
+def test_the_number_of_slots_is_a_power_of_two(slots: int) -> None:
+    with pytest.raises(ValueError, match="power of two"):
+        PacketRing(slots)
+
+
+def test_a_packet_arrived_after_the_drain_mark_before_its_pass() -> None:
+    ring = PacketRing(SLOTS, now_ns=100)
+    ring.begin_pass(200)
+    put(ring, 1, arrival_ns=210)
+    ring.end_pass(emptied=True)
+    assert ring.drain_mark_ns == 200
+    ring.begin_pass(300)
+    put(ring, 2)
+    ring.end_pass(emptied=False)  # something was left in a socket: nothing is known past 200
+    assert ring.drain_mark_ns == 200
+    ring.begin_pass(400)
+    put(ring, 3)
+    ring.end_pass(emptied=True)
+    ring.begin_pass(500)
+    ring.end_pass(emptied=True)
+    (records,) = ring.take()
+    assert ring.earliest_ns(records["pass_number"]).tolist() == [100, 200, 200]
+    assert ring.drain_mark_ns == 500
+
+
+def test_passes_without_packets_do_not_push_others_out() -> None:
+    ring = PacketRing(SLOTS, now_ns=0)
+    ring.begin_pass(10)
+    put(ring, 1)
+    ring.end_pass(emptied=True)
+    for now_ns in range(20, 20 + 10 * SLOTS):
+        ring.begin_pass(now_ns)
+        ring.end_pass(emptied=True)
+    (records,) = ring.take()
+    assert ring.earliest_ns(records["pass_number"]).tolist() == [0]
+
+
+class Machine(RuleBasedStateMachine):
+    """The ring against a list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ring = PacketRing(SLOTS)
+        self.model: list[tuple[int, bytes]] = []
+        self.seq = self.dropped = 0
+
+    @rule(payload=st.binary(min_size=1, max_size=40))
+    def put(self, payload: bytes) -> None:
+        self.seq += 1
+        put(self.ring, self.seq, payload)
+        if len(self.model) < SLOTS:
+            self.model.append((self.seq, payload))
+        else:
+            self.dropped += 1
+
+    @rule()
+    def drain(self) -> None:
+        views = self.ring.take()
+        found = [(int(r["seq"]), r["payload"][: r["length"]].tobytes()) for view in views for r in view]
+        assert len(views) <= 2
+        assert found == self.model
+        self.ring.free()
+        self.model = []
+        assert not np.frombuffer(memory(self.ring), dtype=RECORD)["payload"].any()
+
+    @invariant()
+    def counts_agree(self) -> None:
+        assert self.ring.used == len(self.model)
+        assert self.ring.pressed == (len(self.model) > SLOTS // 2)
+
+
+TestPacketRing = Machine.TestCase
+TestPacketRing.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)

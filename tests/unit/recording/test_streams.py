@@ -1,0 +1,378 @@
+"""Media time, sentence by sentence. Times in samples at 8 kHz; a packet is 20 ms unless said."""
+
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mediaproxy.recording.streams import MAX_HELD, Margins, Packet, Stream, Why
+from mediaproxy.recording.transits import LeastTransits
+
+MS = 8
+PTIME = 20 * MS
+NETWORK = 50 * MS
+
+
+class Sender:
+    """A leg that speaks from position 0 on; timestamps begin at `stamp`, sequence numbers at `seq`."""
+
+    def __init__(self, *, stamp: int = 1_000, seq: int = 5, openings: int = 0) -> None:
+        self.stream = Stream(1, Margins.of(8_000), LeastTransits(), openings)
+        self.stamp, self.seq = stamp, seq
+        self.is_open = True
+
+    def send(self, number: int, delay: int = 0, *, tick: int = 0, samples: int = PTIME) -> list[int]:
+        """Packet `number` arrives `delay` late and is read up to `tick` later: what now has a position."""
+        return [p.position for p in self.place(self.packet(number, delay, tick=tick, samples=samples))]
+
+    def packet(self, number: int, delay: int = 0, *, tick: int = 0, samples: int = PTIME) -> Packet:
+        reaches = (number + 1) * PTIME + NETWORK + delay
+        stamp = (self.stamp + number * PTIME) & 0xFFFFFFFF
+        return Packet(reaches, reaches + tick, (self.seq + number) & 0xFFFF, stamp, samples)
+
+    def place(self, packet: Packet) -> list[Packet]:
+        return self.stream.receive(packet, is_open=self.is_open)
+
+    def send_all(self, numbers: Iterable[int], delay: int = 0) -> list[int]:
+        return [position for number in numbers for position in self.send(number, delay)]
+
+    def anchored(self, packets: int = 17) -> "Sender":
+        """With its offset known: packet n lies at n * PTIME + NETWORK."""
+        self.send_all(range(packets))
+        assert self.stream.hold is None
+        return self
+
+
+def at(number: int) -> int:
+    return number * PTIME + NETWORK
+
+
+# Anchor.
+
+
+def test_the_first_300_ms_are_held_then_all_placed_at_their_least_transit() -> None:
+    sender = Sender()
+    assert sender.send(0, delay=40 * MS) == []
+    assert sender.send_all(range(1, 10), delay=30 * MS) == []
+    assert sender.send(10) == []
+    assert sender.send_all(range(11, 16), delay=25 * MS) == []
+    # The next is the first that arrived more than 300 ms after the first.
+    assert sender.send(17, delay=5 * MS) == [at(n) for n in (*range(16), 17)]
+
+
+def test_a_hold_ends_by_time_without_a_further_packet() -> None:
+    sender = Sender()
+    sender.send(0)
+    first = PTIME + NETWORK
+    assert sender.stream.settle(first + 300 * MS - 1, is_open=True) == []
+    assert [p.position for p in sender.stream.settle(first + 300 * MS, is_open=True)] == [at(0)]
+
+
+def test_a_stall_of_ours_does_not_end_a_hold_early() -> None:
+    """What was read late counts: the least delayed may be among it."""
+    sender = Sender()
+    sender.send(0, delay=60 * MS)
+    burst = [sender.packet(n) for n in range(1, 40)]
+    for packet in burst:
+        packet.arrival, packet.earliest = at(41), at(1)
+    assert all(sender.place(packet) == [] for packet in burst)
+    placed = sender.stream.settle(at(41), is_open=True)
+    assert [p.position for p in placed] == [at(n) + PTIME for n in range(40)]
+
+
+def test_what_is_held_keeps_the_written_end_back() -> None:
+    sender = Sender()
+    sender.place(Packet(700, 1_000, 5, 1_000, PTIME))
+    assert sender.stream.hold is not None
+    assert sender.stream.hold.earliest == 700
+
+
+def test_a_flood_does_not_hold_for_ever() -> None:
+    sender = Sender()
+    placed = [sender.place(Packet(0, 0, n & 0xFFFF, n, 1)) for n in range(MAX_HELD)]
+    assert len(placed[-1]) == MAX_HELD
+    assert sender.stream.hold is None
+
+
+def test_an_anchor_is_no_reanchor() -> None:
+    assert Sender().anchored().stream.reanchors == 0
+
+
+# Fits.
+
+
+@pytest.mark.parametrize(("late", "fits"), [(0, True), (300 * MS, True), (300 * MS + 1, False)])
+def test_a_packet_up_to_300_ms_late_is_placed(late: int, fits: bool) -> None:
+    sender = Sender().anchored()
+    sender.send_all(range(18, 17 + late // PTIME))
+    assert sender.send(17, late) == ([at(17)] if fits else [])
+    assert (sender.stream.hold is None) == fits
+
+
+def test_a_packet_read_late_is_not_late() -> None:
+    """Late only if late even for its earliest possible arrival."""
+    sender = Sender().anchored()
+    assert sender.send(17, tick=2_000 * MS) == [at(17)]
+
+
+@pytest.mark.parametrize(
+    ("early", "position"), [(0, at(17)), (20 * MS, at(17)), (20 * MS + 1, at(17) - 20 * MS - 1)]
+)
+def test_a_packet_more_than_20_ms_ahead_lowers_the_offset(early: int, position: int) -> None:
+    sender = Sender().anchored()
+    assert sender.send(17, -early) == [position]
+    assert sender.stream.reanchors == (early > 20 * MS)
+    assert sender.send(18) == [at(18) - (early if early > 20 * MS else 0)]
+
+
+def test_a_lowered_offset_is_valid_from_its_timestamp_on() -> None:
+    sender = Sender().anchored()
+    sender.send(18, -40 * MS)
+    assert sender.send(17) == [at(17)]
+    assert sender.send(19) == [at(19) - 40 * MS]
+
+
+def test_a_packet_more_than_200_ms_ahead_does_not_fit() -> None:
+    sender = Sender().anchored()
+    assert sender.send(17, -200 * MS) == [at(17) - 200 * MS]
+    assert sender.send(18, -200 * MS - 200 * MS - 1) == []
+
+
+def test_a_move_while_closed_is_not_counted() -> None:
+    sender = Sender().anchored()
+    sender.is_open = False
+    sender.send(17, -40 * MS)
+    assert sender.stream.reanchors == 0
+
+
+# Does not fit.
+
+
+SLOWER = 500 * MS  # by so much the timestamps fall behind, without a gap in the arrivals
+
+
+def test_300_ms_that_agree_move_the_offset_and_all_are_placed() -> None:
+    sender = Sender().anchored()
+    sender.stamp -= SLOWER
+    assert sender.send_all(range(17, 32)) == []
+    assert sender.stream.hold is not None
+    assert sender.stream.hold.why is Why.UNFIT
+    assert sender.send(33) == [at(n) for n in (*range(17, 32), 33)]
+    assert (sender.stream.reanchors, sender.stream.late) == (1, 0)
+
+
+def test_halves_that_differ_by_more_than_20_ms_do_not_agree() -> None:
+    for apart, placed in ((20 * MS, 16), (20 * MS + 1, 0)):
+        sender = Sender().anchored()
+        sender.stamp -= SLOWER
+        sender.send_all(range(17, 26), apart)
+        sender.send_all(range(26, 32))
+        assert len(sender.send(32, apart)) == placed
+
+
+def test_a_fitting_packet_first_drops_them() -> None:
+    sender = Sender().anchored()
+    sender.stamp -= SLOWER
+    assert sender.send_all(range(17, 20)) == []
+    sender.stamp += SLOWER
+    assert sender.send(20) == [at(20)]
+    assert (sender.stream.reanchors, sender.stream.late) == (0, 3)
+
+
+def test_400_ms_without_agreement_drop_them() -> None:
+    sender = Sender().anchored()
+    for number in range(17, 37):
+        sender.stamp -= SLOWER if number == 17 else 5 * MS
+        assert sender.send(number) == []
+    assert sender.stream.late == 0
+    assert sender.stream.settle(at(18) + 400 * MS, is_open=True) == []
+    assert (sender.stream.reanchors, sender.stream.late) == (0, 20)
+
+
+def test_a_bogus_timestamp_writes_nothing() -> None:
+    sender = Sender().anchored()
+    bogus = sender.packet(17)
+    bogus.timestamp = (bogus.timestamp + (1 << 31)) & 0xFFFFFFFF
+    assert sender.place(bogus) == []
+    assert sender.send(18) == [at(18)]
+    assert sender.stream.late == 1
+
+
+def test_a_sender_that_begins_its_timestamps_anew_is_followed() -> None:
+    sender = Sender().anchored()
+    sender.stamp = 77_777_777
+    assert sender.send_all(range(17, 32)) == []
+    assert sender.send(32) == [at(n) for n in range(17, 33)]
+    assert sender.stream.reanchors == 1
+
+
+# After a gap.
+
+
+def gap(delay: int) -> tuple[Sender, list[int]]:
+    sender = Sender().anchored()
+    assert sender.send(50, delay) == []
+    assert sender.stream.hold is not None
+    assert sender.stream.hold.why is Why.GAP
+    assert sender.send_all(range(51, 65), delay) == []
+    return sender, sender.send(65, delay)
+
+
+@pytest.mark.parametrize(
+    ("delay", "moved"),
+    [(0, 0), (60 * MS, 0), (60 * MS + 1, 60 * MS + 1), (-20 * MS, 0), (-20 * MS - 1, -20 * MS - 1)],
+)
+def test_after_a_gap_the_offset_moves_only_far(delay: int, moved: int) -> None:
+    sender, placed = gap(delay)
+    assert placed == [at(n) + moved for n in range(50, 66)]
+    assert sender.stream.reanchors == (moved != 0)
+
+
+def test_a_gap_that_may_be_our_own_stall_is_none() -> None:
+    sender = Sender().anchored()
+    packet = sender.packet(50)
+    packet.earliest = sender.stream.last_arrival + 150 * MS
+    assert [p.position for p in sender.place(packet)] == [at(50)]
+
+
+def test_a_stall_of_ours_after_a_gap_raises_nothing() -> None:
+    """All that was read after it seems late by as much, but none is late for its earliest arrival."""
+    sender = Sender().anchored()
+    burst = [sender.packet(n) for n in range(30, 40)]
+    for packet in burst:
+        packet.earliest, packet.arrival = at(30), at(80)
+        assert sender.place(packet) == []
+    placed = sender.stream.settle(at(100), is_open=True)
+    assert [p.position for p in placed] == [at(n) for n in range(30, 40)]
+    assert sender.stream.reanchors == 0
+
+
+# An opening after the gate was closed for more than a second.
+
+
+def test_at_an_opening_the_offset_is_the_least_transit_of_ten_seconds() -> None:
+    sender = Sender().anchored()
+    sender.is_open = False
+    sender.send(17, -15 * MS)  # measured, but too little ahead to lower the offset
+    sender.send_all(range(18, 100), 10 * MS)
+    sender.stream.opened([at(100)], at(101))
+    assert sender.send(101) == [at(101) - 15 * MS]
+    assert sender.stream.reanchors == 0
+
+
+def test_what_is_older_than_ten_seconds_does_not_count() -> None:
+    sender = Sender().anchored()
+    sender.is_open = False
+    sender.send_all(range(17, 1_000), 10 * MS)
+    sender.stream.opened([at(1_000)], at(1_000))
+    assert sender.send(1_000, 10 * MS) == [at(1_000) + 10 * MS]
+
+
+def test_an_opening_counts_for_what_arrives_after_it() -> None:
+    sender = Sender().anchored()
+    sender.send(17, -15 * MS)
+    sender.stream.opened([at(30)], at(30) - 1)
+    assert sender.send(18) == [at(18)]
+
+
+# Sequence numbers.
+
+
+def counters(sender: Sender) -> tuple[int, int, int, int]:
+    stream = sender.stream
+    return stream.packets, stream.lost, stream.duplicate, stream.reordered
+
+
+def test_duplicates_are_counted_and_placed_once() -> None:
+    sender = Sender().anchored()
+    assert sender.send(17) == [at(17)]
+    assert sender.send(17, 5 * MS) == []
+    assert counters(sender) == (19, 0, 1, 0)
+
+
+def test_a_packet_that_comes_after_all_was_not_lost() -> None:
+    sender = Sender().anchored()
+    sender.send(19)
+    assert counters(sender) == (18, 2, 0, 0)
+    sender.send(18, 25 * MS)
+    assert counters(sender) == (19, 1, 0, 1)
+    sender.send(18, 26 * MS)
+    assert counters(sender) == (20, 1, 1, 1)
+
+
+def test_a_sequence_that_jumps_far_began_anew() -> None:
+    sender = Sender().anchored()
+    sender.seq += 20_000
+    sender.send_all(range(17, 20))
+    assert counters(sender) == (20, 0, 0, 0)
+
+
+def test_after_a_hold_the_next_number_tells_nothing_about_loss() -> None:
+    sender = Sender().anchored()
+    sender.stream.resume()
+    sender.send(1_000)
+    assert counters(sender) == (18, 0, 0, 0)
+
+
+def test_what_holds_no_audio_counts_and_is_not_placed() -> None:
+    sender = Sender().anchored()
+    assert sender.send(17, samples=0) == []
+    assert sender.send(18) == [at(18)]
+    assert counters(sender) == (19, 0, 0, 0)
+
+
+def test_a_lane_advances_as_the_packets_would_have() -> None:
+    by_rule, by_lane = Sender().anchored(), Sender().anchored()
+    by_rule.send_all(range(17, 317))
+    by_lane.stream.advance(300, by_rule.stream.last_arrival)
+    for sender in (by_rule, by_lane):
+        sender.send(316, 5 * MS)  # a duplicate
+        sender.send(318)
+    assert counters(by_rule) == counters(by_lane) == (319, 1, 1, 0)
+
+
+# Withheld digits.
+
+
+def span(sender: Sender, number: int, samples: int) -> list[tuple[int, int]]:
+    packet = sender.packet(number)
+    digit = Packet(packet.earliest, packet.arrival, packet.seq, packet.timestamp, samples, digit=True)
+    return [(p.position, p.end) for p in sender.place(digit) if p.digit]
+
+
+def test_a_digits_span_lies_where_its_audio_would() -> None:
+    sender = Sender().anchored()
+    assert span(sender, 17, 3 * PTIME) == [(at(17), at(20))]
+
+
+def test_a_digits_span_without_an_offset_ends_at_its_arrival() -> None:
+    assert span(Sender(), 0, 400) == [(at(1) - 400, at(1))]
+
+
+def test_a_digits_span_waits_with_the_audio_that_is_held() -> None:
+    sender = Sender()
+    sender.send(0)
+    assert span(sender, 1, PTIME) == []
+    placed = sender.stream.settle(10_000, is_open=True)
+    assert [(p.position, p.digit) for p in placed] == [(at(0), False), (at(1), True)]
+
+
+# Wrap at any phase.
+
+
+@given(st.integers(0, (1 << 32) - 1), st.integers(0, (1 << 16) - 1))
+def test_wraps_are_nothing(stamp: int, seq: int) -> None:
+    sender = Sender(stamp=stamp, seq=seq)
+    placed = sender.send_all(range(40))
+    assert placed == [at(n) for n in range(40)]
+    assert counters(sender) == (40, 0, 0, 0)
+
+
+@pytest.mark.parametrize("phase", [0, 1, PTIME - 1, PTIME, 20 * PTIME])
+def test_a_gap_of_more_than_half_a_wrap_is_bridged(phase: int) -> None:
+    sender = Sender(stamp=(1 << 32) - phase).anchored()
+    far = (1 << 31) // PTIME + 10
+    sender.send_all(range(far, far + 15))
+    assert sender.send(far + 15)[0] == at(far)
+    assert sender.stream.reanchors == 0

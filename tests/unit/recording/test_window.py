@@ -1,0 +1,164 @@
+import numpy as np
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from mediaproxy.recording.window import Stretch, Window, WindowPool
+
+ROW = 64
+MOST = 256
+
+
+def pcm(*values: int) -> np.ndarray:
+    return np.array(values, dtype=np.int16)
+
+
+def frames(stretches: list[Stretch]) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    for start, end, data in stretches:
+        block = bytes((end - start) * 4) if data is None else data
+        found += [(int(a), int(b)) for a, b in np.frombuffer(block, "<i2").reshape(-1, 2)]
+    return found
+
+
+def test_tracks_are_interleaved_and_silence_fills_the_rest() -> None:
+    window = Window(WindowPool(ROW), MOST)
+    window.write(0, 2, pcm(1, 2))
+    window.write(1, 3, pcm(7))
+    assert frames(window.take(6)) == [(0, 0), (0, 0), (1, 0), (2, 7), (0, 0), (0, 0)]
+
+
+def test_stretches_with_nothing_in_them_are_holes() -> None:
+    window = Window(WindowPool(ROW), MOST)
+    window.write(0, 10, pcm(1))
+    assert [(s.start, s.end, s.frames is None) for s in window.take(20)] == [
+        (0, 10, True), (10, 11, False), (11, 20, True)
+    ]  # fmt: skip
+    assert window.take(30) == [Stretch(20, 30, None)]
+
+
+def test_the_first_write_wins_also_when_it_wrote_zeros() -> None:
+    window = Window(WindowPool(ROW), MOST)
+    window.write(0, 0, pcm(0, 5))
+    window.write(0, 0, pcm(9, 9, 9))
+    assert frames(window.take(3)) == [(0, 0), (5, 0), (9, 0)]
+
+
+def test_a_blank_overwrites_and_stays_blank() -> None:
+    window = Window(WindowPool(ROW), MOST)
+    window.write(0, 0, pcm(1, 2, 3))
+    window.blank(0, 1, 5)
+    window.write(0, 0, pcm(9, 9, 9, 9, 9, 9))
+    assert frames(window.take(6)) == [(1, 0), (0, 0), (0, 0), (0, 0), (0, 0), (9, 0)]
+
+
+def test_what_was_erased_may_be_written_again() -> None:
+    window = Window(WindowPool(ROW), MOST)
+    window.write(0, 0, pcm(1, 2, 3))
+    window.erase(1, 3)
+    window.write(0, 0, pcm(9, 9, 9))
+    assert frames(window.take(3)) == [(1, 0), (9, 0), (9, 0)]
+
+
+def test_written_out_is_final() -> None:
+    window = Window(WindowPool(ROW), MOST)
+    window.take(10)
+    assert window.write(0, 8, pcm(1, 2, 3)) == 0
+    assert frames(window.take(11)) == [(3, 0)]
+
+
+def test_it_grows_to_its_bound_and_counts_the_rest() -> None:
+    window = Window(WindowPool(ROW), MOST)
+    assert window.write(0, MOST - 2, pcm(1, 2, 3, 4)) == 2
+    assert not window.in_row
+    assert frames(window.take(MOST))[-2:] == [(1, 0), (2, 0)]
+
+
+def test_it_returns_to_its_row_and_then_to_nothing() -> None:
+    pool = WindowPool(ROW)
+    window = Window(pool, MOST)
+    window.write(0, 0, np.ones(100, dtype=np.int16))
+    window.take(90)
+    assert window.in_row
+    assert frames(window.take(100)) == [(1, 0)] * 10
+    row = window.row
+    assert row is not None
+    window.rest()
+    assert window.row is None
+    assert not row.frames.any()
+    assert pool.take_row().number == row.number
+
+
+def test_a_discarded_window_leaves_no_audio_in_the_pool() -> None:
+    pool = WindowPool(ROW)
+    window = Window(pool, MOST)
+    window.write(1, 5, pcm(1, 2, 3))
+    window.discard()
+    assert not pool.blocks[0].any()
+
+
+class Machine(RuleBasedStateMachine):
+    """The window against two dictionaries that nobody can get wrong."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = WindowPool(ROW)
+        self.window = Window(self.pool, MOST)
+        self.model: tuple[dict[int, int], dict[int, int]] = ({}, {})
+        self.value = 0
+
+    @rule(
+        channel=st.integers(0, 1),
+        offset=st.integers(-20, MOST + 20),
+        length=st.integers(1, 50),
+        zero=st.booleans(),
+    )
+    def write(self, channel: int, offset: int, length: int, zero: bool) -> None:
+        self.value = 0 if zero else self.value % 32_000 + 1
+        position = self.window.base + offset
+        lost = self.window.write(channel, position, np.full(length, self.value, dtype=np.int16))
+        beyond = 0
+        for at in range(position, position + length):
+            if at >= self.window.base + MOST:
+                beyond += 1
+            elif at >= self.window.base:
+                self.model[channel].setdefault(at, self.value)
+        assert lost == beyond
+
+    @rule(channel=st.integers(0, 1), offset=st.integers(-20, MOST), length=st.integers(0, 50))
+    def blank(self, channel: int, offset: int, length: int) -> None:
+        start = self.window.base + offset
+        self.window.blank(channel, start, start + length)
+        for at in range(max(start, self.window.base), min(start + length, self.window.base + MOST)):
+            self.model[channel][at] = 0
+
+    @rule(offset=st.integers(-20, MOST), length=st.integers(0, MOST))
+    def erase(self, offset: int, length: int) -> None:
+        start = self.window.base + offset
+        self.window.erase(start, start + length)
+        for at in range(start, start + length):
+            self.model[0].pop(at, None)
+            self.model[1].pop(at, None)
+
+    @rule(count=st.integers(0, MOST))
+    def take(self, count: int) -> None:
+        base = self.window.base
+        expected = [(self.model[0].pop(at, 0), self.model[1].pop(at, 0)) for at in range(base, base + count)]
+        stretches = self.window.take(base + count)
+        assert [s.start for s in stretches[1:]] == [s.end for s in stretches[:-1]]
+        assert frames(stretches) == expected
+        self.window.rest()
+
+    @invariant()
+    def reach_is_the_models(self) -> None:
+        for channel in (0, 1):
+            reach = max(self.model[channel], default=self.window.base - 1) + 1
+            assert self.window.reaches(channel) == reach
+
+    def teardown(self) -> None:
+        self.window.discard()
+        assert not any(block.any() for block in self.pool.blocks)
+
+
+TestWindow = Machine.TestCase
+TestWindow.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
