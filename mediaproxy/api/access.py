@@ -18,7 +18,7 @@ class Authentication:
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
 
-    def __call__(self, request: Request) -> None:
+    async def __call__(self, request: Request) -> None:  # a plain function would run in a thread
         caller = self._tokens.caller(request.headers.get("authorization"))
         if caller is None:
             raise Problem(NOT_AUTHENTICATED)

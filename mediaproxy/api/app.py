@@ -38,6 +38,7 @@ def create_app(
     authenticate = Authentication(tokens)
     HealthRoutes(backend, authenticate, registry).add_to(app.router)
     app.include_router(_guarded(backend, authenticate, files, now_ms))
+    app.openapi()  # kept by the app: made at its first request it would hold up the relay
     return app
 
 

@@ -40,7 +40,7 @@ class HealthRoutes:
     async def get_metrics(self, request: Request) -> Response:
         """Prometheus text; without a token for whoever asks from this machine itself."""
         if not _is_local(request):
-            self._authenticate(request)
+            await self._authenticate(request)
         return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
 
 

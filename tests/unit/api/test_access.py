@@ -1,5 +1,7 @@
 """Who is let in, and in which order a request is judged."""
 
+import threading
+
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -66,6 +68,13 @@ def test_every_guarded_route_is_tried_above(app: FastAPI) -> None:
         for method, path in GUARDED
     }
     assert tried == guarded
+
+
+async def test_a_request_needs_no_thread(alice: httpx.AsyncClient, backend: FakeBackend) -> None:
+    backend.logged = [LoggedCall(ended_call(0))]
+    before = threading.active_count()
+    assert (await alice.get(f"/v1/calls/{call_id(0)}")).status_code == 200
+    assert threading.active_count() == before
 
 
 def test_a_replaced_token_is_no_longer_known() -> None:
