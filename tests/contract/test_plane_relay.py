@@ -266,6 +266,53 @@ async def test_a_changed_remote_is_learnt_anew_and_the_same_one_is_not(plane: st
         assert (await call.hears(B, 4))[3:] == [speech(7)]
 
 
+@pytest.mark.parametrize("latch", [Latch.AUTO, Latch.ALWAYS])
+async def test_the_last_packets_from_where_a_party_left_do_not_lock_it_there_again(
+    plane: str, latch: Latch
+) -> None:
+    async with bench_of(plane) as bench:
+        local = await bench.allocate()
+        old, new, callee = bench.party(CALLER_HOST), bench.party(CALLER_HOST), bench.party(CALLEE_HOST)
+        bench.connect(A, old.endpoint, latch=latch)
+        bench.connect(B, callee.endpoint)
+        old.send(speech(1), local[A])
+        await callee.hears(1)
+        bench.connect(A, Endpoint(CALLER_HOST, 9), latch=latch)  # it hears there, and sends from elsewhere
+        old.send(speech(2), local[A])
+        new.send(speech(3), local[A])
+        assert await callee.hears(2) == [speech(1), speech(3)]
+        callee.send(speech(4), local[B])
+        assert await new.hears(1) == [speech(4)]
+        assert bench.counters(A).wrong_source == 1
+
+
+async def test_a_party_that_returns_to_where_it_was_is_heard_at_once(plane: str) -> None:
+    async with bench_of(plane) as bench:
+        call = await connected(bench)
+        call.send(A, speech(1))
+        await call.hears(B, 1)
+        bench.connect(A, Endpoint(CALLER_HOST, 9))
+        bench.connect(A, call.parties[A].endpoint)
+        call.send(A, speech(2))
+        assert await call.hears(B, 2) == [speech(1), speech(2)]
+
+
+async def test_a_change_of_the_rtcp_address_alone_keeps_the_lock(plane: str) -> None:
+    async with bench_of(plane) as bench:
+        call = await connected(bench)
+        sender = bench.party(CALLER_HOST)
+        bench.connect(A, Endpoint(CALLER_HOST, 9))
+        sender.send(speech(1), call.local[A])
+        await call.hears(B, 1)
+        bench.connect(A, Endpoint(CALLER_HOST, 9), rtcp=Endpoint(CALLER_HOST, 9))
+        other = bench.party(CALLER_HOST)
+        other.send(speech(2), call.local[A])
+        sender.send(RR, call.local[A])
+        sender.send(speech(3), call.local[A])
+        assert await call.hears(B, 2) == [speech(1), speech(3)]
+        assert bench.counters(A).wrong_source == 1
+
+
 # What never gets through
 
 

@@ -5,20 +5,17 @@ Everything that the hot path asks is an attribute here, kept ready by whoever ch
 
 from collections.abc import Mapping
 from enum import IntEnum
-from ipaddress import ip_address
 from typing import Final
 
-from mediaproxy.calls.plane import Codec, Connect, Describe, Latch, LegCounters, LegId, Remote, Tap
+from mediaproxy.calls.plane import Codec, Connect, Describe, LegCounters, LegId, Tap
 from mediaproxy.ids import CallId
 from mediaproxy.media.ports import PortPair
+from mediaproxy.media.userspace.latching import Latching, Source
 from mediaproxy.media.userspace.tone import Tone
-from mediaproxy.net import Endpoint, Family
+from mediaproxy.net import Family
 from mediaproxy.rtp.digits import DigitFilter
 from mediaproxy.rtp.packet import MARKER, RTCP_TYPES
 from mediaproxy.rtp.sequence import Renumbering
-
-Source = tuple[str, int] | tuple[str, int, int, int]
-"""An address as the socket module spells it: with flow and scope for IPv6."""
 
 Fields = tuple[int, int, int, int, int]
 """An RTP header as `packet.HEADER` unpacks it."""
@@ -54,7 +51,7 @@ class Leg:
         "injected",
         "last",
         "last_ns",
-        "latch",
+        "latching",
         "malformed",
         "other",
         "oversize",
@@ -62,14 +59,10 @@ class Leg:
         "pair",
         "receive",
         "relayed",
-        "remote",
         "renumbering",
         "rtcp",
-        "rtcp_destination",
-        "rtcp_source",
         "send",
         "send_failed",
-        "signalling_host",
         "source",
         "tap",
         "target",
@@ -88,13 +81,9 @@ class Leg:
         self.pair = pair
         self.receive = pair.rtp.recvfrom_into
         self.send = pair.rtp.sendto  # of the other leg's socket, once coupled
-        self.remote: Remote | None = None
-        self.latch = Latch.NEVER
-        self.signalling_host: str | None = None
+        self.latching = Latching(family)
         self.source: Source | None = None  # locked
-        self.rtcp_source: Source | None = None
         self.destination: Source | None = None  # where this leg's party is sent RTP
-        self.rtcp_destination: Source | None = None
         self.target: Source | None = None  # the other leg's destination
         self.actions = _PLAIN_ACTIONS
         self.audio: Mapping[int, Codec] = {}
@@ -156,80 +145,21 @@ class Leg:
 
     # Where it is.
 
-    def connect(self, operation: Connect) -> None:
-        self.latch = operation.latch
-        self.signalling_host = _numeric(operation.signalling_host)
-        if operation.remote == self.remote:
-            return
-        self.remote = operation.remote
-        self.source = self.rtcp_source = None
-        self._send_to(self._address(operation.remote.rtp))
-        self.rtcp_destination = self._address(operation.remote.rtcp)
+    def connect(self, operation: Connect, now_ns: int) -> None:
+        self.latching.connect(operation, now_ns)
+        self._refresh_addresses()
 
-    def learn(self, source: Source) -> bool:
-        """A valid RTP packet came from `source` while the leg was not locked. True: it is now."""
-        if not self.may_be(source):
-            return False
-        self.source = source
-        self._send_to(source)
-        return True
+    def lock(self, source: Source) -> None:
+        """A valid RTP packet came from `source`, which may be this leg's party."""
+        self.latching.source = source
+        self._refresh_addresses()
 
-    def may_be(self, source: Source) -> bool:
-        """Whether the latch rule takes RTP from `source`; once locked, from nowhere else."""
-        if self.source is not None:
-            return self.source == source
-        if self.remote is None:
-            return False
-        match self.latch:
-            case Latch.ALWAYS:
-                return True
-            case Latch.AUTO:
-                return source[0] in (_numeric(self.remote.rtp.host), self.signalling_host)
-            case Latch.NEVER:
-                return source == self._address(self.remote.rtp)
-
-    def learn_rtcp(self, source: Source) -> bool:
-        """A valid RTCP packet came to the RTCP port. RTCP alone never locks RTP."""
-        if self.rtcp_source is not None:
-            return self.rtcp_source == source
-        if not self._may_be_rtcp(source):
-            return False
-        self.rtcp_source = self.rtcp_destination = source
-        return True
-
-    def _may_be_rtcp(self, source: Source) -> bool:
-        if self.remote is None:
-            return False
-        if self.latch is Latch.NEVER:
-            return source == self._address(self.remote.rtcp)
-        if self.source is not None and source[0] == self.source[0]:
-            return True
-        signalling_host = self.signalling_host if self.latch is Latch.AUTO else None
-        return source[0] in (_numeric(self.remote.rtcp.host), signalling_host)
-
-    def _send_to(self, destination: Source | None) -> None:
-        self.destination = self.other.target = destination
-
-    def _address(self, endpoint: Endpoint) -> Source | None:
-        """None when nothing can be sent there: port 0, no number, the other address family."""
-        host = _numeric(endpoint.host)
-        if host is None or endpoint.port == 0 or ip_address(host).is_unspecified:
-            return None
-        if (Family.IPV6 if ":" in host else Family.IPV4) is not self.family:
-            return None
-        return (host, endpoint.port, 0, 0) if self.family is Family.IPV6 else (host, endpoint.port)
+    def _refresh_addresses(self) -> None:
+        self.source = self.latching.source
+        self.destination = self.other.target = self.latching.destination
 
 
 def _set(actions: bytearray, payload_type: int, action: Action) -> None:
     for second in (payload_type, payload_type | MARKER):
         if actions[second] != Action.RTCP:
             actions[second] = action
-
-
-def _numeric(host: str) -> str | None:
-    """An address as the socket module spells it, so that it compares; a name would be resolved while
-    the loop waits, so it is none."""
-    try:
-        return str(ip_address(host))
-    except ValueError:
-        return None

@@ -89,7 +89,7 @@ class UserspacePlane:
             return None
         match operation:
             case Connect(leg=leg):
-                call.legs[leg].connect(operation)
+                call.legs[leg].connect(operation, monotonic_ns())
             case Describe(leg=leg):
                 call.legs[leg].describe(operation)
             case SetTap(leg=leg, tap=tap):

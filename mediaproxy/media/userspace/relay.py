@@ -15,7 +15,8 @@ from typing import Final
 
 from mediaproxy.limits import MAX_RTP_BYTES
 from mediaproxy.media.ports import PortPair
-from mediaproxy.media.userspace.leg import Action, Leg, Source
+from mediaproxy.media.userspace.latching import Source
+from mediaproxy.media.userspace.leg import Action, Leg
 from mediaproxy.recording.ring import PacketRing
 from mediaproxy.rtp.packet import HEADER, HEADER_BYTES, PLAIN, SEQUENCE, SEQUENCE_AT, payload_bounds
 from mediaproxy.rtp.rtcp import is_rtcp
@@ -127,7 +128,7 @@ class Relay:
             except OSError:
                 continue  # an ICMP error, or a datagram with a wrong checksum was all there was
             now = clock()
-            if source != leg.source and not self._admit(leg, source, size):
+            if source != leg.source and not self._admit(leg, source, size, now):
                 continue
             if size > MAX_RTP_BYTES:
                 leg.oversize += 1
@@ -174,17 +175,17 @@ class Relay:
                     leg.generation, leg.id, second & 0x7F, second >> 7, ssrc, seq, timestamp, now, end - start
                 )  # fmt: skip
 
-    def _admit(self, leg: Leg, source: Source, size: int) -> bool:
+    def _admit(self, leg: Leg, source: Source, size: int, now_ns: int) -> bool:
         """Whether a packet from other than the locked source is the leg's party's after all.
 
         A valid RTP packet may lock the source; a refused one is counted for what it is first of all.
         """
-        if not leg.may_be(source):
+        if not leg.latching.may_be(source, now_ns):
             leg.wrong_source += 1
             return False
         buffer = self._buffer
         if size <= MAX_RTP_BYTES and leg.actions[buffer[1]] != _RTCP and payload_bounds(buffer, size):
-            leg.learn(source)
+            leg.lock(source)
         return True
 
     def _receive_rtcp(self, descriptor: int) -> None:
@@ -199,7 +200,7 @@ class Relay:
             leg.oversize += 1
         elif not is_rtcp(self._buffer, size):
             leg.malformed += 1
-        elif not leg.learn_rtcp(source):
+        elif not leg.latching.learn_rtcp(source):
             leg.wrong_source += 1
         else:
             self._forward_rtcp(leg, size)
@@ -215,9 +216,10 @@ class Relay:
         """To where the other party hears RTCP: on its RTP port if it multiplexes, else beside it."""
         leg.rtcp += 1
         other = leg.other
-        mux = other.remote is not None and other.remote.rtcp_mux
+        remote = other.latching.remote
+        mux = remote is not None and remote.rtcp_mux
         outlet = other.pair.rtp if mux else other.pair.rtcp
-        destination = other.destination if mux else other.rtcp_destination
+        destination = other.destination if mux else other.latching.rtcp_destination
         if destination is None:
             return
         try:
