@@ -288,3 +288,18 @@ def test_a_big_sparse_recording_is_repaired_without_filling_it(storage: Storage)
     assert outcome.duration_samples == 20_000_800
     assert outcome.audio is not None
     assert outcome.audio.stat().st_blocks * 512 < 64 << 10
+
+
+@pytest.mark.slow
+def test_a_call_of_a_whole_day_keeps_its_length(storage: Storage) -> None:
+    """Seven hundred million sample frames of which a second is stored."""
+    day = 24 * 3600 * 8_000
+    lay(storage, [header_of(), toggled(1, day - 8_000, "recording")], expected_frames(0, []))
+    with storage.live_audio(ONE).open("r+b") as file:
+        file.seek(wav.data_end(day - 8_000))
+        file.write(speech(day - 8_000, day).tobytes())
+    outcome = repaired(storage)
+    assert (outcome.duration_samples, outcome.recorded_samples) == (day, 8_000)
+    assert outcome.audio is not None
+    assert outcome.audio.stat().st_blocks * 512 < 128 << 10
+    assert [str(v) for v in verify([outcome.audio])] == [f"{outcome.audio}: ok"]
