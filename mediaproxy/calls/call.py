@@ -251,7 +251,8 @@ class Call(Coupling):
 
     def _receive_info(self, leg: Leg, received: RequestReceived) -> None:
         if self.state not in (State.CONFIRMING, State.CONFIRMED):
-            return self.signalling.answer(received, 481)
+            # A 481 would make the sender give its dialog up (12.2.1.2).
+            return self.signalling.answer(received, 500 if self.is_live else 481)
         self.infos.receive(leg, received)
         timer = CallTimer.CODES_A if leg.id is LegId.A else CallTimer.CODES_B
         deadline = self.infos.deadline(leg.id)
