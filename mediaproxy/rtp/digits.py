@@ -26,6 +26,7 @@ _BETWEEN_DIGITS_NS: Final = 60 * NS_PER_MS
 _GIVEN_UP_NS: Final = 200 * NS_PER_MS  # all end packets were lost
 _LATE_UPDATE_NS: Final = 100 * NS_PER_MS
 _LATE_END_NS: Final = 400 * NS_PER_MS
+_MAX_WAITING: Final = 64
 _REMEMBERED: Final = 32  # digits, for their late packets
 
 
@@ -203,6 +204,9 @@ class _Voice:
         self.deadline_ns: int | None = None
 
     def queue(self, digit: _Digit, now_ns: int) -> None:
+        """More digits than anyone can dial are a flood: they are let fall."""
+        if len(self._queue) >= _MAX_WAITING:
+            return
         self._queue.append(digit)
         if self.deadline_ns is None:
             self._take_up(now_ns)

@@ -31,7 +31,7 @@ from mediaproxy.net import Endpoint, Family
 from mediaproxy.recording.ring import RECORD, PacketRing
 from mediaproxy.rtp.packet import build
 
-PLANE_HOST = "127.0.0.1"
+PLANE_HOST = "127.0.0.20"
 CALLER_HOST = "127.0.0.2"
 CALLEE_HOST = "127.0.0.3"
 STRANGER_HOST = "127.0.0.4"

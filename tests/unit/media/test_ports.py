@@ -9,7 +9,7 @@ from mediaproxy.errors import Unavailable
 from mediaproxy.media.ports import PortPair, PortPool
 from mediaproxy.net import Family
 
-HOST = "127.0.0.1"
+HOST = "127.0.0.21"
 QUARANTINE_NS = 5_000_000_000
 
 

@@ -348,6 +348,17 @@ def test_the_keys_of_a_capture(keys: str, heard: str, actions: list[str], corpor
     assert len(pressed) == 3 * len(heard)
 
 
+def test_a_flood_of_digits_is_let_fall_and_the_next_one_is_heard() -> None:
+    keypad = Keypad()
+    direction = Direction().feed(keypad.press("*"))
+    direction.feed([packet for _ in range(500) for packet in keypad.press("7", length=1)], every=NS_PER_MS)
+    direction.rest(60 * SECOND)
+    assert len(direction.heard()) < 100
+    assert direction.filter.next_deadline_ns() is None
+    direction.out.clear()
+    assert direction.feed(keypad.press("8")).heard() == "8"
+
+
 def test_digits_show_in_no_repr() -> None:
     keypad = Keypad()
     direction = Direction().feed(keypad.press("*")).rest()
