@@ -1,7 +1,7 @@
 """Recordings on disk: the spool of live ones, publishing, repair, verification. All of it I/O."""
 
 from mediaproxy.storage.outcome import Outcome, Refused, Repaired
-from mediaproxy.storage.repair import repair
+from mediaproxy.storage.repair import published, repair
 from mediaproxy.storage.spool import JournalResult, Spool, SpoolStats
 from mediaproxy.storage.store import PublishedFile, Storage
 from mediaproxy.storage.verify import Verdict, verify
@@ -16,6 +16,7 @@ __all__ = [
     "SpoolStats",
     "Storage",
     "Verdict",
+    "published",
     "repair",
     "verify",
 ]

@@ -9,11 +9,10 @@ again changes nothing, nothing that exists is overwritten, and what cannot be ju
 import os
 from pathlib import Path
 
-from mediaproxy.errors import Malformed
 from mediaproxy.ids import RecordingId
 from mediaproxy.recording import journal, manifest, wav
 from mediaproxy.recording.journal import Ended, Header, JournalState
-from mediaproxy.recording.manifest import Actor, Manifest
+from mediaproxy.recording.manifest import Actor
 from mediaproxy.storage import disk, sparse
 from mediaproxy.storage.audio import identity
 from mediaproxy.storage.outcome import Outcome, Refused, Repaired
@@ -84,25 +83,31 @@ def _published(storage: Storage, header: Header, live: Path) -> Outcome:
     """The crash came between the audio's renaming and the journal's removal."""
     if live.exists():
         raise _Kept("a published recording of the same name exists")
-    target = storage.audio(header.recording_id, header.answered_at_ms)
-    claims = _claims(storage.manifest(header.recording_id, header.answered_at_ms))
+    outcome = published(storage, header.recording_id, header.answered_at_ms)
+    if outcome is None:
+        raise _Kept("its published audio has no valid manifest")
     storage.journal(header.recording_id).unlink()
+    return outcome
+
+
+def published(storage: Storage, recording: RecordingId, answered_at_ms: int) -> Outcome | None:
+    """What became of a recording that was published before a crash, by its manifest; None when it was not.
+
+    The spool forgets a recording when it is published: only this tells of one whose row came too late.
+    """
+    found = storage.find(recording, answered_at_ms)
+    if found is None:
+        return None
+    claims = manifest.decode(found.manifest.read_bytes())
     return Outcome(
-        header.recording_id,
+        recording,
         claims.result,
         claims.reasons,
         claims.duration_samples,
         claims.intervals,
-        target,
+        found.audio,
         claims.master.sha256,
     )
-
-
-def _claims(path: Path) -> Manifest:
-    try:
-        return manifest.decode(path.read_bytes())
-    except (FileNotFoundError, Malformed):
-        raise _Kept("its published audio has no valid manifest") from None
 
 
 def _publish(storage: Storage, header: Header, state: JournalState, live: Path) -> Outcome:

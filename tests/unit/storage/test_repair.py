@@ -11,7 +11,7 @@ from mediaproxy.ids import RecordingId
 from mediaproxy.recording import journal, wav
 from mediaproxy.recording.journal import Annulled, Ended, Record
 from mediaproxy.recording.manifest import Actor
-from mediaproxy.storage import Outcome, Refused, Repaired, Storage, repair, verify
+from mediaproxy.storage import Outcome, Refused, Repaired, Storage, published, repair, verify
 from mediaproxy.storage.audio import identity
 from mediaproxy.storage.publish import publish
 from tests.support.recordings import (
@@ -188,10 +188,18 @@ def test_a_crash_between_renaming_and_removal(storage: Storage) -> None:
     records = [header_of(), START, STOP, Ended(2_000, (interval(400, 800),))]
     lay(storage, records, expected_frames(2_000, [(400, 800)]))
     kept = storage.journal(ONE).read_bytes()
-    published = publish(storage, header_of(), Ended(2_000, (interval(400, 800),)))
+    outcome = publish(storage, header_of(), Ended(2_000, (interval(400, 800),)))
     storage.journal(ONE).write_bytes(kept)
-    assert repaired(storage) == published
-    assert published.result == "complete"
+    assert repaired(storage) == outcome
+    assert outcome.result == "complete"
+
+
+def test_a_crash_after_publishing_leaves_the_outcome_in_the_manifest(storage: Storage) -> None:
+    assert published(storage, ONE, ANSWERED_AT_MS) is None
+    lay(storage, [header_of(), START, STOP], expected_frames(2_000, [(400, 800)]))
+    outcome = publish(storage, header_of(), Ended(2_000, (interval(400, 800),)))
+    assert repair(storage) == []
+    assert published(storage, ONE, ANSWERED_AT_MS) == outcome
 
 
 @pytest.mark.parametrize("step", ["trimmed", "tail", "manifest"])
