@@ -258,7 +258,8 @@ class Spool:
 
     def _flushed(self, flushed: Flushed) -> None:
         self._counters.backlog_bytes -= flushed.audio_bytes
-        self._note_trouble("audio", flushed.faults[0].reason if flushed.faults else None)
+        if flushed.faults or flushed.audio_bytes:  # a hole costs no space, so it proves nothing
+            self._note_trouble("audio", flushed.faults[0].reason if flushed.faults else None)
         for fault in flushed.faults:
             if entry := self._entries.get(fault.recording):
                 self._lose(entry, fault.lost_samples, fault.reason)
@@ -323,6 +324,8 @@ class Spool:
 
     def _published(self, outcome: Outcome) -> None:
         entry = self._entries.pop(outcome.recording_id, None)
+        if not self._entries:
+            self._note_trouble("audio", None)  # the next recording may find a better disk
         failed = outcome.result == FAILED
         if failed:
             self._awaited = {

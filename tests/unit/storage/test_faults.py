@@ -24,6 +24,7 @@ from tests.support.recordings import (
     speech,
     toggled,
 )
+from tests.support.spooling import written
 
 ONE, TWO = recording_id(1), recording_id(2)
 FAR_NS = 1 << 60
@@ -53,8 +54,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def flushed(spool: Spool, turn: int) -> None:
     spool.flush(FAR_NS + turn * 1_000_000_000)
-    await until(lambda: spool.stats().backlog_bytes == 0)
-    await asyncio.sleep(0.005)
+    await written(spool)
 
 
 def journalled(storage: Storage) -> JournalState:
@@ -90,10 +90,12 @@ async def test_audio_that_finds_no_space_is_silence_of_the_right_length(live: Sp
     full = Full(audio_fd(live))
     live.write(ONE, 100, speech(100, 200).tobytes())
     await flushed(live, 2)
+    live.extend(ONE, 200)
+    await flushed(live, 3)
     assert live.failing == "storage_full"
     full.heal()
     live.write(ONE, 200, speech(200, 300).tobytes())
-    await flushed(live, 3)
+    await flushed(live, 4)
     assert live.failing is None
     outcome = await live.finish(ONE, Ended(300, (interval(0, 300),)))
     assert (outcome.result, outcome.reasons) == ("degraded", ("storage_full",))
@@ -129,7 +131,8 @@ async def test_a_closing_that_finds_no_space_is_written_as_soon_as_there_is(
     assert len(frames_in(storage.live_audio(ONE))) == 150  # so that its length proves the journal
     full.heal()
     await until(lambda: len(journalled(storage).toggles) == 2)
-    await until(lambda: live.failing is None)
+    await until(lambda: not live._awaited)
+    assert live.failing is None
     await flushed(live, 3)
     assert len(frames_in(storage.live_audio(ONE))) == 400
     await live.finish(ONE, Ended(400, (interval(0, 150),)))
@@ -250,13 +253,12 @@ async def test_a_hung_journal_holds_the_interval_not_the_loop(
     assert not done
     live.annul(ONE, 3)  # the caller has waited long enough, answers 503 and closes the gate
     live.extend(ONE, 500)
-    live.flush(FAR_NS + 2_000_000_000)
-    await asyncio.sleep(0.02)
+    await flushed(live, 2)
     assert len(frames_in(storage.live_audio(ONE))) == 200
     hung.release()
     assert (await opening).durable  # true of the line, which the next one takes back
     await until(lambda: [toggle.number for toggle in journalled(storage).toggles] == [1, 2])
-    await asyncio.sleep(0.02)
+    await until(lambda: not live._awaited)
     await flushed(live, 3)
     frames = frames_in(storage.live_audio(ONE))
     assert len(frames) == 500
@@ -271,8 +273,7 @@ async def test_no_file_grows_before_its_journal_is_durable(
     created = spool.create(header_of(keep_unrecorded=True))
     await asyncio.to_thread(hung.entered.wait, 5)
     spool.extend(ONE, 100)
-    spool.flush(FAR_NS)
-    await asyncio.sleep(0.02)
+    await flushed(spool, 1)
     assert not frames_in(storage.live_audio(ONE)).size
     hung.release()
     assert (await created).durable
@@ -289,7 +290,7 @@ async def test_every_toggle_is_answered_when_the_end_overtakes_it(
     await asyncio.to_thread(hung.entered.wait, 5)
     second = spool.toggle(ONE, toggled(2, 0, "inactive"))
     ending = spool.finish(ONE, Ended(100))
-    await asyncio.sleep(0.02)
+    await written(spool)
     hung.release()
     assert [(await each).durable for each in (first, second)] == [True, True]
     assert (await ending).result == "none"
@@ -366,7 +367,7 @@ async def test_a_start_line_that_hangs_holds_its_audio_at_the_end_too(
     live.toggle(ONE, toggled(3, 200, "recording"))
     live.write(ONE, 200, speech(200, 300).tobytes())
     ending = live.finish(ONE, Ended(300, (interval(0, 100), interval(200, 300))))
-    await asyncio.sleep(0.03)
+    await written(live)
     assert len(frames_in(storage.live_audio(ONE))) == 100
     hung.release()
     outcome = await ending

@@ -22,6 +22,7 @@ from tests.support.recordings import (
     speech,
     toggled,
 )
+from tests.support.spooling import written
 
 ONE = recording_id(1)
 
@@ -33,12 +34,6 @@ def now_ns() -> int:
 
 
 now_ns.at = time.monotonic_ns()  # type: ignore[attr-defined]
-
-
-async def settled(spool: Spool) -> None:
-    """All that was handed over has been written."""
-    while spool.stats().backlog_bytes:
-        await asyncio.sleep(0.001)
 
 
 async def worked_call(spool: Spool, header: Header) -> Outcome:
@@ -112,10 +107,9 @@ async def test_the_live_file_opens_at_any_time(spool: Spool, storage: Storage) -
     for at in range(0, 8_000, 400):
         spool.write(ONE, at, speech(at, at + 400).tobytes())
         spool.flush(now_ns())
-        await settled(spool)
+        await written(spool)
         frames = frames_in(path)
         assert (frames == speech(0, at + 400)[: len(frames)]).all()
-    await asyncio.sleep(0.01)
     assert len(frames_in(path)) == 8_000
     await spool.finish(ONE, Ended(8_000, (interval(0, 8_000),)))
 
@@ -130,7 +124,7 @@ async def test_audio_waits_for_its_start_line(spool: Spool, storage: Storage) ->
     assert (await opening).durable
     assert journal.replay(storage.journal(ONE).read_bytes()).opened
     spool.flush(now_ns())
-    await settled(spool)
+    await written(spool)
     assert (frames_in(storage.live_audio(ONE))[500:] == speech(500, 1_000)).all()
     await spool.finish(ONE, Ended(1_000, (interval(500, 1_000),)))
 
@@ -156,8 +150,7 @@ async def test_an_annulled_opening_leaves_no_audio(spool: Spool, storage: Storag
     await spool.toggle(ONE, toggled(2, 400, "inactive"))
     spool.extend(ONE, 800)
     spool.flush(now_ns())
-    await settled(spool)
-    await asyncio.sleep(0.01)
+    await written(spool)
     assert not frames_in(storage.live_audio(ONE)).any()
     assert not journal.replay(storage.journal(ONE).read_bytes()).opened
     assert (await spool.finish(ONE, Ended(800))).result == "none"
