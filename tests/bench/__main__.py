@@ -5,8 +5,8 @@ Run it by `scripts/bench`. Exit code: 0 every demand met, 1 one missed, 2 it cou
 
 import argparse
 import asyncio
+import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -39,8 +39,13 @@ def main(words: Sequence[str]) -> int:
         console.print("rtpengine, the peer to compare with, is missing: apt-get install rtpengine-daemon")
         return 2
     results = Results(about("scripts/bench " + " ".join(words)), asdict(settings))
-    with tempfile.TemporaryDirectory(prefix="mediaproxy-bench-") as directory:
-        asyncio.run(parts.run(settings, results, Path(directory), console))
+    workplace = given.out / "work"
+    try:
+        asyncio.run(parts.run(settings, results, workplace, console))
+    except RuntimeError as error:
+        console.print(f"it could not run: {error}; logs and recordings are left in {workplace}")
+        return 2
+    shutil.rmtree(workplace)
     results.bars = bars.judge(results)
     report.show(results, console)
     for path in report.write(results, given.out):

@@ -61,7 +61,7 @@ async def measure_toggles(directory: Path, calls: int) -> Toggles:
         await asyncio.sleep(1)
         took_ms = await _toggle_many(proxy)
         books = await traffic.finish()
-        await proxy.tear_down(planned)
+        await proxy.hang_up(planned)
     finally:
         traffic.close()
         await proxy.stop()

@@ -28,6 +28,7 @@ _SIP_PORT, _API_PORT = 45_060, 48_080
 _CARRIER, _AGENT = (CALLER_HOST, 45_070), (CALLEE_HOST, 45_080)
 _SETUPS_AT_ONCE = 10
 _PUBLISHED_WITHIN_S = 60
+_READY = "mediaproxy ready"
 
 _CONFIGURATION = f"""
 [sip]
@@ -104,7 +105,10 @@ class Mediaproxy:
         command = [*self.program, "serve", "--config", str(configuration)]
         with log.open("wb") as output:
             self._process = launch(command, output=output)
-        await _until(lambda: "mediaproxy ready" in log.read_text(), 20, f"mediaproxy did not start: {log}")
+        process = self._process
+        await _until(lambda: _READY in log.read_text() or process.poll() is not None, 20, "it is not ready")
+        if process.poll() is not None:
+            raise RuntimeError(f"mediaproxy did not start: {log.read_text().strip()}")
         await self._phones.open()
 
     async def set_up(self, calls: list[Call]) -> list[Stream]:
@@ -117,8 +121,11 @@ class Mediaproxy:
             streams += [Stream(number, *dialog.caller_sends_to), Stream(number + 1, *dialog.callee_sends_to)]
         return streams
 
-    async def tear_down(self, calls: list[Call]) -> None:
+    async def hang_up(self, calls: list[Call]) -> None:
         await _some_at_once(self._phones.hang_up, calls)
+
+    async def tear_down(self, calls: list[Call]) -> None:
+        await self.hang_up(calls)
         self._published += len(calls)
         wanted = self._published
         await _until(

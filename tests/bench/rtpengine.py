@@ -73,14 +73,14 @@ class Rtpengine:
         await self._answering()
 
     async def _answering(self) -> None:
-        for _ in range(50):
+        for _ in range(100):
             await asyncio.sleep(0.1)
             try:
                 self._ng.ask("ping")
             except OSError:
                 continue
             return
-        raise RuntimeError("rtpengine does not answer")
+        raise RuntimeError(f"rtpengine does not answer: see {self._directory}")
 
     async def set_up(self, calls: list[Call]) -> list[Stream]:
         streams: list[Stream] = []

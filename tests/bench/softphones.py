@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 
 from tests.bench.proxy import Call, audio_sdp, audio_target
 
@@ -24,6 +25,7 @@ class Dialog:
     """What is known of one call: where each party is to send its audio, and the caller's dialog."""
 
     call: Call
+    name: str  # of this dialog alone, also when a call's number comes again
     call_id: str
     to: str = ""
     target: str = ""
@@ -41,6 +43,7 @@ class Softphones:
     def __init__(self, carrier: _Address, agent: _Address, proxy: _Address, number: str) -> None:
         self._carrier, self._agent, self._proxy, self._number = carrier, agent, proxy, number
         self._dialogs: dict[int, Dialog] = {}
+        self._serial = count()
         self._sockets: dict[_Address, asyncio.DatagramTransport] = {}
 
     async def open(self) -> None:
@@ -55,7 +58,8 @@ class Softphones:
 
     async def place(self, call: Call) -> Dialog:
         """Call, wait for the answer and acknowledge it."""
-        dialog = self._dialogs[call.number] = Dialog(call, f"{call.name}@{self._carrier[0]}")
+        name = f"{call.name}-{next(self._serial)}"
+        dialog = self._dialogs[call.number] = Dialog(call, name, f"{name}@{self._carrier[0]}")
         sdp = audio_sdp(*call.parties[0])
         request = self._request(dialog, "INVITE", 1, f"sip:{self._number}@pbx.example", sdp)
         await self._resend(dialog, request, lambda: dialog.status >= 200)
@@ -83,7 +87,7 @@ class Softphones:
 
     def _request(self, dialog: Dialog, method: str, cseq: int, uri: str, sdp: str) -> bytes:
         host, port = self._carrier
-        name = dialog.call.name
+        name = dialog.name
         lines = [
             f"{method} {uri} SIP/2.0",
             f"Via: SIP/2.0/UDP {host}:{port};branch=z9hG4bK{name}-{method}-{cseq};rport",
@@ -132,7 +136,7 @@ class Softphones:
         dialog = self._dialogs[int(_header(text, _MARK))]
         dialog.callee_sends_to = audio_target(text)
         host, port = self._agent
-        answer = [*_reply(text, tag=f"b{dialog.call.number}"), f"Contact: <sip:alice@{host}:{port}>"]
+        answer = [*_reply(text, tag=f"b{dialog.name}"), f"Contact: <sip:alice@{host}:{port}>"]
         dialog.answered_ns = dialog.answered_ns or time.monotonic_ns()
         self._send(self._agent, _message(answer, audio_sdp(*dialog.call.parties[1])))
 
@@ -168,5 +172,5 @@ def _uri(contact: str) -> str:
 
 
 def _call_number(call_id: str) -> int:
-    found = re.match(r"bench-(\d+)@", call_id)
+    found = re.match(r"bench-(\d+)-\d+@", call_id)
     return int(found[1]) if found else -1
