@@ -132,7 +132,7 @@ async def test_a_stored_refusal_is_stored_but_a_failure_of_ours_is_tried_again(
 
 
 async def test_a_key_sent_twice_at_once_acts_once(
-    admin: httpx.AsyncClient, backend: FakeBackend, own_key: str
+    admin: httpx.AsyncClient, backend: FakeBackend, own_key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backend.logged = [_answered()]
     slow = asyncio.Event()
@@ -142,7 +142,7 @@ async def test_a_key_sent_twice_at_once_acts_once(
         await slow.wait()
         return await toggle(demand)
 
-    backend.toggle = toggle_slowly  # type: ignore[method-assign]
+    monkeypatch.setattr(backend, "toggle", toggle_slowly)
     posts = [asyncio.create_task(admin.post(START, headers={"Idempotency-Key": own_key})) for _ in range(3)]
     await asyncio.sleep(0)
     slow.set()

@@ -60,11 +60,9 @@ async def test_a_migration_cut_short_leaves_nothing_behind(url: str, monkeypatch
 
 
 async def test_commits_are_durable(log: CallLog, url: str) -> None:
-    look = lambda connection: (  # noqa: E731
-        connection.exec_driver_sql("PRAGMA journal_mode").scalar(),
-        connection.exec_driver_sql("PRAGMA synchronous").scalar(),
-    )
-    assert await _on(url, look) == ("wal", 2)
+    assert await _on(url, lambda asked: asked.exec_driver_sql("PRAGMA journal_mode").scalar()) == "wal"
+    full = 2
+    assert await _on(url, lambda asked: asked.exec_driver_sql("PRAGMA synchronous").scalar()) == full
 
 
 async def test_a_reader_needs_an_existing_current_database(url: str) -> None:
