@@ -4,6 +4,7 @@ import asyncio
 import random
 
 from mediaproxy.calls.plane import LegCounters, LegId, PlayTone, Release, Tap, Tone, WatchCodes
+from mediaproxy.clock import NS_PER_MS
 from mediaproxy.ids import CallId
 from mediaproxy.media.userspace import UserspacePlane
 from mediaproxy.media.userspace.leg import Action, Leg
@@ -108,6 +109,20 @@ async def test_random_bytes_raise_nothing_whatever_the_leg_is_busy_with() -> Non
 def taken(counters: LegCounters) -> list[int]:
     """What each packet from the party is counted as, once."""
     return [counters.packets, counters.rtcp, counters.wrong_source, counters.malformed, counters.oversize]
+
+
+async def test_a_tone_goes_alone_only_after_sixty_milliseconds_without_audio() -> None:
+    async with bench_of("userspace") as bench:
+        call = await connected(bench)
+        detour = bench.plane._detour
+        bench.perform(PlayTone(CALL, B, Tone.STARTED))
+        call.send(A, speech(1))
+        await until(lambda: bench.counters(A).injected == 1)
+        mixed_ns = leg_of(bench, A).last_ns
+        detour.handle_timer(mixed_ns + 59 * NS_PER_MS)
+        assert bench.counters(A).injected == 1
+        detour.handle_timer(mixed_ns + 60 * NS_PER_MS)
+        assert bench.counters(A).injected == 2
 
 
 async def test_a_send_that_fails_is_counted_and_the_packet_not_tapped() -> None:
