@@ -1,6 +1,7 @@
 """500 SIPp calls at 50 a second, all with RTP and all recorded: none lost, nothing left behind."""
 
 import asyncio
+import json
 import shutil
 from collections import Counter
 
@@ -10,19 +11,19 @@ import pytest
 
 from tests.support.proxy import run_command
 from tests.support.recorded import check_row
-from tests.support.rtp_oracle import PCMU, offset_of, read_wav
+from tests.support.rtp_oracle import CERTAIN_RUN, PCMU, expected_track, offset_of, read_wav
 from tests.support.sipp import Sipp
 from tests.support.speech import PCMU_FILE
 
 AUTOMATIC = "+15550101"
-CALLS, RATE, CALL_MS = 500, 50, 2000
+CALLS, RATE, CALL_MS = 500, 50, 1500
 SETTLE_S = 6.0  # ports rest in quarantine before they are closed or used again
 RSS_GROWTH_BYTES = 60 << 20
 
 
 async def batch(folder, server, calls):
     net = server.net
-    agent = Sipp(folder, "uas_answer", net.alice, echo=True, calls=calls, at_once=1000, limit_s=60)
+    agent = Sipp(folder, "uas_answer_at_once", net.alice, echo=True, calls=calls, at_once=1000, limit_s=60)
     carrier = Sipp(
         folder, "uac_speak", net.carrier, server.sip, service=AUTOMATIC, calls=calls, rate=RATE,
         at_once=1000, limit_s=60, keys={"from_user": "carrier"}, options=("-d", str(CALL_MS)),
@@ -56,14 +57,30 @@ def holdings(server):
 
 
 def check_file(path, row, said):
+    """As long as the call; each channel the speech at one offset, except at re-anchors that are counted.
+
+    SIPp that was not woken in time sends a burst later; when that runs ahead, the offset moves.
+    """
     frames = read_wav(path)
     assert len(frames) == row["recording"]["duration_samples"]
-    for channel in (0, 1):
-        track = frames[:, channel]
-        offset = offset_of(track, said, (0, len(track)))
-        first, last = max(0, offset), np.flatnonzero(track)[-1]
-        np.testing.assert_array_equal(track[first:last], said[first - offset : last - offset])
-        assert last > len(track) - 1600
+    streams = json.loads(path.with_suffix(".json").read_text())["streams"]
+    for channel, leg in ((0, "A"), (1, "B")):
+        counted = sum(s["reanchors"] for s in streams if s["leg"] == leg)
+        assert pieces_of(frames[:, channel], said) <= 1 + counted, streams
+        assert np.flatnonzero(frames[:, channel])[-1] > len(frames) - 1600
+
+
+def pieces_of(track, said):
+    """How many stretches of one constant offset make up a track, from its first sample to its last."""
+    sounding = np.flatnonzero(track)
+    at, last, count = sounding[0], sounding[-1], 0
+    while at < last:
+        want = expected_track(said, offset_of(track, said, (at, len(track))), len(track))
+        wrong = np.flatnonzero(track[at:last] != want[at:last])
+        if len(wrong) and wrong[0] < CERTAIN_RUN:
+            return len(track)  # a hole, or what was never said
+        at, count = (at + wrong[0] if len(wrong) else last), count + 1
+    return count
 
 
 @pytest.mark.timeout(180)

@@ -43,7 +43,7 @@ class Sipp:
             "-m", str(calls), "-r", str(rate), "-l", str(at_once or calls), "-nostdin", "-skip_rlimit",
             "-trace_err", "-error_file", str(self._file("err")),
             "-trace_stat", "-stf", str(self._file("csv")), "-fd", "1",
-            "-recv_timeout", str(int(limit_s * 1000)), "-deadcall_wait", "0",
+            "-recv_timeout", str(int(limit_s * 1000)),
             *(["-rtp_echo"] if echo else []), *options,
         ]  # fmt: skip
         for name, value in (keys or {}).items():
