@@ -29,7 +29,8 @@ NOWHERE = 1 << 60
 NOT_LENT = -1  # no record's words: payload type, leg and flags are never all ones
 
 # The numbers of a lane. WHO and NEXT are words of the record that must come: leg, flags, payload type and
-# SSRC; sequence number, length and timestamp. INTO is the index of sample 0 of the call in its block.
+# SSRC; sequence number, length and timestamp. INTO is the index in its block of the window's first sample,
+# ROOM how many samples behind it there is room for.
 WHO, NEXT, ANSWERED, POSITION, LAST, FLOOR, ROOM, OFFSET, ROW, COUNT, GROUP, INTO = range(12)
 NUMBERS = 12
 
@@ -56,13 +57,14 @@ class Batch(NamedTuple):
 class Lanes:
     """Two lanes a slot, `slot * 2 + leg`."""
 
-    __slots__ = ("_lanes", "_lent", "_margins", "_pairs", "_pool", "_transits", "_views")
+    __slots__ = ("_base", "_lanes", "_lent", "_margins", "_pairs", "_pool", "_transits", "_views")
 
     def __init__(self, pool: WindowPool, transits: LeastTransits) -> None:
         self._pool = pool
         self._transits = transits
         self._margins = Margins.of(G711_HZ)
         self._lanes: Ints = np.full((0, NUMBERS), NOT_LENT, dtype=np.int64)
+        self._base: Ints = np.zeros(0, dtype=np.int64)  # of each lane's window
         self._lent: dict[int, tuple[LiveRecording, Track, Stream]] = {}
         self._views: dict[tuple[int, int], NDArray[np.int16]] = {}
         self._pairs = tuple(_pairs(table) for table in TABLES)
@@ -72,6 +74,7 @@ class Lanes:
         grown = np.full((slots * 2, NUMBERS), NOT_LENT, dtype=np.int64)
         grown[: len(self._lanes)] = self._lanes
         self._lanes = grown
+        self._base = np.append(self._base, np.zeros(len(grown) - len(self._base), dtype=np.int64))
 
     def lend(self, live: LiveRecording, leg: int, stream: Stream, packet: Packet) -> None:
         """Lend the leg, if its stream runs so steadily that its next packet is known."""
@@ -86,14 +89,15 @@ class Lanes:
                 return
             if window.row is None or not window.in_row or window.reaches(track.channel) != packet.end:
                 return
-            into = (window.row.number * self._pool.row_frames - window.base) * CHANNELS + track.channel
-            room, group = window.base + self._pool.row_frames, window.row.block << 1 | packet.law
+            into = window.row.number * self._pool.row_frames * CHANNELS + track.channel
+            room, group = self._pool.row_frames, window.row.block << 1 | packet.law
         else:
             closed_at = gate.closed_at
             floor = -NOWHERE if closed_at is None else closed_at + LATE_PAYLOAD_MS * G711_HZ // 1000 + 1
             into, room, group, flags = 0, NOWHERE, -1, 0
         self._lent[live.slot * 2 + leg] = (live, track, stream)
         assert stream.offset is not None
+        self._base[live.slot * 2 + leg] = window.base
         self._lanes[live.slot * 2 + leg] = (
             _signed(leg | flags << 8 | packet.payload_type << 16 | stream.ssrc << 32),
             _signed(
@@ -133,14 +137,12 @@ class Lanes:
         """Tell the window how far its tracks were written."""
         for lane in (live.slot * 2, live.slot * 2 + 1):
             lent = self._lent.get(lane)
-            if lent is not None and self._lanes[lane, GROUP] >= 0:
-                live.window.extend(lent[1].channel, int(self._lanes[lane, POSITION]))
+            if lent is not None and self._lanes.item(lane, GROUP) >= 0:
+                live.window.extend(lent[1].channel, self._lanes.item(lane, POSITION))
 
-    def after_take(self, live: LiveRecording, frames: int) -> None:
-        """The window moved on by so many frames."""
-        both = self._lanes[live.slot * 2 : live.slot * 2 + 2]
-        both[:, ROOM] += frames
-        both[:, INTO] -= frames * CHANNELS
+    def after_take(self, live: LiveRecording) -> None:
+        """The window moved on."""
+        self._base[live.slot * 2] = self._base[live.slot * 2 + 1] = live.window.base
 
     def place(self, lanes: Ints, batch: Batch, payload: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """Place what is regular, at most one record a lane; true where a record was placed."""
@@ -148,6 +150,7 @@ class Lanes:
         length = batch.next >> 16 & 0xFFFF
         arrival = (batch.arrival_ns - numbers[:, ANSWERED]) // NS_PER_SAMPLE
         earliest = (batch.earliest_ns - numbers[:, ANSWERED]) // NS_PER_SAMPLE
+        base = self._base.take(lanes)
         end = numbers[:, POSITION] + length
         margins = self._margins
         regular: NDArray[np.bool_] = (
@@ -156,16 +159,17 @@ class Lanes:
             & (earliest - numbers[:, LAST] <= margins.gap)
             & (end >= earliest - margins.late)
             & (end <= arrival + margins.lower)
-            & (end <= numbers[:, ROOM])
+            & (end - base <= numbers[:, ROOM])
             & (arrival >= numbers[:, FLOOR])
         )
         if not regular.all():
             numbers, lanes, batch = numbers[regular], lanes[regular], batch.pick(regular)
-            length, arrival, end = length[regular], arrival[regular], end[regular]
+            length, arrival, end, base = length[regular], arrival[regular], end[regular], base[regular]
         if len(lanes):
             transits = arrival - end + numbers[:, OFFSET]
             self._transits.note_many(numbers[:, ROW], arrival // G711_HZ, transits)
-            self._write(numbers, length, payload, batch.at)
+            into = numbers[:, INTO] + (numbers[:, POSITION] - base) * CHANNELS
+            self._write(numbers[:, GROUP] << 16 | length, into, payload, batch.at)
             numbers[:, NEXT] = _successors(batch.next)
             numbers[:, POSITION] = end
             numbers[:, LAST] = arrival
@@ -173,10 +177,8 @@ class Lanes:
             self._lanes[lanes] = numbers
         return regular
 
-    def _write(self, numbers: Ints, length: Ints, payload: NDArray[np.uint8], at: Ints) -> None:
+    def _write(self, groups: Ints, into: Ints, payload: NDArray[np.uint8], at: Ints) -> None:
         """Decode and scatter, for each block of windows, law and length at once."""
-        groups = numbers[:, GROUP] << 16 | length
-        into = numbers[:, INTO] + numbers[:, POSITION] * CHANNELS
         for group in np.unique(groups[groups >= 0]).tolist():
             chosen = np.flatnonzero(groups == group)
             view = self._view(group >> 17, group & 0xFFFF)

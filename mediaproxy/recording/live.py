@@ -27,6 +27,7 @@ RING_FULL = "ring_full"
 WINDOW_FULL = "window_full"
 CODEC_UNSUPPORTED = "codec_unsupported"
 STREAMS_EXCEEDED = "streams_exceeded"
+RECORDER_FAILED = "recorder_failed"
 
 PCMU, PCMA = 0, 1
 LAWS: dict[str, int] = {"PCMU": PCMU, "PCMA": PCMA}
@@ -82,8 +83,8 @@ class LiveRecording:
     """Everything that is known of a call's recording between its answer and its end."""
 
     __slots__ = (
-        "_chunk", "_lag", "_late", "_margins", "_openings", "_transits", "clock", "duration", "generation",
-        "reasons", "slot", "states", "tap", "tracks", "window",
+        "_chunk", "_lag", "_late", "_margins", "_openings", "_transits", "broken", "clock", "duration",
+        "generation", "reasons", "slot", "states", "tap", "tracks", "window",
     )  # fmt: skip
 
     def __init__(
@@ -106,6 +107,7 @@ class LiveRecording:
         self.duration: int | None = None  # once the call is over
         self.reasons: set[str] = set()
         self.tap = Tap.OFF
+        self.broken = False  # by a fault of ours: no packet is taken any more
         self._margins = Margins.of(rate)
         self._transits = transits
         self._lag, self._chunk, self._late = (ms * rate // 1000 for ms in (LAG_MS, CHUNK_MS, LATE_PAYLOAD_MS))
@@ -176,6 +178,14 @@ class LiveRecording:
         """Packets found no slot in the ring: what they held reads as silence."""
         if self.states.gate.is_open:
             self.reasons.add(RING_FULL)
+
+    def break_off(self) -> None:
+        """A fault of ours met this call: no packet is taken any more, nothing that is held is placed."""
+        self.broken = True
+        self.reasons.add(RECORDER_FAILED)
+        for track in self.tracks:
+            for stream in track.streams.values():
+                stream.hold = None
 
     # Writing out.
 

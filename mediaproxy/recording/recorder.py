@@ -86,7 +86,7 @@ class Finished:
     """The whole of a recording; `writes` brings the file to `duration_samples`.
 
     `opened` is false when no sample lies in an interval. `reasons` are fixed words that say why audio
-    may be missing: `ring_full`, `window_full`, `codec_unsupported`, `streams_exceeded`.
+    may be missing: `ring_full`, `window_full`, `codec_unsupported`, `streams_exceeded`, `recorder_failed`.
     """
 
     writes: list[Write]
@@ -308,14 +308,20 @@ class Recorder:
             HEADER.unpack_from(raw[at])
         )
         live = self._live.get(generation)
-        if live is None:
+        if live is None or live.broken:
             return
         payload = raw[at, HEADER.size : HEADER.size + length].tobytes() if flags & HAS_PAYLOAD else None
         record = Record(
             leg, bool(flags & IS_DIGIT), payload_type, ssrc, seq, length, timestamp, earliest_ns, arrival_ns,
             payload,
         )  # fmt: skip
-        self._lanes.recall_leg(live.slot * 2 + leg)
+        try:
+            self._apply(live, record)
+        except Exception:  # noqa: BLE001  # the supervisor of each call: one broken call never hurts another
+            self._break(live)
+
+    def _apply(self, live: LiveRecording, record: Record) -> None:
+        self._lanes.recall_leg(live.slot * 2 + record.leg)
         received = live.receive(record)
         if live.window.row is not None and not live.window.in_row:
             self._lanes.recall(live)
@@ -323,18 +329,27 @@ class Recorder:
             return
         stream, packet = received
         if stream.hold is not None:
-            self._holding[generation] = live
+            self._holding[live.generation] = live
         elif self._fast:
-            self._lanes.lend(live, leg, stream, packet)
+            self._lanes.lend(live, record.leg, stream, packet)
+
+    def _break(self, live: LiveRecording) -> None:
+        """From here on this recording is silence; it still becomes as long as its call."""
+        self._lanes.recall(live)
+        self._holding.pop(live.generation, None)
+        live.break_off()
 
     # Time.
 
     def _settle(self, mark_ns: int) -> None:
         for generation, live in list(self._holding.items()):
             self._lanes.recall(live)
-            live.settle(live.clock.position(mark_ns))
+            try:
+                live.settle(live.clock.position(mark_ns))
+            except Exception:  # noqa: BLE001  # as in _receive_one
+                self._break(live)
             if not live.holds:
-                del self._holding[generation]
+                self._holding.pop(generation, None)
 
     def _write_out(self, mark_ns: int) -> list[Write]:
         writes: list[Write] = []
@@ -349,7 +364,7 @@ class Recorder:
         base = live.window.base
         stretches = live.write_out(live.clock.position(mark_ns))
         if live.window.base != base:
-            self._lanes.after_take(live, live.window.base - base)
+            self._lanes.after_take(live)
             self._due_ns[live.slot] = live.due_ns()
         return stretches
 

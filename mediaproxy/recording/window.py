@@ -117,23 +117,25 @@ class Window:
     def erase(self, start: int, end: int) -> None:
         """Both channels as if nothing had been written in `[start, end)`."""
         start = max(start, self.base)
-        if start < end and self._frames is not None:
-            self._frames[start - self.base : max(end - self.base, 0)] = 0
+        if start >= end:
+            return
+        if self._frames is not None:
+            self._frames[start - self.base : end - self.base] = 0
         for runs in self._runs:
-            kept = [[a, min(b, start)] for a, b in runs if a < start]
-            kept += [[max(a, end), b] for a, b in runs if b > end and end > start]
-            runs[:] = kept
+            kept = [[first, min(last, start)] for first, last in runs if first < start]
+            runs[:] = kept + [[max(first, end), last] for first, last in runs if last > end]
 
     def take(self, until: int) -> list[Stretch]:
         """Hand out everything before `until`, and leave silence in its place."""
         base, until = self.base, max(until, self.base)
-        first = min((runs[0][0] for runs in self._runs if runs), default=until)
-        last = max((self._end_before(runs, until) for runs in self._runs), default=base)
-        stretches = []
-        if first >= until:
+        first, last = until, base  # between them everything that was written lies
+        for runs in self._runs:
+            if runs and runs[0][0] < until:
+                first = min(first, runs[0][0])
+                last = max(last, *(min(end, until) for start, end in runs if start < until), last)
+        if last <= first:
             first = last = until
-        if base < first:
-            stretches.append(Stretch(base, first, None))
+        stretches = [Stretch(base, first, None)] if base < first else []
         if first < last:
             assert self._frames is not None
             stretches.append(Stretch(first, last, self._frames[first - base : last - base].tobytes()))
@@ -183,27 +185,22 @@ class Window:
             return [(start, end)]
         return _merge(runs, start, end)
 
-    @staticmethod
-    def _end_before(runs: list[list[int]], until: int) -> int:
-        return max((min(end, until) for start, end in runs if start < until), default=0)
-
     def _advance(self, until: int) -> None:
         """Move what lies behind `until` to the front."""
-        top, frames, taken = self.top, self._frames, until - self.base
+        used, left = self.top - self.base, max(self.top - until, 0)
         for runs in self._runs:
-            runs[:] = [[max(start, until), end] for start, end in runs if end > until]
-        if frames is not None:
-            used = top - self.base
-            left = max(used - taken, 0)
-            frames[:left] = frames[taken : taken + left]
-            frames[left:used] = 0
+            if runs and runs[0][0] < until:
+                runs[:] = [[max(start, until), end] for start, end in runs if end > until]
+        if self._frames is not None:
+            self._frames[:left] = self._frames[used - left : used]
+            self._frames[left:used] = 0
         self.base = until
-        self._shrink(top - until)
+        self._shrink(left)
 
     def _shrink(self, used: int) -> None:
         if self.row is None or self._frames is None or self.in_row or used > len(self.row.frames):
             return
-        self.row.frames[: max(used, 0)] = self._frames[: max(used, 0)]
+        self.row.frames[:used] = self._frames[:used]
         self._frames = self.row.frames
 
 

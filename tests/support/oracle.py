@@ -133,6 +133,9 @@ class Call:
     toggles: list[Toggle]
     automatic: bool = False
     applied: list[tuple[int, str]] = field(default_factory=list)  # (ns, action), as the loop came to it
+    annulled: set[int] = field(
+        default_factory=set
+    )  # openings by their ns (0: the policy's) that did not last
 
     @property
     def ended_ns(self) -> int:
@@ -360,18 +363,17 @@ class Stamps:
 
 def intervals_of(call: Call) -> list[tuple[int, int]]:
     """What the toggles ask for, by the contract's table."""
-    opened = 0 if call.automatic else None
+    applied = [(0, "start")] if call.automatic else []
+    opened: tuple[int, int] | None = None  # (position, ns)
     found = []
-    for now_ns, action in call.applied:
-        at = call.position(now_ns)
+    for now_ns, action in [*applied, *call.applied, (call.ended_ns, "stop")]:
+        at = min(call.position(now_ns), call.duration) if now_ns else 0
         if action in ("start", "resume") and opened is None:
-            opened = at
+            opened = (at, now_ns)
         elif action in ("stop", "pause") and opened is not None:
-            found.append((opened, min(at, call.duration)))
+            found.append((opened[0], at, opened[1]))
             opened = None
-    if opened is not None:
-        found.append((opened, call.duration))
-    return [(start, end) for start, end in found if start < end]
+    return [(start, end) for start, end, by in found if start < end and by not in call.annulled]
 
 
 def judge(call: Call, result: Result, stamps: Stamps) -> list[str]:

@@ -20,9 +20,18 @@ USER = Actor("api", "alice")
 class Desk:
     """One loop: a ring, a recorder, and the files that come of it. A generation is a call's number + 1.
 
-    With `leaky` the tap copies payload whatever the recorder says: the gate alone stands between."""
+    With `leaky` the tap copies payload whatever the recorder says: the gate alone stands between. The
+    share `failing` of openings does not become durable."""
 
-    def __init__(self, calls: list[Call], *, fast: bool = True, leaky: bool = False, seed: int = 0) -> None:
+    def __init__(
+        self,
+        calls: list[Call],
+        *,
+        fast: bool = True,
+        leaky: bool = False,
+        failing: float = 0.0,
+        seed: int = 0,
+    ) -> None:
         self.calls = calls
         self.ring = PacketRing(1024)
         self.recorder = Recorder(fast=fast)
@@ -31,7 +40,8 @@ class Desk:
         self.finished: dict[int, Finished] = {}
         self._taps = dict.fromkeys(self.files, Tap.OFF)
         self._leaky = leaky
-        self._unsettled: list[tuple[int, int]] = []
+        self._failing = failing
+        self._unsettled: list[tuple[Call, int, int]] = []  # (call, number, ns)
         self._rng = random.Random(seed)
         for call in calls:
             self._arm(call)
@@ -66,7 +76,7 @@ class Desk:
         policy = RecordingPolicy(Policy.AUTOMATIC if call.automatic else Policy.ON_DEMAND)
         opened = self.recorder.arm(Arm(call.number + 1, call.answered_ns, policy))
         if opened:
-            self._unsettled.append((call.number + 1, opened.number))
+            self._unsettled.append((call, opened.number, 0))
         for leg in LegId:
             self.recorder.describe(call.number + 1, leg, CODECS)
         self._set_taps(call.answered_ns)
@@ -95,7 +105,7 @@ class Desk:
             assert isinstance(outcome, Toggled)
             call.applied.append((turn.toggled_ns, action))
             if outcome.tentative:
-                self._unsettled.append((call.number + 1, outcome.number))
+                self._unsettled.append((call, outcome.number, turn.toggled_ns))
         self._set_taps(turn.toggled_ns)
 
     def _drain(self, now_ns: int) -> None:
@@ -103,13 +113,21 @@ class Desk:
         self._set_taps(now_ns)
         for opening in list(self._unsettled):
             if self._rng.random() < 0.3:
-                self._unsettled.remove(opening)
-                self.recorder.confirm(*opening)
+                self._settle(*opening)
+
+    def _settle(self, call: Call, number: int, opened_ns: int) -> None:
+        """The journal tells whether the opening's line is durable."""
+        self._unsettled.remove((call, number, opened_ns))
+        if self._rng.random() >= self._failing:
+            self.recorder.confirm(call.number + 1, number)
+        else:
+            self.recorder.annul(call.number + 1, number)
+            call.annulled.add(opened_ns)
 
     def _finish(self, call: Call) -> None:
         self._store(self.recorder.drain(self.ring))
-        for opening in [o for o in self._unsettled if o[0] == call.number + 1]:
-            self.recorder.confirm(*opening)
+        for opening in [o for o in self._unsettled if o[0] is call]:
+            self._settle(*opening)
         finished = self.recorder.finish(call.number + 1, call.ended_ns, Actor("call_end"))
         assert finished is not None
         self._store(finished.writes)

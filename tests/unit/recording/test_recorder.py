@@ -4,6 +4,7 @@ import pytest
 from mediaproxy.audio.g711 import ALAW_TO_PCM, ULAW_TO_PCM
 from mediaproxy.calls.model import Policy, RecordingPolicy
 from mediaproxy.calls.plane import Codec, LegId, Tap
+from mediaproxy.recording.live import LiveRecording, Record
 from mediaproxy.recording.manifest import Actor, Interval
 from mediaproxy.recording.recorder import Arm, Finished, Recorder, TapChange, Write
 from mediaproxy.recording.ring import PacketRing
@@ -220,16 +221,13 @@ def test_an_opening_left_unsettled_counts_as_annulled() -> None:
 def test_the_tap_copies_payload_while_open_and_200_ms_longer() -> None:
     loop = Loop()
     assert loop.tap is Tap.HEADERS
-    loop.run(1_000)
-    loop.toggle(Action.START)
-    assert loop.tap is Tap.PAYLOAD
-    loop.run(2_000)
-    loop.toggle(Action.STOP)
-    assert loop.tap is Tap.PAYLOAD
-    loop.run(2_200)
-    assert loop.tap is Tap.PAYLOAD
-    loop.run(2_220)
-    assert loop.tap is Tap.HEADERS
+    taps = []
+    for until_ms, action in ((1_000, Action.START), (2_000, Action.STOP), (2_200, None), (2_220, None)):
+        loop.run(until_ms)
+        if action is not None:
+            loop.toggle(action)
+        taps.append(loop.tap)
+    assert taps == [Tap.PAYLOAD, Tap.PAYLOAD, Tap.PAYLOAD, Tap.HEADERS]
 
 
 def test_while_the_gate_is_closed_no_payload_is_in_the_ring() -> None:
@@ -430,24 +428,65 @@ def test_a_slot_is_used_again_without_a_trace() -> None:
     assert ring.used == 0
 
 
-def test_more_calls_than_slots() -> None:
+def calls_at_once(count: int, packets: int) -> tuple[Recorder, list[Write]]:
+    """Leg A of calls 1 to `count` says its generation as a code, steadily."""
     recorder, ring = Recorder(), PacketRing(1_024)
-    for generation in range(1, 201):
+    for generation in range(1, count + 1):
         recorder.arm(Arm(generation, 0, RecordingPolicy(Policy.AUTOMATIC)))
         recorder.describe(generation, A, AUDIO)
         recorder.confirm(generation, 1)
     writes: list[Write] = []
-    for number in range(60):
+    for number in range(packets):
         ring.begin_pass((number + 1) * 20 * MS)
-        for generation in range(1, 201):
+        for generation in range(1, count + 1):
             payload = bytes([generation]) * PTIME
             ring.put(generation, 0, 0, 0, generation, number, number * PTIME, (number + 1) * 20 * MS, payload)
         ring.end_pass(emptied=True)
         writes += recorder.drain(ring)
+    return recorder, writes
+
+
+def file_of(recorder: Recorder, writes: list[Write], generation: int, ms: int) -> tuple[Finished, np.ndarray]:
+    finished = recorder.finish(generation, ms * MS, END)
+    assert finished is not None
+    mine = [w for w in writes if w.generation == generation] + finished.writes
+    blocks = [bytes((w.end - w.start) * 4) if w.frames is None else w.frames for w in mine]
+    return finished, np.frombuffer(b"".join(blocks), "<i2").reshape(-1, 2)
+
+
+def test_more_calls_than_slots() -> None:
+    recorder, writes = calls_at_once(200, 60)
     for generation in range(1, 201):
-        finished = recorder.finish(generation, 1_200 * MS, END)
-        assert finished is not None
-        mine = [w for w in writes if w.generation == generation] + finished.writes
-        file = np.frombuffer(b"".join(w.frames or b"" for w in mine), "<i2").reshape(-1, 2)
+        _, file = file_of(recorder, writes, generation, 1_200)
         assert len(file) == 9_600
         assert (file[:, 0] == ULAW_TO_PCM[generation]).all()
+
+
+def test_steady_streams_go_by_their_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
+    by_rule: list[Record] = []
+    receive = LiveRecording.receive
+
+    def note(self: LiveRecording, record: Record) -> object:
+        by_rule.append(record)
+        return receive(self, record)
+
+    monkeypatch.setattr(LiveRecording, "receive", note)
+    calls_at_once(20, 100)
+    assert len(by_rule) == 20 * 17  # the anchor's 300 ms and the packet after them
+
+
+def test_a_broken_call_hurts_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    receive = LiveRecording.receive
+
+    def fail(self: LiveRecording, record: Record) -> object:
+        if self.generation == 3 and record.seq == 10:
+            raise ZeroDivisionError
+        return receive(self, record)
+
+    monkeypatch.setattr(LiveRecording, "receive", fail)
+    recorder, writes = calls_at_once(5, 60)
+    for generation in range(1, 6):
+        finished, file = file_of(recorder, writes, generation, 1_200)
+        assert len(file) == 9_600
+        assert bool(file[:, 0].all()) == (generation != 3)
+        assert finished.reasons == (("recorder_failed",) if generation == 3 else ())
