@@ -63,12 +63,13 @@ async def test_a_muted_socket_can_be_released() -> None:
         call = await connected(bench)
         stranger = bench.party(STRANGER_HOST)
         relay = bench.plane._relay
-        for _ in range(50):
+
+        async def flood() -> None:
             for _ in range(300):
                 stranger.send(b"x", call.local[A])
             await asyncio.sleep(0)
-            if relay._muted:
-                break
+
+        await until(lambda: bool(relay._muted), flood)
         assert relay._muted == [leg_of(bench, A).pair.rtp.fileno()]
         bench.perform(Release(CALL))
         assert relay._muted == []
