@@ -306,7 +306,9 @@ def _confirm_caller(call: Call, _: Happening) -> None:
 
 def _pass_ack(call: Call, happening: Happening) -> None:
     assert happening.request is not None
-    if not call.pass_ack(happening.request):
+    if call.pass_ack(happening.request):
+        call.settle()
+    else:
         call.step(Input.LEG_LOST)
 
 

@@ -5,6 +5,7 @@ done stands here; when it is done, in `call`.
 """
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from mediaproxy.calls import record
 from mediaproxy.calls.context import Context
@@ -51,12 +52,19 @@ class Arrival:
     wall_offset_ns: int
 
 
+class Invited(NamedTuple):
+    """Our INVITE to the callee. `number` is its CSeq's."""
+
+    transaction: TransactionId
+    call_id: str
+    number: int
+
+
 @dataclass(slots=True)
 class Answer:
     """The callee's first 2xx. `body` is what the caller is to read of it."""
 
     response: Response
-    transaction: TransactionId
     body: bytes = b""
     acknowledged: bool = False
 
@@ -77,7 +85,9 @@ class Coupling:
         self.infos = Infos(self.id, self.signalling, self.legs, context.emit)
         self.media: Media | None = None
         self.row_stored = False
-        self._invited: tuple[TransactionId, Request] | None = None
+        self.offers_late = arrival.offer is None
+        self._request: Request | None = None  # our INVITE, until it is confirmed
+        self._invited: Invited | None = None
         self._answer: Answer | None = None
         self._fork_tags: dict[str | None, str] = {}  # the callee's -> ours towards the caller
         self._over = False
@@ -87,10 +97,6 @@ class Coupling:
         random = self.context.random
         session_id = int.from_bytes(random(SESSION_ID_BYTES), "big")
         return Leg(leg, peer, flow, new_tag(random), Origin(session_id))
-
-    @property
-    def offers_late(self) -> bool:
-        return self.arrival.offer is None
 
     @property
     def rang(self) -> bool:
@@ -132,7 +138,8 @@ class Coupling:
             request = request.replace(body=self.media.take_offer(self.caller, self.callee, arrival.offer))
         self._enter(call_id, self.callee.tag, LegId.B)
         transaction = self.signalling.send_over(self.callee.flow, request, self.receive_reply)
-        self._invited = transaction, request
+        self._request = request
+        self._invited = Invited(transaction, call_id, request.cseq.number)
         self.start_timer(CallTimer.RING, arrival.plan.ring_timeout_s)
 
     def _enter(self, call_id: str, tag: str, leg: LegId) -> None:
@@ -193,17 +200,16 @@ class Coupling:
 
     def cancel_callee(self) -> None:
         if self._invited is not None:
-            self.signalling.cancel(self._invited[0])
+            self.signalling.cancel(self._invited.transaction)
 
     # -- the answer
 
     def take_answer(self, response: Response) -> bool:
         """Enter the callee's dialog; False when its description can't be anchored."""
-        assert self._invited is not None
-        transaction, request = self._invited
+        assert self._request is not None
         self._watch_forks()
-        self.callee.dialog = Dialog.uac(request, response)
-        self._answer = Answer(response, transaction)
+        self.callee.dialog = Dialog.uac(self._request, response)
+        self._answer = Answer(response)
         try:
             self._answer.body = self._answer_body(response)
         except Malformed:
@@ -217,12 +223,13 @@ class Coupling:
         assert self._invited is not None
         self._watch_forks()
         context = self.context
-        context.forks.reap(context.layer, self._invited[0], response, context.now_ns)
+        context.forks.reap(context.layer, self._invited.transaction, response, context.now_ns)
 
     def _watch_forks(self) -> None:
         assert self._invited is not None
-        transaction, request = self._invited
-        self.context.forks.watch(transaction, Sent(request, self.callee.flow), now=self.context.now)
+        assert self._request is not None
+        sent = Sent(self._request, self.callee.flow)
+        self.context.forks.watch(self._invited.transaction, sent, now=self.context.now)
 
     def _answer_body(self, response: Response) -> bytes:
         assert self.media is not None
@@ -296,10 +303,17 @@ class Coupling:
     def _acknowledge(self, headers: Headers | None = None, body: bytes = b"") -> None:
         answer = self._answer
         if answer is not None and not answer.acknowledged:
-            answer.acknowledged = True
             assert self._invited is not None
-            number = self._invited[1].cseq.number
-            self.signalling.acknowledge(self.callee, answer.transaction, number, headers, body)
+            answer.acknowledged = True
+            transaction, _, number = self._invited
+            self.signalling.acknowledge(self.callee, transaction, number, headers, body)
+
+    def settle(self) -> None:
+        """Both legs are confirmed: let go of the messages that led there."""
+        received = self.arrival.received
+        request = Request("INVITE", received.request.uri, received.request.headers.only("call-id", "from"))
+        self.arrival = replace(self.arrival, received=replace(received, request=request), offer=None)
+        self._request = self._answer = None
 
     # -- the end
 
@@ -347,7 +361,7 @@ class Coupling:
         for tag in (self.caller.tag, *self._fork_tags.values()):
             dialogs.pop((call_id, tag), None)
         if self._invited is not None:
-            dialogs.pop((self._invited[1].call_id, self.callee.tag), None)
+            dialogs.pop((self._invited.call_id, self.callee.tag), None)
 
     # -- time
 

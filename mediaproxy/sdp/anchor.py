@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from mediaproxy.net import Endpoint
 from mediaproxy.sdp.audio import NULL_HOSTS
-from mediaproxy.sdp.description import Description, Line, Section
+from mediaproxy.sdp.description import Description, Line, Section, to_bytes
 
 REMOVED = frozenset(
     (
@@ -26,34 +26,31 @@ class Origin:
 
     session_id: int
     _version: int = 0
-    _said: Description | None = field(default=None, repr=False)
+    _said: bytes = field(default=b"", repr=False)
 
     def anchor(self, description: Description, index: int, local: Endpoint) -> bytes:
         """`description` for this leg, section `index` at our `local` RTP endpoint."""
-        content = _anchored(description, index, local)
-        if content != self._said:
+        before, after = _anchored(description, index, local)
+        said = before + after  # all but the o= value, which is no content
+        if said != self._said:
             self._version += 1
-            self._said = content
-        value = f"- {self.session_id} {self._version} IN {local.family.value} {local.host}".encode()
-        head = tuple(Line(b"o", value, line.end) if line.kind == b"o" else line for line in content.head)
-        return Description(head, content.sections, content.tail).to_bytes()
+            self._said = said
+        origin = f"- {self.session_id} {self._version} IN {local.family.value} {local.host}"
+        return before + origin.encode() + after
 
 
-def _anchored(description: Description, index: int, local: Endpoint) -> Description:
-    """All but the o= line, whose value stays empty: it is no content."""
-    head = tuple(
-        Line(b"o", b"", line.end) if line.kind == b"o" else _line(line, local)
-        for line in description.head
-        if not _goes(line)
-    )
-    sections = tuple(
-        _section(section, local if at == index else local._replace(port=0))
-        for at, section in enumerate(description.sections)
-    )
-    return Description(head, sections, description.tail)
+def _anchored(description: Description, index: int, local: Endpoint) -> tuple[bytes, bytes]:
+    """What stands before the value of the o= line, and what stands after it."""
+    kept = [line for line in description.head if not _goes(line)]
+    at = [line.kind for line in kept].index(b"o")  # a description has exactly one
+    head = [_line(line, local) for line in kept]
+    rest = head[at + 1 :]
+    for number, section in enumerate(description.sections):
+        rest += _section(section, local if number == index else local._replace(port=0))
+    return to_bytes(head[:at]) + b"o=", kept[at].end + to_bytes(rest) + description.tail
 
 
-def _section(section: Section, local: Endpoint) -> Section:
+def _section(section: Section, local: Endpoint) -> list[Line]:
     port = section.media_line.port and local.port
     edited = [_media_line(section.lines[0], port)]
     for line in section.lines[1:]:
@@ -61,7 +58,7 @@ def _section(section: Section, local: Endpoint) -> Section:
             edited.extend(() if _goes(line) else (_line(line, local),))
         elif port:
             edited.append(_rtcp_line(line, local, section.media_line.port))
-    return Section(section.media_line, tuple(edited))
+    return edited
 
 
 def _goes(line: Line) -> bool:

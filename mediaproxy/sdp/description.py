@@ -4,6 +4,7 @@ The text is cut into the session part and the media sections and never rebuilt f
 what we don't understand reaches the other leg as it was written.
 """
 
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -55,7 +56,11 @@ class Description(NamedTuple):
         lines = list(self.head)
         for section in self.sections:
             lines += section.lines
-        return b"".join([b"%b=%b%b" % line[:3] for line in lines]) + self.tail
+        return to_bytes(lines) + self.tail
+
+
+def to_bytes(lines: Iterable[Line]) -> bytes:
+    return b"".join([b"%b=%b%b" % line[:3] for line in lines])
 
 
 def parse(body: bytes) -> Description:

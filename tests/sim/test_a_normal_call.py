@@ -40,6 +40,13 @@ def test_the_callee_hangs_up() -> None:
     world.assert_settled()
 
 
+def test_an_answered_call_needs_no_timer_of_ours() -> None:
+    world = World(PLAN)
+    a_call(world)
+    world.run(2)
+    assert len(world.proxy._context.schedule) == 0
+
+
 def test_we_hang_up() -> None:
     world = World(PLAN)
     call, alice = a_call(world)

@@ -85,15 +85,16 @@ def test_media_that_moves() -> None:
     assert len(world.operations(Connect)) == 3
 
 
-def test_our_version_rises_and_our_ids_stay() -> None:
+def test_our_version_rises_with_what_we_say_and_our_ids_stay() -> None:
     world = World(PLAN)
     call, other, _ = a_call(world)
-    first = other.requests[0].body.split(b"\r\n")[1].split()
-    call.request("INVITE", body=sdp("127.0.0.2", 9000, version=2))
-    world.run(1)
-    second = other.requests[-1].body.split(b"\r\n")[1].split()
-    assert first[1] == second[1]
-    assert int(second[2]) == int(first[2]) + 1
+    for port, formats, version in ((9000, "0 101", 2), (9000, "8 101", 3), (9002, "8 101", 4)):
+        call.request("INVITE", body=sdp("127.0.0.2", port, formats=formats, version=version))
+        world.run(1)
+    origins = [request.body.split(b"\r\n")[1].split() for request in other.requests]
+    assert len({origin[1] for origin in origins}) == 1
+    # Where the other leg's media comes from is no word of ours.
+    assert [int(origin[2]) for origin in origins] == [1, 1, 2, 2]
 
 
 @pytest.mark.parametrize("status", [488, 491, 500])
@@ -322,6 +323,22 @@ def test_over_tcp() -> None:
     world.assert_settled()
 
 
+def test_a_connection_is_used_whatever_the_contact_says() -> None:
+    """A phone behind NAT names an address that nobody reaches."""
+    world = World(PLAN)
+    carrier = world.phone("carrier", CARRIER)
+    tess = world.phone("tess", Endpoint("127.0.0.5", 15080), transport="tcp")
+    carrier.invite("+15550105")
+    world.run(0.1)
+    tess.at = Endpoint("10.9.8.7", 5060)  # from here on it says so in its Contact
+    world.run(3)
+    to_tess = [flow.remote for flow, data in world.wire if data.startswith(b"ACK")]
+    assert to_tess == [Endpoint("127.0.0.5", 15080)]
+    assert next(data for _, data in world.wire if data.startswith(b"ACK")).startswith(
+        b"ACK sip:tess@10.9.8.7"
+    )
+
+
 def test_over_ipv6() -> None:
     world = World(PLAN)
     carrier, six = world.phone("carrier", CARRIER), world.phone("six", SIX)
@@ -484,6 +501,15 @@ def test_digits_that_are_no_code_go_on() -> None:
     assert digits(call) == [b"Signal= *", b"Signal= 9", b"Signal= 5"]
     assert other.statuses == [200, 200, 200]
     assert world.demands == []
+
+
+def test_the_digits_of_a_code_never_come_back() -> None:
+    world = World(PLAN)
+    call, other, _ = a_call(world)
+    dial(other, "*1*95", world)
+    world.run(5)
+    assert digits(call) == [b"Signal= *", b"Signal= 9", b"Signal= 5"]
+    assert len(world.demands) == 1
 
 
 def test_a_lonely_star_goes_on_after_a_while() -> None:
