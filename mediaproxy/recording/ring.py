@@ -14,6 +14,7 @@ From that the ring knows the *drain mark* D (everything that arrived before it h
 every record, A0 = D as it stood before the record's pass: the packet arrived between A0 and A.
 """
 
+from array import array
 from struct import Struct
 
 import numpy as np
@@ -57,6 +58,7 @@ class PacketRing:
         "_before_ns",
         "_drain_mark_ns",
         "_dropped",
+        "_earliest_ns",
         "_mask",
         "_memory",
         "_pass_number",
@@ -81,7 +83,8 @@ class PacketRing:
         self._read = 0
         self._dropped: dict[int, int] = {}
         # A pass without records gets no number, so the records in the ring span at most `slots` passes.
-        self._passes: NDArray[np.int64] = np.full(slots, now_ns, dtype=np.int64)
+        self._passes = array("q", [now_ns]) * slots
+        self._earliest_ns: NDArray[np.int64] = np.frombuffer(self._passes, dtype=np.int64)
         self._pass_number = 0
         self._pass_written = 0
         self._before_ns = now_ns
@@ -101,6 +104,12 @@ class PacketRing:
         """The pass is over; `emptied` says that every socket was read until nothing was left."""
         if emptied and self._before_ns > self._drain_mark_ns:
             self._drain_mark_ns = self._before_ns
+
+    def found_empty_since(self, now_ns: int) -> None:
+        """Each socket was found empty at some moment after `now_ns`, not all of them in one pass: a busy
+        plane knows that sooner than it finds all of them empty at once."""
+        if now_ns > self._drain_mark_ns:
+            self._drain_mark_ns = now_ns
 
     def put(
         self,
@@ -210,7 +219,7 @@ class PacketRing:
 
     def earliest_ns(self, pass_numbers: NDArray[np.uint32]) -> NDArray[np.int64]:
         """A0 of each pass number: the earliest moment at which its packets can have arrived."""
-        return self._passes.take(pass_numbers & np.uint32(self._mask))
+        return self._earliest_ns.take(pass_numbers & np.uint32(self._mask))
 
     def free(self) -> None:
         """Overwrite what `take` returned with zeros and give the slots back."""

@@ -147,6 +147,23 @@ def test_a_packet_arrived_after_the_drain_mark_before_its_pass() -> None:
     assert ring.drain_mark_ns == 500
 
 
+def test_sockets_may_be_found_empty_one_by_one() -> None:
+    ring = PacketRing(SLOTS, now_ns=100)
+    ring.begin_pass(200)
+    put(ring, 1)
+    ring.end_pass(emptied=False)
+    ring.begin_pass(300)
+    put(ring, 2)
+    ring.end_pass(emptied=False)
+    ring.found_empty_since(200)
+    ring.found_empty_since(150)
+    assert ring.drain_mark_ns == 200
+    ring.begin_pass(400)
+    put(ring, 3)
+    (records,) = ring.take()
+    assert ring.earliest_ns(records["pass_number"]).tolist() == [100, 100, 200]
+
+
 def test_passes_without_packets_do_not_push_others_out() -> None:
     ring = PacketRing(SLOTS, now_ns=0)
     ring.begin_pass(10)
