@@ -1,4 +1,4 @@
-"""Audio that was not recorded must not reach a disk by a crash either."""
+"""What a process that holds audio asks of the system: no dumps of its memory, descriptors enough."""
 
 import ctypes
 import os
@@ -8,8 +8,13 @@ PR_SET_DUMPABLE = 4  # prctl(2)
 
 
 def harden_process() -> list[str]:
-    """No core dumps, no ptrace by our own user (Linux). Returns what could not be set, normally nothing."""
+    """No core dumps, no ptrace by our own user (Linux), as many descriptors as we may have.
+
+    Returns what could not be set, normally nothing.
+    """
     failed = []
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)  # a recorded call holds six
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     except (OSError, ValueError) as error:

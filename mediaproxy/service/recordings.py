@@ -27,6 +27,7 @@ from mediaproxy.storage import JournalResult, Spool, Storage
 
 OPENING_WAIT_S = 1.0  # an opening that is not durable by then is refused
 CLOSING_WAIT_S = 0.25  # a closing is answered by then, durable or not
+CLOSE_WAIT_S = 10.0
 CALL_END = Actor("call_end")
 OPENINGS = frozenset({Action.START, Action.RESUME})
 
@@ -196,9 +197,14 @@ class LiveRecordings:
             self._start(self._finish(live, live.ended_ns, event))
 
     async def close(self) -> None:
-        """Wait until every ended recording is published."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        """Wait until every ended recording is published; a disk that hangs leaves them to the next start."""
+        end = asyncio.get_running_loop().time() + CLOSE_WAIT_S
+        while self._tasks and (left := end - asyncio.get_running_loop().time()) > 0:
+            await asyncio.wait(self._tasks, timeout=left)
+        if self._tasks:
+            log.error("recordings_left_in_the_spool", count=len(self._by_generation))
+        for task in self._tasks:
+            task.cancel()
 
     def _journal(self, live: _Live, toggled: Toggled) -> asyncio.Task[bool]:
         line = journal.Toggled(
