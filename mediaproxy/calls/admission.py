@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from mediaproxy.calls.wire import ALLOW, SDP, UNDONE
+from mediaproxy.calls.wire import ALLOW, SDP
 from mediaproxy.sip.headers import Headers
 from mediaproxy.sip.messages import Request
 
@@ -10,6 +10,8 @@ TAKEN = frozenset(ALLOW.split(", "))
 # Known to us and refused with 405; what is in no RFC of ours is 501 (21.5.2).
 KNOWN = TAKEN | {"REGISTER", "SUBSCRIBE", "NOTIFY", "PUBLISH", "MESSAGE", "REFER", "UPDATE", "PRACK"}
 RETRY_AFTER_S = 10
+# Extensions that need nothing of who stands between the two ends (RFC 3323, 7044, 4412, 5373).
+TRANSPARENT = frozenset({"privacy", "histinfo", "resource-priority", "answermode"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +42,17 @@ def check_invite(request: Request) -> Refusal | None:
         return Refusal(416)
     if request.max_forwards == 0:
         return Refusal(483)
-    undone = "require" in request.headers and UNDONE & request.headers.tokens("require")
-    if undone:
-        return Refusal(420, Headers.of(("Unsupported", ", ".join(sorted(undone)))))
-    return check_body(request)
+    return check_extensions(request) or check_body(request)
+
+
+def check_extensions(request: Request) -> Refusal | None:
+    """A Require of what we would have to take part in, or know nothing of (8.2.2.3)."""
+    if "require" not in request.headers:
+        return None
+    unsupported = request.headers.tokens("require") - TRANSPARENT
+    if not unsupported:
+        return None
+    return Refusal(420, Headers.of(("Unsupported", ", ".join(sorted(unsupported)))))
 
 
 def check_body(request: Request) -> Refusal | None:

@@ -197,7 +197,7 @@ def test_what_the_callee_reads() -> None:
         ("X-Two", "a"),
         ("User-Agent", "Carrier/1.0"),
         ("Supported", "100rel, path,timer"),
-        ("Require", "path"),
+        ("Require", "privacy"),
     )
     gone = (("Proxy-Authorization", "Digest x"), ("Authorization", "Digest y"), ("Allow", "PRACK"))
     routes = (("Record-Route", "<sip:127.0.0.2:15070;lr>"), ("Route", "<sip:127.0.0.1:15060;lr>"))
@@ -221,7 +221,7 @@ def test_what_the_callee_reads() -> None:
         "X-Two: a",
         "User-Agent: Carrier/1.0",
         "Supported: path",
-        "Require: path",
+        "Require: privacy",
         "Content-Type: application/sdp",
         f"Content-Length: {len(invite.body)}",
     ]

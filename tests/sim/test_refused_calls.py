@@ -175,12 +175,13 @@ def test_no_new_calls_while_we_end() -> None:
     ("options", "status", "header"),
     [
         ({"max_forwards": 0}, 483, None),
-        ({"headers": (("Require", "100rel, x"),)}, 420, ("unsupported", "100rel")),
+        ({"headers": (("Require", "100rel, privacy"),)}, 420, ("unsupported", "100rel")),
         (
             {"headers": (("Require", "timer"), ("Require", "replaces"))},
             420,
             ("unsupported", "replaces, timer"),
         ),
+        ({"headers": (("Require", "nothingSupportsThis"),)}, 420, ("unsupported", "nothingsupportsthis")),
         ({"content_type": "multipart/mixed"}, 415, ("accept", "application/sdp")),
         ({"headers": (("Content-Encoding", "gzip"),)}, 415, ("accept-encoding", "identity")),
         ({"uri": "tel:+15550100"}, 416, None),
