@@ -49,10 +49,8 @@ def check_extensions(request: Request) -> Refusal | None:
     """A Require of what we would have to take part in, or know nothing of (8.2.2.3)."""
     if "require" not in request.headers:
         return None
-    unsupported = request.headers.tokens("require") - TRANSPARENT
-    if not unsupported:
-        return None
-    return Refusal(420, Headers.of(("Unsupported", ", ".join(sorted(unsupported)))))
+    unsupported = [tag for tag in request.headers.elements("require") if tag.lower() not in TRANSPARENT]
+    return Refusal(420, Headers.of(("Unsupported", ", ".join(unsupported)))) if unsupported else None
 
 
 def check_body(request: Request) -> Refusal | None:

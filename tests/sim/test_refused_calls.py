@@ -179,9 +179,9 @@ def test_no_new_calls_while_we_end() -> None:
         (
             {"headers": (("Require", "timer"), ("Require", "replaces"))},
             420,
-            ("unsupported", "replaces, timer"),
+            ("unsupported", "timer, replaces"),
         ),
-        ({"headers": (("Require", "nothingSupportsThis"),)}, 420, ("unsupported", "nothingsupportsthis")),
+        ({"headers": (("Require", "nothingSupportsThis"),)}, 420, ("unsupported", "nothingSupportsThis")),
         ({"content_type": "multipart/mixed"}, 415, ("accept", "application/sdp")),
         ({"headers": (("Content-Encoding", "gzip"),)}, 415, ("accept-encoding", "identity")),
         ({"uri": "tel:+15550100"}, 416, None),
