@@ -61,8 +61,8 @@ def _memory(results: Results) -> list[Bar]:
     return [
         Bar(
             f"resident memory per recording call ≤ {_MOST_KB:.0f} KB ({memory.calls} calls)",
-            f"{memory.kb_per_call:.1f} KB",
-            memory.kb_per_call <= _MOST_KB,
+            f"{memory.kb_per_call:.1f} KB, {memory.files} of {memory.calls} files whole",
+            memory.kb_per_call <= _MOST_KB and memory.files == memory.calls,
         )
         for memory in results.memory
     ]

@@ -26,30 +26,44 @@ _PATIENCE_NS = 10_000_000_000  # and in any case this long after it
 
 
 class Sender:
+    """Each stream sends `packets` packets, from its first cycle on."""
+
     def __init__(self, streams: list[schedule.Stream], sockets: list[int], packets: int) -> None:
-        ordered = sorted(streams, key=lambda stream: schedule.slot(stream.number))
+        # Within a slot in the order in which they begin and end: those that talk are neighbours.
+        ordered = sorted(streams, key=lambda of: (schedule.slot(of.number), schedule.first_cycle(of.number)))
         self._numbers = np.array([stream.number for stream in ordered], dtype=np.int64)
+        self._first = np.array([schedule.first_cycle(stream.number) for stream in ordered], dtype=np.int64)
         self._batch = SendBatch([(stream.host, stream.port) for stream in ordered])
-        slots = [schedule.slot(number) for number in self._numbers.tolist()]
-        edges = np.searchsorted(slots, np.arange(schedule.SLOTS + 1)).tolist()
-        self._slices = [
-            (index, sockets[index % schedule.SOCKETS], edges[index], edges[index + 1])
-            for index in range(schedule.SLOTS)
-            if edges[index] < edges[index + 1]
-        ]
+        self._slots = np.array([schedule.slot(number) for number in self._numbers.tolist()])
+        self._sockets = sockets
         self._table = wire.payload_table()
         self._packets = packets
-        self.sent_ns = np.zeros((packets, schedule.SLOTS), dtype=np.int64)
+        self.cycles = packets + int(self._first.max())
+        self.sent_ns = np.zeros((self.cycles, schedule.SLOTS), dtype=np.int64)
         self.unsent = 0
 
     def run(self, start_ns: int) -> None:
-        for index in range(self._packets):
-            wire.fill(self._batch.packets, self._numbers, index, self._table)
-            self._send_all(start_ns + index * wire.PTIME_NS, self.sent_ns[index])
+        slices = self._slices(0)
+        for cycle in range(self.cycles):
+            if cycle <= schedule.RAMP or cycle >= self._packets:
+                slices = self._slices(cycle)
+            wire.fill(self._batch.packets, self._numbers, cycle - self._first, self._table)
+            self._send_all(slices, start_ns + cycle * wire.PTIME_NS, self.sent_ns[cycle])
 
-    def _send_all(self, cycle_ns: int, sent_ns: NDArray[np.int64]) -> None:
+    def _slices(self, cycle: int) -> list[tuple[int, int, int, int]]:
+        """For each slot with somebody talking: the slot, its socket, and which packets of the batch."""
+        talking = (self._first <= cycle) & (cycle < self._first + self._packets)
+        found = []
+        for slot in np.unique(self._slots[talking]).tolist():
+            places = np.flatnonzero(talking & (self._slots == slot))
+            found.append((slot, self._sockets[slot % schedule.SOCKETS], int(places[0]), int(places[-1]) + 1))
+        return found
+
+    def _send_all(
+        self, slices: list[tuple[int, int, int, int]], cycle_ns: int, sent_ns: NDArray[np.int64]
+    ) -> None:
         clock, sleep, send = time.monotonic_ns, time.sleep, self._batch.send
-        for slot, fd, start, stop in self._slices:
+        for slot, fd, start, stop in slices:
             wait_ns = cycle_ns + slot * schedule.SLOT_NS - clock()
             if wait_ns > 0:
                 sleep(wait_ns / 1e9)
@@ -118,7 +132,7 @@ def main() -> None:
     cpu_s = _cpu_s()
     child = os.fork()
     if child == 0:
-        sink.run(start_ns + plan["packets"] * wire.PTIME_NS)
+        sink.run(start_ns + sender.cycles * wire.PTIME_NS)
         np.save(result / "arrived_ns.npy", sink.arrived_ns)
         _tell(result / "sink.json", cpu_s=_cpu_s(), **sink.counts)
         os._exit(0)

@@ -31,6 +31,7 @@ class Memory:
     calls: int
     idle_bytes: int
     loaded_bytes: int
+    files: int  # verified, of `calls`
 
     @property
     def kb_per_call(self) -> float:

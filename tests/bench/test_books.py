@@ -47,7 +47,7 @@ def test_a_lost_packet_is_seen() -> None:
 
 
 def test_a_wrong_place_is_seen() -> None:
-    assert "begins" in (check_track(a_track(1_200), SPOKEN, 800) or "")
+    assert "begins" in (check_track(a_track(1_300), SPOKEN, 800) or "")
 
 
 def test_another_streams_audio_is_seen() -> None:

@@ -80,7 +80,7 @@ class Traffic:
 
     async def start(self, streams: list[schedule.Stream], seconds: float) -> int:
         """Begin to send; the monotonic nanosecond of the first slot."""
-        self.packets = min(round(seconds * PACKETS_PER_S), wire.ROWS)
+        self.packets = min(round(seconds * PACKETS_PER_S), wire.ROWS)  # of each stream
         plan = self._directory / "plan.json"
         listed = [(stream.number, stream.host, stream.port) for stream in streams]
         fds = [sock.fileno() for sock in self._sockets]
@@ -124,17 +124,21 @@ class Traffic:
     def _balance(self) -> Books:
         arrived_ns = np.load(self._directory / "arrived_ns.npy")
         by_slot = np.load(self._directory / "sent_ns.npy")
-        slots = [schedule.slot(number) for number in range(len(arrived_ns))]
-        used = sorted(set(slots))
-        planned = np.arange(len(by_slot))[:, None] * wire.PTIME_NS + np.array(used) * schedule.SLOT_NS
+        streams = range(len(arrived_ns))
+        slots = np.array([schedule.slot(number) for number in streams])[:, None]
+        cycles = np.array([schedule.first_cycle(number) for number in streams])[:, None] + np.arange(
+            self.packets
+        )
+        sent_ns = by_slot[cycles, slots]
+        planned_ns = self._start_ns + cycles * wire.PTIME_NS + slots * schedule.SLOT_NS
         sender = json.loads((self._directory / "sender.json").read_text())
         sink = json.loads((self._directory / "sink.json").read_text())
         return Books(
-            sent_ns=by_slot[:, slots].T,
+            sent_ns=sent_ns,
             arrived_ns=arrived_ns,
             unsent=sender["unsent"],
             **{name: sink[name] for name in ("foreign", "altered", "misdirected", "duplicate")},
             sink_dropped=sum(cpu.dropped_at(sock) for sock in self._sockets),
             generator_cpu_us=(sender["cpu_s"] + sink["cpu_s"]) * 1e6 / max(arrived_ns.size, 1),
-            late_ms=float((by_slot[:, used] - self._start_ns - planned).max() / 1e6),
+            late_ms=float((sent_ns - planned_ns).max() / 1e6),
         )

@@ -41,12 +41,17 @@ def rows(stream: NDArray[np.int64] | int, index: NDArray[np.int64] | int) -> NDA
     return np.asarray((np.asarray(stream) * 997 + np.asarray(index) * (1 + np.asarray(stream))) % ROWS)
 
 
-def fill(packets: NDArray[np.void], streams: NDArray[np.int64], index: int, table: NDArray[np.uint8]) -> None:
+def fill(
+    packets: NDArray[np.void],
+    streams: NDArray[np.int64],
+    index: NDArray[np.int64] | int,
+    table: NDArray[np.uint8],
+) -> None:
     """Write packet `index` of each of `streams` into the rows of `packets`."""
     packets["flags"] = 0x80
     packets["pt"] = 0
     packets["seq"] = (FIRST_SEQ + index) & 0xFFFF
-    packets["ts"] = SAMPLES * index
+    packets["ts"] = (SAMPLES * index) & 0xFFFFFFFF
     packets["ssrc"] = FIRST_SSRC + streams
     packets["payload"] = table[rows(streams, index)]
 
