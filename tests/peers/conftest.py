@@ -1,7 +1,9 @@
 """The peers of a black-box test: a network of loopback addresses, the server, its callers and callees."""
 
+import fcntl
 import itertools
 import socket
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -19,6 +21,7 @@ OCTETS = range(20, 250)  # 127.20.x.y and up: one second octet for each worker o
 CLAIM = ("255.254", 9)  # whoever has bound this of 127.<octet> has the octet
 BARESIP_PORTS = (41000, 64)  # first, how many an octet; baresip binds them on every address
 IPV6_PORTS = (11000, 8)  # all of it is on ::1
+DOOR, ROOM = "mediaproxy-peers-door.lock", "mediaproxy-peers-room.lock"
 
 MakeProxy = Callable[..., ProxyProcess]
 
@@ -49,6 +52,27 @@ def octet() -> Iterator[int]:
 
 def new_net(octet: int) -> Net:
     return Net(f"127.{octet}.{next(_serial) % 255}")
+
+
+@pytest.fixture(autouse=True)
+def machine(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Tests share the machine; one marked by the fixture `alone` waits until it has it to itself.
+
+    Two locks, so that whoever waits to be alone keeps new tests out: through the door, into the room.
+    """
+    kind = fcntl.LOCK_EX if "alone" in request.fixturenames else fcntl.LOCK_SH
+    folder = Path(tempfile.gettempdir())
+    with (folder / DOOR).open("w") as door, (folder / ROOM).open("w") as room:
+        fcntl.flock(door, kind)
+        fcntl.flock(room, kind)
+        if kind == fcntl.LOCK_SH:
+            fcntl.flock(door, fcntl.LOCK_UN)
+        yield
+
+
+@pytest.fixture
+def alone() -> None:
+    """No other test of this folder runs meanwhile, in whatever process: it measures the machine."""
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import subprocess
 import time
 import wave
 
+import numpy as np
 import pytest
 
 from tests.support.recorded import check_finished, check_verified
@@ -81,7 +82,8 @@ async def test_no_acknowledged_toggle_is_lost(make_proxy, casts):
     assert spans == list(zip(edges[::2], edges[1::2], strict=True))
     assert row["recording"]["intervals"][1]["ended_by"] == {"means": "api", "user": "alice"}
     for track, phone in ((one, carrier), (two, alice)):
-        check_track(track, phone.media.said(), spans[:1])
+        first = np.where(np.arange(len(track)) < spans[1][0], track, 0)
+        check_track(first, phone.media.said(), spans[:1])  # of the second, up to a second may be lost
 
 
 async def test_a_crash_after_a_stop_leaves_silence_to_the_end(make_proxy, casts):
