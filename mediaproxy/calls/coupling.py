@@ -89,6 +89,7 @@ class Coupling:
         self._request: Request | None = None  # our INVITE, until it is confirmed
         self._invited: Invited | None = None
         self._answer: Answer | None = None
+        self._early: tuple[str | None, bytes] = (None, b"")  # a fork's tag, its answer as passed on
         self._fork_tags: dict[str | None, str] = {}  # the callee's -> ours towards the caller
         self._over = False
         self._held = False
@@ -160,9 +161,11 @@ class Coupling:
         if self.media is None or self.offers_late or not has_sdp(response):
             return b""
         try:
-            return self.media.take_answer(self.callee, self.caller, response.body)
+            body = self.media.take_answer(self.callee, self.caller, response.body)
         except Malformed:
             return b""  # what counts is the answer in the 2xx
+        self._early = response.to.tag, body
+        return body
 
     def _fork_tag(self, response: Response) -> str:
         remote = response.to.tag
@@ -237,6 +240,8 @@ class Coupling:
             return self.media.take_offer(self.callee, self.caller, read(response.body))
         if has_sdp(response):
             return self.media.take_answer(self.callee, self.caller, response.body)
+        if not response.body and self._early[0] == response.to.tag:
+            return self._early[1]  # some gateways think that their 183 has said it all
         raise Malformed("a 2xx without an answer", status=NOT_ACCEPTABLE)
 
     def announce_answer(self, answered_ns: int) -> None:
@@ -314,6 +319,7 @@ class Coupling:
         request = Request("INVITE", received.request.uri, received.request.headers.only("call-id", "from"))
         self.arrival = replace(self.arrival, received=replace(received, request=request), offer=None)
         self._request = self._answer = None
+        self._early = (None, b"")
 
     # -- the end
 

@@ -96,16 +96,23 @@ def _read(description: Description, index: int, section: Section) -> Audio:
     refused = port == 0
     host = None if refused else _connection_host(description, section)
     rtp = Endpoint(host, port) if host is not None else None
+    attributes = _attributes(section.lines)
+    direction = _direction(attributes) or _direction(_attributes(description.head))
     return Audio(
         index=index,
         rtp=rtp,
-        rtcp=_rtcp(section, rtp) if rtp is not None else None,
-        rtcp_mux=_has_attribute(section.lines, b"rtcp-mux"),
-        direction=_direction(description, section),
+        rtcp=_rtcp(attributes.get(b"rtcp"), rtp) if rtp is not None else None,
+        rtcp_mux=b"rtcp-mux" in attributes,
+        direction=direction or Direction.SENDRECV,
         payloads=Payloads() if refused else read_payloads(section),
-        ptime_ms=_ptime_ms(section),
+        ptime_ms=_ptime_ms(attributes.get(b"ptime")),
         refused=refused,
     )
+
+
+def _attributes(lines: tuple[Line, ...]) -> dict[bytes, Line]:
+    """The first of each name; what is no attribute has none."""
+    return {line.name: line for line in reversed(lines)}
 
 
 def _connection_host(description: Description, section: Section) -> str | None:
@@ -140,11 +147,10 @@ def _host(text: bytes, *, version: int) -> str:
     return str(address)
 
 
-def _rtcp(section: Section, rtp: Endpoint) -> Endpoint:
+def _rtcp(line: Line | None, rtp: Endpoint) -> Endpoint:
     """`a=rtcp:<port> [IN IP4 <address>]` (RFC 3605), else the next port."""
-    for line in section.lines:
-        if line.name != b"rtcp" or not (words := line.text.split()):
-            continue
+    words = line.text.split() if line is not None else []
+    if words:
         port = read_number(words[0], 65_535)
         host = read_connection(b" ".join(words[1:4])) if len(words) >= 4 else rtp.host
         if port and host not in NULL_HOSTS:
@@ -152,21 +158,13 @@ def _rtcp(section: Section, rtp: Endpoint) -> Endpoint:
     return Endpoint(rtp.host, min(rtp.port + 1, 65_535))
 
 
-def _direction(description: Description, section: Section) -> Direction:
-    for lines in (section.lines, description.head):
-        for line in lines:
-            direction = _DIRECTIONS.get(line.name)
-            if direction is not None:
-                return direction
-    return Direction.SENDRECV
-
-
-def _has_attribute(lines: tuple[Line, ...], wanted: bytes) -> bool:
-    return any(line.name == wanted for line in lines)
-
-
-def _ptime_ms(section: Section) -> int | None:
-    for line in section.lines:
-        if line.name == b"ptime" and line.text.strip().isdigit() and len(line.text) < 6:
-            return int(line.text)
+def _direction(attributes: dict[bytes, Line]) -> Direction | None:
+    for name, direction in _DIRECTIONS.items():
+        if name in attributes:
+            return direction
     return None
+
+
+def _ptime_ms(line: Line | None) -> int | None:
+    text = line.text.strip() if line is not None else b""
+    return int(text) if text.isdigit() and len(text) < 6 else None

@@ -186,6 +186,14 @@ def test_early_media_is_anchored_too() -> None:
     assert len(world.operations(Connect)) == 2
 
 
+def test_an_answer_that_was_given_early_need_not_be_repeated() -> None:
+    world = World(PLAN)
+    call, alice = a_call(world)
+    alice.answers = [Say(183, after=0.5), Say(200, after=2, body=b"")]
+    world.run(5)
+    assert call.response(200).body == call.response(183).body != b""
+
+
 def test_what_the_callee_reads() -> None:
     """contract: On the wire (B-leg)."""
     world = World(PLAN)
