@@ -19,7 +19,7 @@ from mediaproxy.calls.outcome import Outcome
 from mediaproxy.calls.plane import Allocate, LegId, Release, WatchCodes, WatchMedia
 from mediaproxy.calls.schedule import CallTimer
 from mediaproxy.calls.signalling import Reply, Signalling
-from mediaproxy.calls.wire import copied, has_sdp, outgoing_invite, own_headers, request_uri
+from mediaproxy.calls.wire import SDP, copied, has_sdp, outgoing_invite, own_headers, request_uri
 from mediaproxy.clock import NS_PER_MS
 from mediaproxy.errors import Malformed
 from mediaproxy.ids import CallId
@@ -179,6 +179,8 @@ class Coupling:
 
     def _answer_caller(self, response: Response, tag: str, body: bytes) -> None:
         headers = own_headers(self.caller.flow) + copied(response, self.callee.peer, body=bool(body))
+        if body and "content-type" not in headers:
+            headers = headers.appended("Content-Type", SDP)
         self.signalling.answer(
             self.arrival.received,
             response.status,
@@ -240,8 +242,9 @@ class Coupling:
             return self.media.take_offer(self.callee, self.caller, read(response.body))
         if has_sdp(response):
             return self.media.take_answer(self.callee, self.caller, response.body)
-        if not response.body and self._early[0] == response.to.tag:
-            return self._early[1]  # some gateways think that their 183 has said it all
+        tag, body = self._early
+        if body and tag == response.to.tag and not response.body:
+            return body  # some gateways think that their 183 has said it all
         raise Malformed("a 2xx without an answer", status=NOT_ACCEPTABLE)
 
     def announce_answer(self, answered_ns: int) -> None:

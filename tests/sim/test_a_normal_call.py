@@ -192,6 +192,7 @@ def test_an_answer_that_was_given_early_need_not_be_repeated() -> None:
     alice.answers = [Say(183, after=0.5), Say(200, after=2, body=b"")]
     world.run(5)
     assert call.response(200).body == call.response(183).body != b""
+    assert call.response(200).content_type == "application/sdp"
 
 
 def test_what_the_callee_reads() -> None:
