@@ -183,7 +183,7 @@ def test_early_media_is_anchored_too() -> None:
     assert len(world.operations(Connect)) == 2
     world.run(5)
     assert call.response(200).body == call.response(183).body  # not even the version moves
-    assert len(world.operations(Connect)) == 2
+    assert len(world.operations(Connect)) == len(world.operations(Describe)) == 2
 
 
 def test_an_answer_that_was_given_early_need_not_be_repeated() -> None:
