@@ -6,6 +6,7 @@ any other is refused, its lane recalled, and the rule itself decides. So a lane 
 knows the case in which there is nothing to judge, and files and counters are the same without it.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -179,8 +180,9 @@ class Lanes:
 
     def _write(self, groups: Ints, into: Ints, payload: NDArray[np.uint8], at: Ints) -> None:
         """Decode and scatter, for each block of windows, law and length at once."""
-        for group in np.unique(groups[groups >= 0]).tolist():
-            chosen = np.flatnonzero(groups == group)
+        for group, chosen in _alike(groups):
+            if group < 0:
+                continue  # closed lanes: there is nothing to write
             view = self._view(group >> 17, group & 0xFFFF)
             for first in range(0, len(chosen), MAX_BATCH):
                 some = chosen[first : first + MAX_BATCH]
@@ -201,6 +203,15 @@ class Lanes:
             view = as_strided(flat, shape, (flat.itemsize, flat.itemsize * CHANNELS))
             self._views[block, length] = view
         return view
+
+
+def _alike(groups: Ints) -> Iterator[tuple[int, Ints]]:
+    """Each group with the indices that it stands at. Mostly there is but one."""
+    if (groups == groups[0]).all():
+        yield int(groups[0]), np.arange(len(groups))
+        return
+    for group in np.unique(groups).tolist():
+        yield group, np.flatnonzero(groups == group)
 
 
 def _successors(words: Ints) -> Ints:

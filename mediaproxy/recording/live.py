@@ -157,12 +157,14 @@ class LiveRecording:
         stream = self._stream(track, record.ssrc, packet.arrival) if track.heard else None
         if stream is None:
             return None
-        stream.opened(self._openings, packet.arrival)
+        counts = self._counts(packet.arrival)
+        for placed in stream.opened(self._openings, packet.arrival, is_open=counts):
+            self._write(track, stream, placed)
         if packet.samples and not packet.digit:
             stream.codec = _NAMES[packet.law]
         elif record.payload_type in track.unsupported:
             self._miss(stream, track.unsupported[record.payload_type], packet.arrival)
-        for placed in stream.receive(packet, is_open=self._counts(packet.arrival)):
+        for placed in stream.receive(packet, is_open=counts):
             self._write(track, stream, placed)
         return stream, packet
 

@@ -7,7 +7,7 @@ A toggle, a description and an end concern what arrives from then on: drain the 
 recorder of them (a toggle is exact either way: it is judged by arrival and media time).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -369,16 +369,14 @@ class Recorder:
         return stretches
 
 
-def _one_a_lane(lanes: Ints) -> list[Ints]:
-    """Indices in rounds: the n-th record of each lane is in the n-th round."""
+def _one_a_lane(lanes: Ints) -> Iterator[Ints]:
+    """Indices in rounds: the n-th record of each lane is in the n-th round; all of lane 0 in the first."""
     order = np.argsort(lanes, kind="stable")
     ordered = lanes[order]
-    at = np.arange(len(lanes))
-    first = np.ones(len(lanes), dtype=bool)
-    first[1:] = ordered[1:] != ordered[:-1]
-    nth = at - np.maximum.accumulate(np.where(first, at, 0))
-    nth[ordered == 0] = 0
-    if not nth.any():
-        return [at]
-    rounds = order[np.argsort(nth, kind="stable")]
-    return np.split(rounds, np.cumsum(np.bincount(nth))[:-1])
+    nobodys = int(np.searchsorted(ordered, 1))
+    starts = np.flatnonzero(np.diff(ordered[nobodys:], prepend=0)) + nobodys
+    counts = np.diff(starts, append=len(ordered))
+    if nobodys:
+        yield order[:nobodys]
+    for number in range(int(counts.max(initial=0))):
+        yield order[starts[counts > number] + number]

@@ -192,15 +192,18 @@ class Stream:
         self._drop(hold)
         return []
 
-    def opened(self, openings: list[int], arrival: int) -> None:
+    def opened(self, openings: list[int], arrival: int, *, is_open: bool) -> list[Packet]:
         """The gate opened at `openings`, each after more than a second closed: where nothing of it was
-        placed, the newest measure of the network is the best one."""
+        placed, the newest measure of the network is the best one. What is still held came before."""
+        placed: list[Packet] = []
         while self._openings < len(openings) and openings[self._openings] <= arrival:
             least = self._transits.least(self._row, openings[self._openings] // self._margins.rate)
             if self.offset is not None and least is not None:
+                placed += self.finish(is_open=is_open)
                 self.offset = least
                 self._moves.clear()
             self._openings += 1
+        return placed
 
     def advance(self, packets: int, arrival: int) -> None:
         """As many packets were received in order, each placed where the one before it ended."""

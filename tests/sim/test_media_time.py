@@ -11,10 +11,17 @@ GROUPS = 5  # loops a test
 TESTS = 25  # 25 * 5 * 8 = 1,000 calls
 
 
-def wrongs(seed: int, network: Network | None = None, *, calls: int = GROUP, **stalls: object) -> list[str]:
-    group, rng = any_group(seed, calls, network, **({"toggles": 0} if "stalls" in stalls else {}))
+def wrongs(
+    seed: int,
+    network: Network | None = None,
+    *,
+    calls: int = GROUP,
+    toggles: int | None = None,
+    stalls: list[tuple[int, int]] | None = None,
+) -> list[str]:
+    group, rng = any_group(seed, calls, network, toggles)
     desk = Desk(group, failing=0.1 if network is None else 0, seed=seed)
-    results = desk.run(turns(rng, group, **stalls))  # type: ignore[arg-type]  # passed on as they are
+    results = desk.run(turns(rng, group, stalls))
     found = []
     for call in group:
         wrong = judge(call, results[call.number], desk.stamps)
@@ -37,7 +44,16 @@ def test_any_network_any_toggles_and_two_stalls_leave_a_true_recording(number: i
 def test_a_stall_of_two_seconds_loses_no_audio(seed: int) -> None:
     """24 calls bring far more than a ring of 1,024 slots holds: it is drained within the pass too."""
     clean = Network(jitter_ms=20, duplicated=0.02, ptimes=(20,))
-    found = wrongs(2_000 + seed, clean, calls=24, stalls=[(3_000 + 137 * seed, 2_000)])
+    found = wrongs(2_000 + seed, clean, calls=24, toggles=0, stalls=[(3_000 + 137 * seed, 2_000)])
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_where_nothing_moves_no_offset_does(seed: int) -> None:
+    """Loss, wraps, mutes, changes of SSRC, codec and packet time are no reason to re-anchor."""
+    calm = Network(loss=0.1, duplicated=0.1, ssrc_changes=1, codec_changes=1, ptimes=(10, 20, 60), mutes=1)
+    found = wrongs(4_000 + seed, calm, stalls=[])
     assert not found, "\n".join(found)
 
 

@@ -27,6 +27,7 @@ LATE = 200 * MS
 TOLERANCE = 20 * MS
 SURE = 6  # samples that agree about a time; fewer may be a coincidence of two cut runs
 PCMU, PCMA, COMFORT_NOISE = 0, 8, 13
+POLICY = -1  # the place of an opening that nobody asked for
 
 Samples = NDArray[np.int64]
 
@@ -115,6 +116,7 @@ class Speaker:
     packets: list[Sent]
     changes: int  # of the SSRC, the network's delay, or whatever else may make streams overlap
     jitter: int
+    calm: bool  # every packet takes equally long
 
 
 class Toggle(NamedTuple):
@@ -231,28 +233,33 @@ def speak(
             continue
         spoken = begins + first
         payload = codes[first : first + length] if length else b"\x40"
-        copies = 2 if rng.random() < network.duplicated else 1
-        for copy in range(copies):
-            late = rng.randrange(jitter + 1) + copy * rng.randrange(100 * MS)
-            reaches = answered_ns + (spoken + length + delay + late) * NS_PER_SAMPLE
-            packets.append(
-                Sent(
-                    reaches, call, leg, kind, ssrc, seq & 0xFFFF, (stamp + first) & 0xFFFFFFFF, payload,
-                    spoken if length else None, delay,
-                )
-            )  # fmt: skip
-    packets.sort()
-    packets = sorted(_reordered(rng, packets, network.reordered))
-    return Speaker(leg, base, begins, values, packets, network.ssrc_changes, jitter)
+        reaches = answered_ns + (spoken + length + delay + rng.randrange(jitter + 1)) * NS_PER_SAMPLE
+        packets.append(
+            Sent(
+                reaches, call, leg, kind, ssrc, seq & 0xFFFF, (stamp + first) & 0xFFFFFFFF, payload,
+                spoken if length else None, delay,
+            )
+        )  # fmt: skip
+    packets = list(_reordered(rng, sorted(packets), network.reordered))
+    packets += list(_duplicates(rng, packets, network.duplicated))
+    calm = jitter == 0 and network.reordered == 0
+    return Speaker(leg, base, begins, values, sorted(packets), network.ssrc_changes, jitter, calm)
 
 
 def _reordered(rng: random.Random, packets: list[Sent], chance: float) -> Iterator[Sent]:
     """Some packets come behind one of the five after them, where those are near."""
     for at, packet in enumerate(packets):
-        behind = packets[min(at + rng.randrange(1, 6), len(packets) - 1)].reaches_ns
-        if rng.random() < chance and behind - packet.reaches_ns <= 150 * NS_PER_MS:
-            packet = packet._replace(reaches_ns=behind + 1)
+        after = packets[min(at + rng.randrange(1, 6), len(packets) - 1)]
+        near = after.ssrc == packet.ssrc and after.reaches_ns - packet.reaches_ns <= 150 * NS_PER_MS
+        if rng.random() < chance and near:
+            packet = packet._replace(reaches_ns=after.reaches_ns + 1)
         yield packet
+
+
+def _duplicates(rng: random.Random, packets: list[Sent], chance: float) -> Iterator[Sent]:
+    for packet in packets:
+        if rng.random() < chance:
+            yield packet._replace(reaches_ns=packet.reaches_ns + rng.randrange(100 * NS_PER_MS))
 
 
 def _near_wrap(rng: random.Random, bits: int) -> int:
@@ -313,7 +320,7 @@ def turns(
     waiting = sorted(p for call in calls for speaker in call.speakers for p in speaker.packets)
     waiting = [p for p in waiting if calls[p.call].answered_ns <= p.reaches_ns]
     demands = sorted((t.at_ns, call.number, t.action) for call in calls for t in call.toggles)
-    tick, drain_every = rng.choice([1, 2, 5, 10, 20]) * NS_PER_MS, rng.choice([20, 40, 100]) * NS_PER_MS
+    tick, drain_every = rng.choice([1, 2, 5, 10]) * NS_PER_MS, rng.choice([20, 40, 100]) * NS_PER_MS
     at, now, drained = 0, begin, begin
     while now < end:
         step = now + tick + rng.randrange(NS_PER_MS)
@@ -363,13 +370,12 @@ class Stamps:
 
 def intervals_of(call: Call) -> list[tuple[int, int]]:
     """What the toggles ask for, by the contract's table."""
-    applied = [(0, "start")] if call.automatic else []
-    opened: tuple[int, int] | None = None  # (position, ns)
+    opened: tuple[int, int] | None = (0, POLICY) if call.automatic else None  # (position, place)
     found = []
-    for now_ns, action in [*applied, *call.applied, (call.ended_ns, "stop")]:
-        at = min(call.position(now_ns), call.duration) if now_ns else 0
+    for place, (now_ns, action) in enumerate([*call.applied, (call.ended_ns, "stop")]):
+        at = min(call.position(now_ns), call.duration)
         if action in ("start", "resume") and opened is None:
-            opened = (at, now_ns)
+            opened = (at, place)
         elif action in ("stop", "pause") and opened is not None:
             found.append((opened[0], at, opened[1]))
             opened = None
@@ -409,7 +415,7 @@ def _judge_track(
     stamps: Stamps,
 ) -> Iterator[str]:
     brought = _by_position(speaker)
-    lag, unknown = _lags(speaker, brought, track)
+    lag, unknown = _lags(speaker, brought, track, _transits(call, speaker, stamps))
     if len(unknown):
         yield f"{len(unknown)} samples are none of its own, the first at {unknown[0]}"
     zeros = np.concatenate([[0], np.cumsum(track == 0)])
@@ -446,6 +452,8 @@ def _judge_track(
     reanchors = sum(count for (leg, _), count in result.reanchors.items() if leg == speaker.leg)
     if moved > reanchors:
         yield f"{moved} moves of an offset, {reanchors} counted"
+    if speaker.calm and reanchors and _longest_wait(speaker, stamps) <= TOLERANCE:
+        yield f"{reanchors} moves of an offset, and nothing else moved"
     excused = (speaker.changes * len(intervals) + reanchors) * (speaker.jitter + TOLERANCE)
     if missing > excused:
         yield f"{missing} samples that arrived are missing, {excused} excused"
@@ -461,6 +469,12 @@ def _unseen(speaker: Speaker, ssrc: int, stamps: Stamps) -> int:
             read.setdefault((packet.seq, packet.timestamp), stamps.of(packet)[0])
     held = min(read.values()) + 300 * NS_PER_MS
     return min(at - reached[key] for key, at in read.items() if at <= held) // NS_PER_SAMPLE
+
+
+def _longest_wait(speaker: Speaker, stamps: Stamps) -> int:
+    """How long a packet waited at most until the loop read it."""
+    waits = [stamps.of(packet)[0] - packet.reaches_ns for packet in speaker.packets if stamps.of(packet)]
+    return max(waits, default=0) // NS_PER_SAMPLE
 
 
 def _missing(
@@ -499,11 +513,24 @@ def _by_position(speaker: Speaker) -> Samples:
     return brought
 
 
-def _lags(speaker: Speaker, brought: Samples, track: NDArray[np.int16]) -> tuple[Samples, Samples]:
+def _transits(call: Call, speaker: Speaker, stamps: Stamps) -> list[int]:
+    """By how much each packet would stand late if its last sample lay where it was read."""
+    return [
+        call.position(now_ns + READ_NS) - packet.spoken - len(packet.payload)
+        for packet in speaker.packets
+        if packet.spoken is not None
+        for now_ns in stamps.of(packet)
+    ]
+
+
+def _lags(
+    speaker: Speaker, brought: Samples, track: NDArray[np.int16], transits: list[int]
+) -> tuple[Samples, Samples]:
     """How late each sample stands against when it was spoken; and the samples that can't be explained.
 
     A time is believed when six neighbours agree (`SURE`); the few between them must continue one of these
-    runs, the nearest if they can, for where two streams overlap single samples are left of one of them.
+    runs, the nearest if they can, for where two streams overlap single samples are left of one of them; or
+    they are the end of a packet that an interval's start cut off.
     """
     at = np.arange(len(track))
     read = read_times(speaker.leg, track)
@@ -512,6 +539,7 @@ def _lags(speaker: Speaker, brought: Samples, track: NDArray[np.int16]) -> tuple
     readable = (read >= 0) & (times < len(speaker.values))
     run = np.concatenate([[0], np.cumsum(~(readable[1:] & readable[:-1] & (lag[1:] == lag[:-1])))])
     known = readable & (np.bincount(run)[run] >= SURE)
+    known[known] = brought[times[known]] >= 0  # a neighbour of a run may continue it by chance
     open_ = np.flatnonzero((track != 0) & ~known)
     if not len(open_):
         return lag, open_
@@ -520,8 +548,8 @@ def _lags(speaker: Speaker, brought: Samples, track: NDArray[np.int16]) -> tuple
     nearer = np.where(open_ - before <= after - open_, before, after)
     sure = np.unique(lag[known]).tolist()
     plausible = [value for value in np.unique(lag[readable]).tolist() if abs(value) <= RATE]
-    guesses = [lag[np.clip(near, 0, len(track) - 1)] for near in (nearer, before, after)]
-    guesses += [np.full(len(open_), value) for value in sure + plausible]
+    guesses = [_of(lag, near) for near in (nearer, before, after)]
+    guesses += [np.full(len(open_), value) for value in sure + plausible + transits]
     left = np.ones(len(open_), dtype=bool)
     for guess in guesses:
         origin = open_ - guess - speaker.begins
@@ -532,6 +560,11 @@ def _lags(speaker: Speaker, brought: Samples, track: NDArray[np.int16]) -> tuple
         if not left.any():
             break
     return lag, open_[left]
+
+
+def _of(lag: Samples, at: Samples) -> Samples:
+    """The lags at these places, and one that explains nothing where there is none."""
+    return np.where((at >= 0) & (at < len(lag)), lag[np.clip(at, 0, len(lag) - 1)], -PERIOD)
 
 
 def frame_map(frames: NDArray[np.int16], intervals: list[tuple[int, int]], ms: int = 20) -> str:

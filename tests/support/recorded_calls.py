@@ -11,7 +11,7 @@ from mediaproxy.recording.manifest import Actor
 from mediaproxy.recording.recorder import Arm, Finished, Recorder, Write
 from mediaproxy.recording.ring import PacketRing
 from mediaproxy.recording.states import Action, Toggled
-from tests.support.oracle import READ_NS, Call, Result, Stamps, Turn
+from tests.support.oracle import POLICY, READ_NS, Call, Result, Stamps, Turn
 
 CODECS = {0: Codec("PCMU", 8000), 8: Codec("PCMA", 8000), 13: Codec("CN", 8000)}
 USER = Actor("api", "alice")
@@ -41,7 +41,7 @@ class Desk:
         self._taps = dict.fromkeys(self.files, Tap.OFF)
         self._leaky = leaky
         self._failing = failing
-        self._unsettled: list[tuple[Call, int, int]] = []  # (call, number, ns)
+        self._unsettled: list[tuple[Call, int, int]] = []  # (call, number, place)
         self._rng = random.Random(seed)
         for call in calls:
             self._arm(call)
@@ -76,7 +76,7 @@ class Desk:
         policy = RecordingPolicy(Policy.AUTOMATIC if call.automatic else Policy.ON_DEMAND)
         opened = self.recorder.arm(Arm(call.number + 1, call.answered_ns, policy))
         if opened:
-            self._unsettled.append((call, opened.number, 0))
+            self._unsettled.append((call, opened.number, POLICY))
         for leg in LegId:
             self.recorder.describe(call.number + 1, leg, CODECS)
         self._set_taps(call.answered_ns)
@@ -105,7 +105,7 @@ class Desk:
             assert isinstance(outcome, Toggled)
             call.applied.append((turn.toggled_ns, action))
             if outcome.tentative:
-                self._unsettled.append((call, outcome.number, turn.toggled_ns))
+                self._unsettled.append((call, outcome.number, len(call.applied) - 1))
         self._set_taps(turn.toggled_ns)
 
     def _drain(self, now_ns: int) -> None:
@@ -115,14 +115,14 @@ class Desk:
             if self._rng.random() < 0.3:
                 self._settle(*opening)
 
-    def _settle(self, call: Call, number: int, opened_ns: int) -> None:
+    def _settle(self, call: Call, number: int, place: int) -> None:
         """The journal tells whether the opening's line is durable."""
-        self._unsettled.remove((call, number, opened_ns))
+        self._unsettled.remove((call, number, place))
         if self._rng.random() >= self._failing:
             self.recorder.confirm(call.number + 1, number)
         else:
             self.recorder.annul(call.number + 1, number)
-            call.annulled.add(opened_ns)
+            call.annulled.add(place)
 
     def _finish(self, call: Call) -> None:
         self._store(self.recorder.drain(self.ring))

@@ -256,7 +256,7 @@ def test_at_an_opening_the_offset_is_the_least_transit_of_ten_seconds() -> None:
     sender.is_open = False
     sender.send(17, -15 * MS)  # measured, but too little ahead to lower the offset
     sender.send_all(range(18, 100), 10 * MS)
-    sender.stream.opened([at(100)], at(101))
+    sender.stream.opened([at(100)], at(101), is_open=False)
     assert sender.send(101) == [at(101) - 15 * MS]
     assert sender.stream.reanchors == 0
 
@@ -265,14 +265,23 @@ def test_what_is_older_than_ten_seconds_does_not_count() -> None:
     sender = Sender().anchored()
     sender.is_open = False
     sender.send_all(range(17, 1_000), 10 * MS)
-    sender.stream.opened([at(1_000)], at(1_000))
+    sender.stream.opened([at(1_000)], at(1_000), is_open=False)
     assert sender.send(1_000, 10 * MS) == [at(1_000) + 10 * MS]
+
+
+def test_what_is_held_at_an_opening_keeps_the_offset_before_it() -> None:
+    sender = Sender().anchored()
+    sender.send(17, -15 * MS)
+    sender.send_all([40, 41], 5 * MS)  # after a gap
+    placed = sender.stream.opened([at(50)], at(60), is_open=False)
+    assert [p.position for p in placed] == [at(40), at(41)]
+    assert sender.send(42, 5 * MS) == [at(42) - 15 * MS]
 
 
 def test_an_opening_counts_for_what_arrives_after_it() -> None:
     sender = Sender().anchored()
     sender.send(17, -15 * MS)
-    sender.stream.opened([at(30)], at(30) - 1)
+    sender.stream.opened([at(30)], at(30) - 1, is_open=False)
     assert sender.send(18) == [at(18)]
 
 
