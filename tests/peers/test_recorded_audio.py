@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 
 import numpy as np
 import pytest
@@ -237,3 +238,37 @@ async def test_agent_to_agent_puts_the_caller_on_channel_one(make_proxy, casts):
     length = len(one)
     assert offset_of(one, bob.media.said(), (0, length)) < HEARD_LATE
     assert offset_of(two, alice.media.said(), (0, length)) < HEARD_LATE
+
+
+async def test_what_comes_more_than_200_ms_after_a_stop_is_not_recorded(proxy, cast):
+    """Every second packet is 280 ms late: spoken inside the interval, some arrive after its late window."""
+    delay_s, late_ns = 0.28, 200_000_000
+    carrier = await cast.carrier(plan=lambda n: delay_s if 30 <= n < 70 and n % 2 else 0.0)
+    alice, api = await cast.alice(), cast.api("ali")
+    pair = await connect(carrier, alice, ON_DEMAND)
+    call = (await api.call_of(pair.caller.call_id))["id"]
+    await asyncio.sleep(0.4)
+    await api.toggle(call, "start")
+    await asyncio.sleep(0.6)
+    await api.toggle(call, "stop")
+    stopped_ns = time.monotonic_ns()
+    await asyncio.sleep(0.6)
+    row, ((start, end),), one, _ = await finish(proxy, api, pair)
+    assert row["recording"]["result"] == "complete"
+    said = carrier.media.said()
+    offset = offset_of(one, said, (start, end))
+    first = carrier.media.sent[0].packet.timestamp
+    verdicts = set()
+    for kept in carrier.media.sent:
+        at = ((kept.packet.timestamp - first) & 0xFFFFFFFF) + offset
+        if not start <= at < at + PTIME_SAMPLES <= end:
+            continue
+        past_window_ns = kept.at_ns - stopped_ns - late_ns
+        part = one[at : at + PTIME_SAMPLES]
+        if past_window_ns > 20_000_000:
+            assert not part.any(), f"came {past_window_ns / 1e6:.0f} ms too late: {frame_map(one, 160)}"
+            verdicts.add("too late")
+        elif past_window_ns < -20_000_000:
+            np.testing.assert_array_equal(part, said[at - offset : at - offset + PTIME_SAMPLES])
+            verdicts.add("in time")
+    assert verdicts == {"in time", "too late"}
