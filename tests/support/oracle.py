@@ -251,7 +251,7 @@ def _reordered(rng: random.Random, packets: list[Sent], chance: float) -> Iterat
     for at, packet in enumerate(packets):
         after = packets[min(at + rng.randrange(1, 6), len(packets) - 1)]
         near = after.ssrc == packet.ssrc and after.reaches_ns - packet.reaches_ns <= 150 * NS_PER_MS
-        if rng.random() < chance and near:
+        if rng.random() < chance and near and after.spoken is not None:
             packet = packet._replace(reaches_ns=after.reaches_ns + 1)
         yield packet
 
@@ -419,7 +419,7 @@ def _judge_track(
     if len(unknown):
         yield f"{len(unknown)} samples are none of its own, the first at {unknown[0]}"
     zeros = np.concatenate([[0], np.cumsum(track == 0)])
-    missing, moved, excused = 0, 0, 0
+    missing, moved, overlap = 0, 0, 0
     for start, end in intervals:
         seen: dict[int, dict[int, int]] = {}  # SSRC -> lag -> samples
         heard = np.flatnonzero(track[start:end]) + start
@@ -444,7 +444,9 @@ def _judge_track(
         for ssrc, lags in seen.items():
             seen[ssrc] = lags = {lag: count for lag, count in lags.items() if count >= SURE}
             moved += max(len(lags) - 1, 0)
-            slack = speaker.jitter + TOLERANCE + _unseen(speaker, ssrc, stamps)
+            unseen = _unseen(speaker, ssrc, stamps)
+            overlap += unseen
+            slack = speaker.jitter + TOLERANCE + unseen
             for value in lags:
                 if not -TOLERANCE <= value - delay <= slack:
                     yield f"an offset is {(value - delay) / MS} ms off in [{start}, {end}), not {slack / MS}"
@@ -454,7 +456,7 @@ def _judge_track(
         yield f"{moved} moves of an offset, {reanchors} counted"
     if speaker.calm and reanchors and _longest_wait(speaker, stamps) <= TOLERANCE:
         yield f"{reanchors} moves of an offset, and nothing else moved"
-    excused = (speaker.changes * len(intervals) + reanchors) * (speaker.jitter + TOLERANCE)
+    excused = overlap + (speaker.changes * len(intervals) + reanchors) * (speaker.jitter + TOLERANCE)
     if missing > excused:
         yield f"{missing} samples that arrived are missing, {excused} excused"
 
