@@ -19,6 +19,8 @@ from tests.bench.about import about
 from tests.bench.results import Results
 from tests.bench.traffic import ROOT
 
+_PLAIN_WIDTH = 160  # of what goes to a file or a log
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -34,23 +36,31 @@ class Settings:
 def main(words: Sequence[str]) -> int:
     given = _parser().parse_args(words)
     settings = _settings(given)
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=_PLAIN_WIDTH)
     if "relay" in settings.parts and rtpengine.version() is None:
         console.print("rtpengine, the peer to compare with, is missing: apt-get install rtpengine-daemon")
         return 2
     results = Results(about("scripts/bench " + " ".join(words)), asdict(settings))
     workplace = given.out / "work"
-    try:
-        asyncio.run(parts.run(settings, results, workplace, console))
-    except RuntimeError as error:
-        console.print(f"it could not run: {error}; logs and recordings are left in {workplace}")
-        return 2
-    shutil.rmtree(workplace)
+    complete = _measure(settings, results, workplace, console)
     results.bars = bars.judge(results)
     report.show(results, console)
     for path in report.write(results, given.out):
         console.print(f"written: {path}")
+    if not complete:
+        return 2
     return 0 if all(bar.passed for bar in results.bars) else 1
+
+
+def _measure(settings: Settings, results: Results, workplace: Path, console: Console) -> bool:
+    """False when something could not run; what was measured until then stands."""
+    try:
+        asyncio.run(parts.run(settings, results, workplace, console))
+    except RuntimeError as error:
+        console.print(f"it could not run: {error}; logs and recordings are left in {workplace}")
+        return False
+    shutil.rmtree(workplace, ignore_errors=True)
+    return True
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -27,14 +27,14 @@ async def measure_memory(directory: Path, calls: int) -> Memory:
         await proxy.start()
         await _talk(proxy, directory / "warm-up", _WARM_UP_CALLS)
         idle = cpu.resident_bytes(proxy.pid)
-        loaded = await _talk(proxy, directory / "traffic", calls)
+        loaded, files = await _talk(proxy, directory / "traffic", calls)
     finally:
         await proxy.stop()
-    return Memory(calls, idle, loaded)
+    return Memory(calls, idle, loaded, files)
 
 
-async def _talk(proxy: Mediaproxy, directory: Path, calls: int) -> int:
-    """Set up, talk for a while, hang up; the most memory seen while all of them talked."""
+async def _talk(proxy: Mediaproxy, directory: Path, calls: int) -> tuple[int, int]:
+    """Set up, talk for a while, hang up; the most memory seen, and how many files were whole."""
     traffic = Traffic(directory)
     try:
         planned = planned_calls(traffic, calls)
@@ -43,11 +43,12 @@ async def _talk(proxy: Mediaproxy, directory: Path, calls: int) -> int:
         for _ in range(round(_TALK_S) - 1):
             await asyncio.sleep(1)
             most = max(most, cpu.resident_bytes(proxy.pid))
-        await traffic.finish()
+        books = await traffic.finish()
         await proxy.tear_down(planned)
+        checked = proxy.check(planned, traffic.packets, books.sent_ns[:, 0])
     finally:
         traffic.close()
-    return most
+    return most, checked.files
 
 
 async def measure_toggles(directory: Path, calls: int) -> Toggles:

@@ -88,10 +88,13 @@ def _memory(results: Results) -> Table:
             f"{memory.idle_bytes / 1e6:.1f} MB",
             f"{memory.loaded_bytes / 1e6:.1f} MB",
             f"{memory.kb_per_call:.1f} KB",
+            f"{memory.files}/{memory.calls}",
         )
         for memory in results.memory
     )
-    return Table("Memory while recording", ("calls", "idle after warm-up", "loaded", "per call"), rows)
+    return Table(
+        "Memory while recording", ("calls", "idle after warm-up", "loaded", "per call", "files"), rows
+    )
 
 
 def _toggles(results: Results) -> Table:

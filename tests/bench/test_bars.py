@@ -55,11 +55,10 @@ def test_nothing_measured_is_nothing_judged() -> None:
     assert judge(Results({}, {})) == []
 
 
-def test_memory_is_the_difference_by_call() -> None:
-    results = Results(
-        {}, {}, memory=[Memory(500, 60_000_000, 85_000_000), Memory(500, 60_000_000, 85_100_000)]
-    )
-    assert [bar.passed for bar in judge(results)] == [True, False]
+def test_memory_is_the_difference_by_call_and_needs_whole_files() -> None:
+    measured = [(85_000_000, 500), (85_100_000, 500), (85_000_000, 499)]
+    results = Results({}, {}, memory=[Memory(500, 60_000_000, *loaded) for loaded in measured])
+    assert [bar.passed for bar in judge(results)] == [True, False, False]
 
 
 @pytest.fixture(scope="module")
