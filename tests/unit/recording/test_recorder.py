@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mediaproxy.audio.g711 import ALAW_TO_PCM, ULAW_TO_PCM
 from mediaproxy.calls.model import Policy, RecordingPolicy
@@ -490,3 +492,38 @@ def test_a_broken_call_hurts_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(file) == 9_600
         assert bool(file[:, 0].all()) == (generation != 3)
         assert finished.reasons == (("recorder_failed",) if generation == 3 else ())
+
+
+garbage = st.tuples(
+    st.integers(0, 1),  # leg
+    st.sampled_from([0, 8, 13, 18, 101, 127]),  # payload type
+    st.integers(0, 1),  # marker
+    st.sampled_from([100, 101, 0, 0xFFFFFFFF]),  # SSRC
+    st.integers(0, 0xFFFF),  # sequence number
+    st.one_of(st.integers(0, 0xFFFFFFFF), st.integers(0, 4_000)),  # timestamp
+    st.one_of(st.integers(0, 1_472), st.just(160)),  # payload bytes
+    st.sampled_from(["payload", "header", "digit"]),
+    st.integers(0, 400),  # ms until it comes
+)
+
+
+@pytest.mark.slow
+@settings(deadline=None, max_examples=150)
+@given(st.lists(garbage, max_size=60), st.booleans())
+def test_no_packet_breaks_a_recording(
+    packets: list[tuple[int, int, int, int, int, int, int, str, int]], fast: bool
+) -> None:
+    loop = Loop(Policy.AUTOMATIC, fast=fast)
+    loop.recorder.confirm(1, 1)
+    loop.speaking = {}
+    for leg, payload_type, marker, ssrc, seq, timestamp, length, kind, wait_ms in packets:
+        loop.run(loop.now_ms + wait_ms)
+        if kind == "payload":
+            loop.ring.put(1, leg, payload_type, marker, ssrc, seq, timestamp, loop.now_ns, bytes(length))
+        elif kind == "header":
+            loop.ring.put_header(1, leg, payload_type, marker, ssrc, seq, timestamp, loop.now_ns, length)
+        else:
+            loop.ring.put_digit(1, leg, payload_type, ssrc, seq, timestamp, loop.now_ns, length)
+    finished, file = loop.finish()
+    assert "recorder_failed" not in finished.reasons
+    assert len(file) == finished.duration_samples == loop.now_ms * 8
