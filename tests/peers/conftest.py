@@ -21,6 +21,7 @@ OCTETS = range(20, 250)  # 127.20.x.y and up: one second octet for each worker o
 CLAIM = ("255.254", 9)  # whoever has bound this of 127.<octet> has the octet
 BARESIP_PORTS = (41000, 64)  # first, how many an octet; baresip binds them on every address
 IPV6_PORTS = (11000, 8)  # all of it is on ::1
+TIMEOUT_S = 240  # of which a minute may be spent waiting for the machine
 DOOR, ROOM = "mediaproxy-peers-door.lock", "mediaproxy-peers-room.lock"
 
 MakeProxy = Callable[..., ProxyProcess]
@@ -34,6 +35,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if here in item.path.parents:
             item.add_marker(pytest.mark.peer)
             item.add_marker(pytest.mark.slow)
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(TIMEOUT_S))
 
 
 @pytest.fixture(scope="session")

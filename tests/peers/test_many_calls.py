@@ -86,7 +86,7 @@ def pieces_of(track, said):
     return count
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 async def test_five_hundred_recorded_calls(make_proxy, casts, tmp_path, corpora_path, needs_sipp, alone):
     shutil.copy(corpora_path / PCMU_FILE, tmp_path / "speech.ul")
     said = PCMU.decode((tmp_path / "speech.ul").read_bytes())[: 8000 * 5]
