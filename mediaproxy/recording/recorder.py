@@ -197,9 +197,11 @@ class Recorder:
 
     def drain(self, ring: PacketRing) -> list[Write]:
         """Take everything from the ring, place it, and return what became final (any call)."""
-        for records in ring.take():
-            self._receive(records, ring.earliest_ns(records["pass_number"]))
-        ring.free()
+        try:
+            for records in ring.take():
+                self._receive(records, ring.earliest_ns(records["pass_number"]))
+        finally:
+            ring.free()  # whatever happens: audio stays in it no longer than this, and it never jams
         for key in ring.take_dropped():
             live = self._live.get(key >> 1)
             if live is not None:
