@@ -57,7 +57,7 @@ def _checked(path: Path) -> Config | None:
     except BadConfiguration as error:
         typer.echo(str(error), err=True)
         return None
-    findings = configuration.check(config)
+    findings = configuration.check(config, str(path))
     for finding in findings:
         typer.echo(str(finding), err=True)
     return None if any(finding.severity is Severity.ERROR for finding in findings) else config
