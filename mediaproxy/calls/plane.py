@@ -187,7 +187,11 @@ class MediaTimedOut:
 
 @dataclass(frozen=True, slots=True)
 class LegCounters:
-    """What happened to one leg's packets. Never merged: each answers another question."""
+    """What happened to one leg's packets. Never merged: each answers another question.
+
+    What is an int may be summed over calls; floats are readings and may not. The reported values are
+    what the leg's party says in RTCP of the stream that it was sent, whoever lost it on the way.
+    """
 
     packets: int = 0  # valid RTP accepted from the leg's source
     relayed: int = 0
@@ -198,6 +202,12 @@ class LegCounters:
     withheld: int = 0  # digits of a code
     injected: int = 0  # refused digits sent after all, confirmation tones
     send_failed: int = 0
+    reports: int = 0  # of the party's, by RTCP; without one the values below say nothing
+    reported_lost: int = 0  # packets
+    last_reported_loss_percent: float = 0.0
+    worst_reported_loss_percent: float = 0.0
+    last_reported_jitter_ms: float = 0.0
+    worst_reported_jitter_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

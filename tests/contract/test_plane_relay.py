@@ -23,6 +23,8 @@ from tests.support.planes import (
 A, B = LegId.A, LegId.B
 RR = b"\x80\xc9\x00\x01\x00\x00\x00\x07"
 SR = b"\x80\xc8\x00\x06" + b"\x00\x00\x00\x07" + bytes(20)
+# A receiver report on 0xA1: a quarter lost, 12 in all, jitter 240 samples.
+LOSSY = b"\x81\xc9\x00\x07\x00\x00\x00\x07\x00\x00\x00\xa1\x40\x00\x00\x0c" + bytes(7) + b"\xf0" + bytes(8)
 COMPOUND = SR + b"\x81\xca\x00\x03\x00\x00\x00\x07\x01\x03abc\x00\x00\x00"
 
 pytestmark = pytest.mark.parametrize("plane", PLANES)
@@ -147,6 +149,24 @@ async def test_rtcp_is_never_tapped_nor_counted_as_media(plane: str) -> None:
         await call.hears(B, 1)
         assert [record["payload_type"] for record in bench.records()] == [0]
         assert (bench.counters(A).packets, bench.counters(A).rtcp) == (1, 1)
+
+
+async def test_what_a_party_reports_is_kept_on_its_leg(plane: str) -> None:
+    async with bench_of(plane) as bench:
+        call = await connected(bench)
+        for leg in LegId:
+            bench.connect(leg, call.parties[leg].endpoint, rtcp=call.parties[leg].endpoint)
+        call.send(A, speech(1, ssrc=0xA1))
+        await call.hears(B, 1)
+        call.send(B, LOSSY)
+        call.send(A, LOSSY)  # of a stream that its sender was never sent
+        assert await call.hears(A, 1) == [LOSSY]
+        assert await call.hears(B, 2) == [speech(1, ssrc=0xA1), LOSSY]
+        told = bench.counters(B)
+        assert (told.rtcp, told.reports, told.reported_lost) == (1, 1, 12)
+        assert (told.last_reported_loss_percent, told.worst_reported_loss_percent) == (25.0, 25.0)
+        assert (told.last_reported_jitter_ms, told.worst_reported_jitter_ms) == (30.0, 30.0)
+        assert (bench.counters(A).rtcp, bench.counters(A).reports) == (1, 0)
 
 
 async def test_torn_rtcp_and_rtp_on_the_rtcp_port_are_counted_and_dropped(plane: str) -> None:

@@ -11,6 +11,7 @@ from mediaproxy.calls.plane import Codec, Connect, Describe, LegCounters, LegId,
 from mediaproxy.ids import CallId
 from mediaproxy.media.ports import PortPair
 from mediaproxy.media.userspace.latching import Latching, Source
+from mediaproxy.media.userspace.reports import Reports
 from mediaproxy.media.userspace.tone import Tone
 from mediaproxy.net import Family
 from mediaproxy.rtp.digits import DigitFilter
@@ -60,6 +61,7 @@ class Leg:
         "receive",
         "relayed",
         "renumbering",
+        "reports",
         "rtcp",
         "send",
         "send_failed",
@@ -95,6 +97,7 @@ class Leg:
         self.tone: Tone | None = None  # that this leg's party hears
         self.last: Fields | None = None  # relayed
         self.last_ns = 0
+        self.reports = Reports()  # what this leg's party says it hears
         self.packets = self.relayed = self.rtcp = self.wrong_source = self.malformed = self.oversize = 0
         self.withheld = self.injected = self.send_failed = 0
 
@@ -113,7 +116,21 @@ class Leg:
             withheld=self.withheld,
             injected=self.injected,
             send_failed=self.send_failed,
+            reports=self.reports.count,
+            reported_lost=self.reports.lost,
+            last_reported_loss_percent=self.reports.last_loss_percent,
+            worst_reported_loss_percent=self.reports.worst_loss_percent,
+            last_reported_jitter_ms=self.reports.last_jitter_ms,
+            worst_reported_jitter_ms=self.reports.worst_jitter_ms,
         )
+
+    def receive_rtcp(self, packet: memoryview, now_ns: int) -> None:
+        """Valid RTCP of this leg's party, already relayed: what does it say of what we sent it?"""
+        if (sent := self.other.last) is None:
+            return
+        codec = self.other.audio.get(sent[1] & ~MARKER)
+        clock_hz = self.other.clock_hz if codec is None else codec.clock_hz
+        self.reports.receive(packet, ssrc=sent[4], clock_hz=clock_hz, now_ns=now_ns)
 
     # What the party may send.
 

@@ -203,18 +203,23 @@ class Relay:
         elif not leg.latching.learn_rtcp(source):
             leg.wrong_source += 1
         else:
-            self._forward_rtcp(leg, size)
+            self._take_rtcp(leg, size)
 
     def _relay_rtcp(self, leg: Leg, size: int) -> None:
         """RTCP on the RTP port (RFC 5761)."""
         if is_rtcp(self._buffer, size):
-            self._forward_rtcp(leg, size)
+            self._take_rtcp(leg, size)
         else:
             leg.malformed += 1
 
+    def _take_rtcp(self, leg: Leg, size: int) -> None:
+        """Valid RTCP, from whom we hear: forward first, then read."""
+        leg.rtcp += 1
+        self._forward_rtcp(leg, size)
+        leg.receive_rtcp(self._views[size], monotonic_ns())
+
     def _forward_rtcp(self, leg: Leg, size: int) -> None:
         """To where the other party hears RTCP: on its RTP port if it multiplexes, else beside it."""
-        leg.rtcp += 1
         other = leg.other
         remote = other.latching.remote
         mux = remote is not None and remote.rtcp_mux

@@ -3,15 +3,19 @@
 import asyncio
 import random
 
+import pytest
+
 from mediaproxy.calls.plane import LegCounters, LegId, PlayTone, Release, Tap, Tone, WatchCodes
 from mediaproxy.clock import NS_PER_MS
 from mediaproxy.ids import CallId
-from mediaproxy.media.userspace import UserspacePlane
+from mediaproxy.media.userspace import UserspacePlane, reports
 from mediaproxy.media.userspace.leg import Action, Leg
 from mediaproxy.net import Endpoint
 from mediaproxy.rtp.packet import HEADER
+from mediaproxy.rtp.rtcp import is_rtcp
 from tests.support.planes import (
     CALL,
+    CALLEE_HOST,
     CALLER_HOST,
     PLANE_HOST,
     STRANGER_HOST,
@@ -23,6 +27,9 @@ from tests.support.planes import (
 )
 
 A, B = LegId.A, LegId.B
+SR = b"\x80\xc8\x00\x06" + b"\x00\x00\x00\x07" + bytes(20)
+SDES = b"\x81\xca\x00\x03\x00\x00\x00\x07\x01\x03abc\x00\x00\x00"
+LOSSY = b"\x81\xc9\x00\x07\x00\x00\x00\x07\x00\x00\x00\xa1\x40\x00\x00\x0c" + bytes(16)  # RR on 0xA1
 
 
 def leg_of(bench: Bench, leg: LegId) -> Leg:
@@ -151,6 +158,40 @@ async def test_a_closed_port_of_a_party_stops_nothing() -> None:
         call.send(A, speech(9))
         assert await reborn.hears(1) == [speech(9)]
         assert bench.counters(A).send_failed == 0
+
+
+@pytest.mark.parametrize("mux", [False, True])
+async def test_hostile_rtcp_is_relayed_as_it_is_and_disturbs_nothing(
+    monkeypatch: pytest.MonkeyPatch, mux: bool
+) -> None:
+    monkeypatch.setattr(reports, "_SPACING_NS", 0)
+    chance, raised = random.Random(5), list[object]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: raised.append(context))
+    async with bench_of("userspace") as bench:
+        call = await connected(bench)
+        if mux:
+            for leg in LegId:
+                bench.connect(leg, call.parties[leg].endpoint, rtcp=call.parties[leg].endpoint)
+        call.send(B, speech(1, ssrc=0xA1))
+        await call.hears(A, 1)
+        sender = call.parties[A] if mux else bench.party(CALLER_HOST, call.parties[A].endpoint.port + 1)
+        hears = call.parties[B] if mux else bench.party(CALLEE_HOST, call.parties[B].endpoint.port + 1)
+        at = Endpoint(PLANE_HOST, call.local[A].port + (not mux))
+        sent: list[bytes] = []
+        for _ in range(300):
+            packet = bytearray(chance.choice([LOSSY, LOSSY + SDES, SR, SR + SDES]))
+            for _ in range(chance.randrange(4)):
+                packet[chance.randrange(4, len(packet))] = chance.randrange(256)
+            packet[0] = chance.choice([packet[0], 0x80 | chance.randrange(64)])  # padding, blocks
+            sender.send(bytes(packet), at)
+            if is_rtcp(packet, len(packet)):
+                sent.append(bytes(packet))
+                await hears.hears(len(sent))
+        call.send(A, speech(2))
+        assert hears.received[: len(sent)] == sent
+        assert raised == []
+        assert bench.counters(A).rtcp == len(sent) > 50
+        assert bench.counters(A).reports > 0
 
 
 async def test_packets_that_need_nothing_but_copying_are_not_looked_into() -> None:

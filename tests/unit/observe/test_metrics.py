@@ -27,12 +27,27 @@ def test_calls_recordings_toggles_and_alarms_are_counted() -> None:
 
 def test_packets_are_never_merged() -> None:
     metrics = Metrics()
-    counts = {field.name: number for number, field in enumerate(fields(LegCounters), 1)}
+    counted = [field for field in fields(LegCounters) if field.type is int]
+    counts = {field.name: number for number, field in enumerate(counted, 1)}
     metrics.released((LegCounters(**counts), LegCounters()))
     metrics.released((LegCounters(**counts), LegCounters(packets=5)))
     for kind, number in counts.items():
         assert _sample(metrics, "mediaproxy_packets_total", leg="a", kind=kind) == 2 * number
     assert _sample(metrics, "mediaproxy_packets_total", leg="b", kind="packets") == 5
+
+
+def test_what_parties_report_is_spread_over_buckets_and_never_summed_up() -> None:
+    metrics = Metrics()
+    told = LegCounters(reports=3, worst_reported_jitter_ms=30.0, worst_reported_loss_percent=4.0)
+    metrics.released((told, LegCounters(worst_reported_jitter_ms=99.0)))
+    metrics.released((told, LegCounters()))
+    for name, below, above in (("jitter_ms", "20.0", "50.0"), ("loss_percent", "2.0", "5.0")):
+        bucket = f"mediaproxy_worst_reported_{name}_bucket"
+        assert _sample(metrics, bucket, leg="a", le=below) == 0
+        assert _sample(metrics, bucket, leg="a", le=above) == 2
+        assert _sample(metrics, bucket, leg="b", le="+Inf") == 0  # it told nothing
+    assert _sample(metrics, "mediaproxy_packets_total", leg="a", kind="reports") == 6
+    assert _sample(metrics, "mediaproxy_packets_total", leg="a", kind="worst_reported_jitter_ms") is None
 
 
 def test_what_is_watched_is_read_at_each_scrape() -> None:
