@@ -6,6 +6,7 @@ is ever written.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -188,6 +189,8 @@ class LiveRecordings:
         """The call clock stops here; the file follows when the plane has released the call."""
         if live := self._live.get(call.id):
             live.call, live.ended_ns = call, ended_ns
+            self._recorder.end(live.generation, ended_ns, CALL_END)
+            self._set_taps(ended_ns)
 
     def released(self, event: Released) -> None:
         """The plane relayed the call's last packet: finish the file."""
@@ -226,6 +229,7 @@ class LiveRecordings:
             self._recorder.confirm(live.generation, number)
         else:
             self._recorder.annul(live.generation, number)
+            self._set_taps(time.monotonic_ns())
             self._spool.annul(live.id, number)
         live.opening = None
         return durable

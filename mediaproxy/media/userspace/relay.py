@@ -49,6 +49,8 @@ class Relay:
         self._view = view
         self._views = tuple(view[:size] for size in range(MAX_RTP_BYTES + 1))
         self._busy_passes = 0
+        self._unseen: set[int] = set()  # descriptors that may hold what came before `_searching_ns`
+        self._searching_ns = 0
         self._suspects: set[int] = set()
         self._muted: list[int] = []
 
@@ -104,15 +106,27 @@ class Relay:
         if not ready:
             ring.end_pass(emptied=True)
             self._busy_passes = 0
+            self._unseen.clear()
             return True
         self._read(ready)
         ring.end_pass(emptied=False)
         if ring.pressed:
             self._on_pressure()
         self._busy_passes += 1
+        if self._busy_passes > _PASSES:
+            self._look_for_empty(ready, now)
         if self._busy_passes >= _FLOOD_PASSES:
             self._hunt(ready)
         return False
+
+    def _look_for_empty(self, ready: list[tuple[int, int]], now_ns: int) -> None:
+        """Under load no pass finds all sockets empty at once, but what is not ready is empty: once each
+        was found so, nothing older than the beginning of that search waits anywhere."""
+        descriptors = {descriptor for descriptor, _ in ready}
+        self._unseen &= descriptors
+        if not self._unseen:
+            self._ring.found_empty_since(self._searching_ns)
+            self._unseen, self._searching_ns = descriptors, now_ns
 
     def _read(self, ready: list[tuple[int, int]]) -> None:
         legs, buffer, views, view = self._legs, self._buffer, self._views, self._view

@@ -65,6 +65,20 @@ async def test_a_flood_from_a_stranger_stops_neither_other_calls_nor_the_drain_m
         await until(lambda: bool(flooded.parties[B].received), speak)
 
 
+async def test_the_drain_mark_moves_though_no_pass_finds_every_socket_empty() -> None:
+    """As under load: whenever one socket is found empty, the other one holds a packet."""
+    async with bench_of("userspace") as bench:
+        call = await connected(bench)
+        assert isinstance(bench.plane, UserspacePlane)
+        relay = bench.plane._relay
+        before = bench.ring.drain_mark_ns
+        for index in range(100):  # without a turn of the loop
+            call.send(LegId(index % 2), speech(index))
+            assert not relay._pass()
+        assert relay._busy_passes == 100
+        assert bench.ring.drain_mark_ns > before
+
+
 async def test_a_muted_socket_can_be_released() -> None:
     async with bench_of("userspace") as bench:
         call = await connected(bench)
