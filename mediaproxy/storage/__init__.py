@@ -1,6 +1,7 @@
 """Recordings on disk: the spool of live ones, publishing, repair, verification. All of it I/O."""
 
 from mediaproxy.storage.outcome import Outcome, Refused, Repaired
+from mediaproxy.storage.renditions import Renditions
 from mediaproxy.storage.repair import published, repair
 from mediaproxy.storage.spool import JournalResult, Spool, SpoolStats
 from mediaproxy.storage.store import PublishedFile, Storage
@@ -11,6 +12,7 @@ __all__ = [
     "Outcome",
     "PublishedFile",
     "Refused",
+    "Renditions",
     "Repaired",
     "Spool",
     "SpoolStats",

@@ -2,6 +2,7 @@
 
 <directory>/live/<recording id>.wav, .journal        while the call lives
 <directory>/YYYY/MM/DD/<recording id>.wav, .json     published, by the day of the answer (UTC)
+<directory>/renditions/<id>-<master's SHA-256>.opus, .mp3   made when asked for; may be deleted
 <directory>/keys/signing.pem, <key id>.pub           Ed25519, PEM
 <directory>/.lock                                    one process at a time
 """
@@ -22,6 +23,7 @@ from mediaproxy.storage import disk, keys
 MIN_FREE_BYTES = 64 << 20
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _PROBE_BYTES = 4096
 
 
@@ -38,6 +40,7 @@ class Storage:
     def __init__(self, root: Path, *, lock: int, private_key: bytes, min_free_bytes: int) -> None:
         self.root = root
         self.live = root / "live"
+        self.renditions = root / "renditions"
         self.private_key = private_key
         self.min_free_bytes = min_free_bytes
         self._lock: int | None = lock
@@ -50,6 +53,7 @@ class Storage:
             root.mkdir(disk.DIRECTORY_MODE, parents=True, exist_ok=True)
             disk.make_directory(root / "live")
             lock = _take_lock(root)
+            _remove_drafts(root / "renditions")
         except OSError as error:
             raise _unusable(root, error) from error
         try:
@@ -81,6 +85,12 @@ class Storage:
 
     def manifest(self, recording: RecordingId, answered_at_ms: int) -> Path:
         return self._day(answered_at_ms) / f"{_checked(recording)}.json"
+
+    def rendition(self, recording: RecordingId, sha256: str, form: str) -> Path:
+        """Of the master of that hash; `form` is a suffix of ours."""
+        if not (_SHA256.fullmatch(sha256) and form.isalnum()):
+            raise Misuse("a rendition is named by a SHA-256 in hex and a format")
+        return self.renditions / f"{_checked(recording)}-{sha256}.{form}"
 
     def make_day(self, answered_at_ms: int) -> Path:
         """The directory of that day, made when it is not there."""
@@ -125,6 +135,12 @@ def _take_lock(root: Path) -> int:
         os.close(lock)
         raise
     return lock
+
+
+def _remove_drafts(renditions: Path) -> None:
+    """What workers were making when a process before us was killed."""
+    for draft in renditions.glob("*.tmp"):
+        draft.unlink(missing_ok=True)
 
 
 def _require_space(root: Path, min_free_bytes: int) -> None:

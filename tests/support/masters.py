@@ -1,0 +1,68 @@
+"""Published masters made up for tests, and renditions decoded again."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+
+from mediaproxy.audio.voice import HIGH, LOW, speak
+from mediaproxy.recording import wav
+from tests.support.recordings import RATE, Frames, header_of, interval
+
+
+@dataclass(frozen=True)
+class Master:
+    path: Path
+    sha256: str
+    frames: Frames
+
+
+@dataclass(frozen=True)
+class Decoded:
+    frames: Frames
+    rate: int
+    comment: str
+    codec: str
+
+    @property
+    def seconds(self) -> float:
+        return len(self.frames) / self.rate
+
+
+def call_audio(seconds: float, left: Sequence[float] = (), right: Sequence[float] = ()) -> Frames:
+    """Silence, but for a second of speech in a channel from each of these seconds on."""
+    frames = np.zeros((round(seconds * RATE), 2), np.int16)
+    for channel, speaker, starts in ((0, LOW, left), (1, HIGH, right)):
+        said = speak(speaker, 1.0, seed=channel + 1)
+        for start in starts:
+            at = round(start * RATE)
+            frames[at : at + RATE, channel] = said[: len(frames) - at]
+    return frames
+
+
+def write_master(path: Path, frames: Frames) -> Master:
+    header = header_of()
+    constant = wav.constant_part(
+        wav.Identity(header.recording_id, header.call_id, header.answered_at_ms, RATE)
+    )
+    tail = wav.tail([interval(0, len(frames))]) if len(frames) else b""
+    content = wav.header(constant, len(frames), len(tail)) + frames.astype("<i2").tobytes() + tail
+    path.write_bytes(content)
+    return Master(path, hashlib.sha256(content).hexdigest(), frames)
+
+
+def decode(path: Path) -> Decoded:
+    """As any player would: encoder delay and padding cut as the file says."""
+    with av.open(str(path)) as container:
+        stream = container.streams.audio[0]
+        resampler = av.AudioResampler(format="s16", layout="stereo", rate=stream.rate)
+        pieces = [
+            piece.to_ndarray().reshape(-1, 2)
+            for frame in [*container.decode(stream), None]
+            for piece in resampler.resample(frame)
+        ]
+        comment = container.metadata.get("comment") or stream.metadata.get("comment", "")
+        return Decoded(np.concatenate(pieces), stream.rate, comment, stream.codec_context.name)

@@ -1,0 +1,255 @@
+"""Renditions are made once, by workers that live and die apart from us."""
+
+import asyncio
+import os
+import signal
+import stat
+import sys
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from mediaproxy.errors import Misuse, Unavailable
+from mediaproxy.ids import RecordingId
+from mediaproxy.storage import Renditions, Storage, renditions
+from mediaproxy.storage.renditions import draft_of
+from tests.support.masters import Master, call_audio, decode, write_master
+from tests.support.recordings import recording_id
+
+ID = recording_id(1)
+SLEEPER = "tests.support.sleeper"
+
+Failures = list[tuple[RecordingId, str, str]]
+
+
+@pytest.fixture
+def failures() -> Failures:
+    return []
+
+
+@pytest.fixture
+def master(storage: Storage) -> Master:
+    return write_master(storage.root / "master.wav", call_audio(2.0, left=[0.5]))
+
+
+@pytest.fixture
+def files() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as executor:
+        yield executor
+
+
+@pytest_asyncio.fixture
+async def made(storage: Storage, files: ThreadPoolExecutor, failures: Failures) -> AsyncIterator[Renditions]:
+    renditions = Renditions(storage, files, lambda *failure: failures.append(failure))
+    yield renditions
+    await renditions.close()
+
+
+@pytest.fixture
+def sleeping(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers that make a draft and then nothing more."""
+    monkeypatch.setattr(renditions, "_WORKER", SLEEPER)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
+
+
+def children() -> list[int]:
+    ours = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return [int(pid) for pid in ours if b"mediaproxy" in (c := cmdline(pid)) or SLEEPER.encode() in c]
+
+
+def cmdline(pid: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+async def until_drafts(storage: Storage, count: int) -> None:
+    async with asyncio.timeout(20):
+        while len(list(storage.renditions.glob("*.tmp"))) != count:
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.slow  # a real worker
+async def test_it_is_made_once_and_kept(
+    made: Renditions, storage: Storage, master: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = [made.get(ID, master.path, master.sha256, "opus") for _ in range(5)]
+    started = count_workers(monkeypatch)
+    paths = await asyncio.gather(*asked)
+    assert set(paths) == {storage.renditions / f"{ID}-{master.sha256}.opus"}
+    assert decode(paths[0]).seconds == pytest.approx(2.0, abs=0.02)
+    assert await made.get(ID, master.path, master.sha256, "opus") == paths[0]
+    assert len(started) == 1
+    assert stat.S_IMODE(paths[0].stat().st_mode) == 0o600
+    assert stat.S_IMODE(storage.renditions.stat().st_mode) == 0o700
+    assert os.listdir(storage.renditions) == [paths[0].name]
+
+
+def count_workers(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    started: list[tuple[object, ...]] = []
+    start = asyncio.create_subprocess_exec
+
+    async def counted(*arguments: str, **options: object) -> asyncio.subprocess.Process:
+        started.append((arguments, options["env"]))
+        return await start(*arguments, **options)  # type: ignore[arg-type]  # as they came
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", counted)
+    return started
+
+
+@pytest.mark.slow  # real workers
+async def test_at_most_two_run_at_a_time_and_few_wait(
+    made: Renditions, storage: Storage, master: Master, sleeping: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renditions, "MAX_UNDER_WAY", 4)
+    started = count_workers(monkeypatch)
+    asked = [
+        asyncio.create_task(made.get(recording_id(n), master.path, master.sha256, "mp3")) for n in range(4)
+    ]
+    await until_drafts(storage, 2)
+    with pytest.raises(Unavailable, match="too many"):
+        await made.get(recording_id(5), master.path, master.sha256, "mp3")
+    assert len(started) == 2
+    assert len(children()) == 2
+    assert {os.getpriority(os.PRIO_PROCESS, pid) for pid in children()} == {19}
+    await made.close()
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    assert [str(result) for result in results] == [renditions.CLOSED] * 4
+    assert children() == []
+    assert os.listdir(storage.renditions) == []
+
+
+@pytest.mark.slow  # real workers
+async def test_a_killed_worker_leaves_nothing_and_the_next_request_tries_again(
+    made: Renditions, storage: Storage, master: Master, failures: Failures, sleeping: None
+) -> None:
+    asking = asyncio.create_task(made.get(ID, master.path, master.sha256, "opus"))
+    await until_drafts(storage, 1)
+    os.kill(children()[0], signal.SIGKILL)
+    with pytest.raises(Unavailable, match="the encoder failed"):
+        await asking
+    assert failures == [(ID, renditions.BROKEN, "exit -9")]
+    assert os.listdir(storage.renditions) == []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(renditions, "_WORKER", "mediaproxy.storage.encode")
+        assert (await made.get(ID, master.path, master.sha256, "opus")).exists()
+
+
+@pytest.mark.slow  # a real worker
+async def test_a_worker_that_takes_too_long_is_stopped(
+    made: Renditions,
+    storage: Storage,
+    master: Master,
+    failures: Failures,
+    sleeping: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(renditions, "TIMEOUT_S", 0.05)
+    with pytest.raises(Unavailable, match="too long"):
+        await made.get(ID, master.path, master.sha256, "opus")
+    assert failures == [(ID, renditions.TOO_LONG, "")]
+    assert children() == []
+    assert os.listdir(storage.renditions) == []
+
+
+@pytest.mark.slow  # a real worker
+async def test_a_worker_ends_with_a_killed_proxy(tmp_path: Path) -> None:
+    target = tmp_path / "rendition"
+    start = f"import subprocess, sys; subprocess.call([sys.executable, '-m', '{SLEEPER}', 'x', '{target}'])"
+    proxy = await asyncio.create_subprocess_exec(sys.executable, "-c", start, cwd=Path(__file__).parents[3])
+    async with asyncio.timeout(20):
+        while not draft_of(target).exists():
+            await asyncio.sleep(0.01)
+        (worker,) = Path(f"/proc/{proxy.pid}/task/{proxy.pid}/children").read_text().split()
+        assert SLEEPER.encode() in cmdline(worker)
+        proxy.kill()
+        await proxy.wait()
+        while SLEEPER.encode() in cmdline(worker):
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.slow  # a real worker
+async def test_who_gives_up_takes_it_from_no_other(
+    made: Renditions, storage: Storage, master: Master
+) -> None:
+    first, second = (asyncio.create_task(made.get(ID, master.path, master.sha256, "mp3")) for _ in range(2))
+    await asyncio.sleep(0.05)
+    first.cancel()
+    assert (await second).suffix == ".mp3"
+    with pytest.raises(asyncio.CancelledError):
+        await first
+
+
+@pytest.mark.slow  # real workers
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [(lambda path: path.write_bytes(b"x" * 5000), renditions.NOT_THE_MASTER), (Path.unlink, renditions.DISK)],
+)
+async def test_what_the_worker_says_is_told(
+    made: Renditions, storage: Storage, master: Master, failures: Failures, damage: object, reason: str
+) -> None:
+    storage.renditions.mkdir()
+    damage(master.path)  # type: ignore[operator]
+    with pytest.raises(Unavailable, match=reason):
+        await made.get(ID, master.path, master.sha256, "opus")
+    assert [failure[1] for failure in failures] == [reason]
+    assert os.listdir(storage.renditions) == []
+
+
+async def test_live_calls_need_the_space_more(
+    made: Renditions, storage: Storage, master: Master, failures: Failures
+) -> None:
+    storage.min_free_bytes = 1 << 60
+    with pytest.raises(Unavailable, match="full"):
+        await made.get(ID, master.path, master.sha256, "opus")
+    assert failures == [(ID, renditions.FULL, "")]
+
+
+async def test_without_an_interpreter_it_is_told(
+    made: Renditions, master: Master, failures: Failures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with pytest.raises(Unavailable, match="the encoder failed"):
+        await made.get(ID, master.path, master.sha256, "opus")
+    assert failures == [(ID, renditions.BROKEN, "No such file or directory")]
+
+
+async def test_a_link_in_place_of_the_folder_is_not_followed(
+    made: Renditions, storage: Storage, master: Master, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    storage.renditions.symlink_to(elsewhere)
+    with pytest.raises(Unavailable, match="cannot be read or written"):
+        await made.get(ID, master.path, master.sha256, "opus")
+    assert os.listdir(elsewhere) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "sha256", "form"),
+    [("../../etc", "a" * 64, "opus"), (ID, "../x", "opus"), (ID, "A" * 64, "opus"), (ID, "a" * 64, "o/../p")],
+)
+def test_names_are_made_of_our_own_words(storage: Storage, name: str, sha256: str, form: str) -> None:
+    with pytest.raises(Misuse):
+        storage.rendition(RecordingId(name), sha256, form)
+
+
+def test_what_a_killed_proxy_left_is_removed_at_the_next_start(tmp_path: Path) -> None:
+    first = Storage.open(tmp_path / "rec", min_free_bytes=0)
+    kept = first.rendition(ID, "a" * 64, "opus")
+    kept.parent.mkdir()
+    kept.touch()
+    draft_of(kept).touch()
+    first.close()
+    Storage.open(tmp_path / "rec", min_free_bytes=0).close()
+    assert os.listdir(kept.parent) == [kept.name]
+
+
+def test_a_worker_is_told_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDIAPROXY_API__ADMIN_TOKEN", "secret")
+    assert "secret" not in renditions._environment().values()
+    assert "PATH" in renditions._environment()
