@@ -1,7 +1,16 @@
 """The HTTP interface: the call log, the recordings, and the toggles, for people and scripts."""
 
 from mediaproxy.api.app import create_app
-from mediaproxy.api.backend import Action, Backend, Demand, Published, Refusal, Toggled
+from mediaproxy.api.backend import (
+    Action,
+    Backend,
+    Demand,
+    Published,
+    Refusal,
+    RenditionFormat,
+    Renditions,
+    Toggled,
+)
 from mediaproxy.api.server import ApiServer
 from mediaproxy.api.tokens import Caller, Role, Token, Tokens
 
@@ -13,6 +22,8 @@ __all__ = [
     "Demand",
     "Published",
     "Refusal",
+    "RenditionFormat",
+    "Renditions",
     "Role",
     "Toggled",
     "Token",

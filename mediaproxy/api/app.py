@@ -10,8 +10,9 @@ from prometheus_client import CollectorRegistry
 from mediaproxy import __version__
 from mediaproxy.api import problems
 from mediaproxy.api.access import Authentication
-from mediaproxy.api.backend import Backend
+from mediaproxy.api.backend import Backend, Renditions
 from mediaproxy.api.calls import CallRoutes
+from mediaproxy.api.files import Files
 from mediaproxy.api.health import HealthRoutes
 from mediaproxy.api.recordings import RecordingRoutes
 from mediaproxy.api.tokens import Tokens
@@ -21,6 +22,7 @@ def create_app(
     backend: Backend,
     tokens: Tokens,
     *,
+    renditions: Renditions,
     registry: CollectorRegistry,
     files: Executor,
     now_ms: Callable[[], int],
@@ -37,17 +39,15 @@ def create_app(
     problems.install(app)
     authenticate = Authentication(tokens)
     HealthRoutes(backend, authenticate, registry).add_to(app.router)
-    app.include_router(_guarded(backend, authenticate, files, now_ms))
+    guarded = _guarded(authenticate)
+    CallRoutes(backend, now_ms).add_to(guarded)
+    RecordingRoutes(backend, Files(files), renditions).add_to(guarded)
+    app.include_router(guarded)
     app.openapi()  # kept by the app: made at its first request it would hold up the relay
     return app
 
 
-def _guarded(
-    backend: Backend, authenticate: Authentication, files: Executor, now_ms: Callable[[], int]
-) -> APIRouter:
-    """The routes that need a token; HTTPBearer only describes it in the schema."""
+def _guarded(authenticate: Authentication) -> APIRouter:
+    """For routes that need a token; HTTPBearer only describes it in the schema."""
     guards = [Depends(HTTPBearer(auto_error=False)), Depends(authenticate)]
-    router = APIRouter(dependencies=guards, responses=problems.DESCRIBED)
-    CallRoutes(backend, now_ms).add_to(router)
-    RecordingRoutes(backend, files).add_to(router)
-    return router
+    return APIRouter(dependencies=guards, responses=problems.DESCRIBED)

@@ -1,12 +1,14 @@
-"""What the HTTP interface needs from the running proxy: one seam, six methods."""
+"""What the HTTP interface needs from the running proxy: one seam of six methods, one of one."""
 
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from mediaproxy.calllog.rows import CallFilter, Cursor, LoggedCall, Page, RecordingRow
-from mediaproxy.ids import CallId
+from mediaproxy.ids import CallId, RecordingId
+
+RenditionFormat = Literal["opus", "mp3"]
 
 
 class Action(Enum):
@@ -78,4 +80,12 @@ class Backend(Protocol):
 
     def not_ready(self) -> str | None:
         """None when calls are taken, else why not, in a few words."""
+        ...
+
+
+class Renditions(Protocol):
+    """A published master in formats that lose something."""
+
+    async def get(self, recording: RecordingId, master: Path, sha256: str, form: RenditionFormat) -> Path:
+        """The file, made first when it is not there. Raises `Unavailable` with a text for the client."""
         ...

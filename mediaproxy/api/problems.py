@@ -50,6 +50,9 @@ UNSATISFIABLE = Kind(
     HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "unsatisfiable", "the recording has no such bytes"
 )
 FILE_GONE = Kind(HTTPStatus.NOT_FOUND, "file_gone", "the file is no longer where it was published")
+NO_RENDITION = Kind(
+    HTTPStatus.SERVICE_UNAVAILABLE, "no_rendition", "this format could not be made", {"Retry-After": "10"}
+)
 INVALID = Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", "")
 NOT_READY = Kind(HTTPStatus.SERVICE_UNAVAILABLE, "not_ready", "")
 OURS = Kind(HTTPStatus.INTERNAL_SERVER_ERROR, "ours", "a fault of ours; it is in the log")

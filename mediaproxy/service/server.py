@@ -19,6 +19,7 @@ from mediaproxy.calls.plane import PlaneEvent
 from mediaproxy.calls.proxy import Proxy
 from mediaproxy.clock import NS_PER_MS
 from mediaproxy.config import Config
+from mediaproxy.ids import RecordingId
 from mediaproxy.media.plane import PlaneSettings
 from mediaproxy.media.userspace import UserspacePlane
 from mediaproxy.net import Endpoint
@@ -33,7 +34,7 @@ from mediaproxy.service.recordings import LiveRecordings, Settings
 from mediaproxy.service.recovery import close_interrupted
 from mediaproxy.service.wiring import LiveCalls, Output, Wiring, wall_offset_ns
 from mediaproxy.sip.transactions import TransactionLayer
-from mediaproxy.storage import Spool, Storage, repair
+from mediaproxy.storage import Renditions, Spool, Storage, repair
 from mediaproxy.transport.sip_transport import SipTransport
 
 TICK_S = 0.04  # from the ring to the spool
@@ -96,6 +97,7 @@ class Server:
         )
         await self._api.start()
         stack.push_async_callback(self._api.stop)
+        stack.push_async_callback(self._renditions.close)  # first: replies wait for them
         ticking = self._loop.create_task(self._tick_for_ever(call_log))
         stack.push_async_callback(_cancelled, ticking)
         stack.push_async_callback(self._finish_recordings)
@@ -155,7 +157,15 @@ class Server:
         )
         readers = ThreadPoolExecutor(FILE_READERS, thread_name_prefix="reader")
         stack.callback(readers.shutdown, wait=True)
-        app = create_app(backend, self.tokens, registry=self.metrics.registry, files=readers, now_ms=_unix_ms)
+        self._renditions = Renditions(storage, readers, _rendition_failed)
+        app = create_app(
+            backend,
+            self.tokens,
+            renditions=self._renditions,
+            registry=self.metrics.registry,
+            files=readers,
+            now_ms=_unix_ms,
+        )
         self._api = ApiServer(app, config.api.endpoint)
         watch_all(
             self.metrics,
@@ -226,6 +236,10 @@ def _recording_settings(config: Config) -> Settings:
 
 def _thread_crashed(error: Exception) -> None:
     log.error("storage_thread_crashed", exc_info=error)
+
+
+def _rendition_failed(recording: RecordingId, reason: str, last_words: str) -> None:
+    log.error("rendition_failed", recording=recording, reason=reason, worker=last_words)
 
 
 def _unix_ms() -> int:

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mediaproxy.api import Demand, Published, Refusal, Toggled
+from mediaproxy.api import Demand, Published, Refusal, RenditionFormat, Toggled
 from mediaproxy.calllog import CallFilter, Cursor, LoggedCall, Page, RecordingRow
 from mediaproxy.errors import Unavailable
+from mediaproxy.ids import RecordingId
 
 
 def _started(demand: Demand) -> Toggled | Refusal:
@@ -54,3 +55,20 @@ class FakeBackend:
 
     def not_ready(self) -> str | None:
         return self.reason
+
+
+@dataclass
+class FakeRenditions:
+    """Makes a small file beside the master, or says why not."""
+
+    failure: str | None = None
+    asked: list[tuple[str, str, RenditionFormat]] = field(default_factory=list)
+
+    async def get(self, recording: RecordingId, master: Path, sha256: str, form: RenditionFormat) -> Path:
+        self.asked.append((recording, sha256, form))
+        if self.failure is not None:
+            raise Unavailable(self.failure)
+        path = master.with_suffix(f".{form}")
+        if not path.exists():
+            path.write_bytes(f"{form} of {recording}".encode())
+        return path

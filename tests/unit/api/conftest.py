@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from mediaproxy.api import Caller, Role, Token, Tokens, create_app
 from tests.support.call_rows import START_MS
-from tests.support.fake_backend import FakeBackend
+from tests.support.fake_backend import FakeBackend, FakeRenditions
 
 NOW_MS = START_MS + 60_000
 
@@ -26,7 +26,18 @@ def backend(shared_backend: FakeBackend, tmp_path: Path) -> FakeBackend:
 
 
 @pytest.fixture(scope="module")
-def app(shared_backend: FakeBackend) -> Iterator[FastAPI]:
+def shared_renditions() -> FakeRenditions:
+    return FakeRenditions()
+
+
+@pytest.fixture
+def renditions(shared_renditions: FakeRenditions) -> FakeRenditions:
+    vars(shared_renditions).update(vars(FakeRenditions()))
+    return shared_renditions
+
+
+@pytest.fixture(scope="module")
+def app(shared_backend: FakeBackend, shared_renditions: FakeRenditions) -> Iterator[FastAPI]:
     tokens = Tokens(
         [
             Token("adm", Caller(Role.ADMIN, "admin")),
@@ -37,7 +48,12 @@ def app(shared_backend: FakeBackend) -> Iterator[FastAPI]:
     with ThreadPoolExecutor(1, "api-files") as files:
         files.submit(int).result()  # its thread is the module's, no test's
         yield create_app(
-            shared_backend, tokens, registry=CollectorRegistry(), files=files, now_ms=lambda: NOW_MS
+            shared_backend,
+            tokens,
+            renditions=shared_renditions,
+            registry=CollectorRegistry(),
+            files=files,
+            now_ms=lambda: NOW_MS,
         )
 
 

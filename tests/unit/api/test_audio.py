@@ -153,11 +153,12 @@ async def test_the_manifest_is_the_file_beside_it(alice: httpx.AsyncClient) -> N
     assert json.loads(answer.content) == {"version": 1}
 
 
-async def test_other_formats_are_not_there_yet(alice: httpx.AsyncClient) -> None:
-    assert (await alice.get(f"{AUDIO}?format=wav")).status_code == 200
-    answer = await alice.get(f"{AUDIO}?format=mp3")
+@pytest.mark.parametrize("asked", ["flac", "OPUS", "opus ", "../wav", ""])
+async def test_an_unknown_format_names_the_field(alice: httpx.AsyncClient, asked: str) -> None:
+    answer = await alice.get(AUDIO, params={"format": asked})
     assert answer.status_code == 422
     assert answer.json()["detail"].startswith("format: ")
+    assert PROBLEM(answer.json())
 
 
 def test_an_empty_file_has_no_range() -> None:
