@@ -57,7 +57,7 @@ def _measure(settings: Settings, results: Results, workplace: Path, console: Con
     try:
         asyncio.run(parts.run(settings, results, workplace, console))
     except RuntimeError as error:
-        console.print(f"it could not run: {error}; logs and recordings are left in {workplace}")
+        console.print(f"it could not run: {error}; logs and recordings are left in {workplace}", markup=False)
         return False
     shutil.rmtree(workplace, ignore_errors=True)
     return True
