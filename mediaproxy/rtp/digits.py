@@ -9,7 +9,6 @@ A refused digit begins at the moment of its sending: its timestamp is the old on
 it waited. Digits that come while others are still being made anew queue behind them.
 """
 
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -103,8 +102,8 @@ class DigitFilter:
     def __init__(self, codes: Mapping[str, str]) -> None:
         self._codes = dict(codes)
         self._matcher = CodeMatcher(codes)
-        self._held: deque[_Digit] = deque()
-        self._recent: deque[_Digit] = deque(maxlen=_REMEMBERED)
+        self._held: list[_Digit] = []
+        self._recent: list[_Digit] = []
         self._voice = _Voice()
         self._output: list[Output] = []
 
@@ -134,7 +133,7 @@ class DigitFilter:
             digit = _Digit(
                 ssrc, timestamp, timestamp, payload_type, clock_hz, event, now_ns, now_ns, ended=event.end
             )
-            self._recent.append(digit)
+            self._recent = [*self._recent[1 - _REMEMBERED :], digit]
             self._begin(digit, now_ns)
         else:
             digit.hear(event, now_ns)
@@ -182,7 +181,7 @@ class DigitFilter:
 
     def _refuse(self, count: int, now_ns: int) -> None:
         for _ in range(count):
-            digit = self._held.popleft()
+            digit = self._held.pop(0)
             digit.fate = Fate.REFUSED
             self._voice.queue(digit, now_ns)
 
@@ -197,7 +196,7 @@ class _Voice:
     __slots__ = ("_began_ns", "_ends", "_queue", "_step", "deadline_ns")
 
     def __init__(self) -> None:
-        self._queue: deque[_Digit] = deque()
+        self._queue: list[_Digit] = []
         self._began_ns = 0
         self._step = 0
         self._ends = 0
@@ -236,7 +235,7 @@ class _Voice:
         return packet
 
     def _finish(self, at_ns: int) -> None:
-        self._queue.popleft()
+        self._queue.pop(0)
         if self._queue:
             self._take_up(at_ns + _BETWEEN_DIGITS_NS)
         else:

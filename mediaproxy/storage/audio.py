@@ -18,7 +18,7 @@ from mediaproxy.storage.live import Piece
 
 @dataclass(frozen=True, slots=True)
 class Flush:
-    """Write the pieces, extend the file to `frames`; with `last`, close it."""
+    """Write the pieces, extend file and header to `frames` if they fall short; with `last`, close it."""
 
     header: Header
     path: Path

@@ -190,8 +190,10 @@ class Spool:
             entry.live.extend(frames)
 
     def flush(self, now_ns: int) -> None:
-        """Hand over what is due; call it with every drain. `now_ns` is monotonic."""
-        due = [entry for entry in self._entries.values() if entry.live.due_ns <= now_ns and not entry.ended]
+        """Hand over audio as it comes, so that little waits in memory, and lengths when they are due; call
+        it with every drain. `now_ns` is monotonic."""
+        entries = [entry for entry in self._entries.values() if not entry.ended]
+        due = [entry for entry in entries if entry.live.due_ns <= now_ns or entry.live.waiting_bytes]
         flushes = [flush for entry in due if (flush := self._flush(entry, now_ns))]
         if flushes:
             self._audio.submit(flushes)
@@ -240,12 +242,15 @@ class Spool:
 
     def _flush(self, entry: _Entry, now_ns: int) -> Flush | None:
         live = entry.live
+        due = live.due_ns <= now_ns
         live.due_ns += FLUSH_NS * (1 + (now_ns - live.due_ns) // FLUSH_NS)
         handed, waiting = live.handed, live.waiting_bytes
         pieces = live.take()
         taken = sum(len(each.frames) for each in pieces)
         self._counters.backlog_bytes -= waiting - live.waiting_bytes - taken  # refused audio
-        return Flush(live.header, entry.path, pieces, live.handed) if pieces or live.handed > handed else None
+        if not pieces and (not due or live.handed == handed):
+            return None
+        return Flush(live.header, entry.path, pieces, live.handed if due else 0)
 
     def _lose(self, entry: _Entry, samples: int, reason: str) -> None:
         self._counters.lost_samples += samples
