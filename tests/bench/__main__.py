@@ -14,10 +14,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.bench import bars, launch, parts, report, rtpengine
-from tests.bench.about import about
+from mediaproxy.loadtest import launch
+from tests.bench import bars, parts, report, rtpengine
+from tests.bench.about import ROOT, about
 from tests.bench.results import Results
-from tests.bench.traffic import ROOT
 
 _PLAIN_WIDTH = 160  # of what goes to a file or a log
 

@@ -9,8 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tests.bench import rtpengine
-from tests.bench.traffic import ROOT
 
+ROOT = Path(__file__).resolve().parents[2]
 _PACKAGES = ("mediaproxy", "numpy", "uvloop", "sqlalchemy", "aiosqlite", "fastapi", "uvicorn")
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.bench import cpu
+from mediaproxy.loadtest import cpu
+from mediaproxy.loadtest.traffic import Traffic
 from tests.bench.ours import ON_DEMAND, Mediaproxy
 from tests.bench.relay import planned_calls
 from tests.bench.results import Memory, Toggles
-from tests.bench.traffic import Traffic
 
 _WARM_UP_CALLS = 20
 _TALK_S = 8.0

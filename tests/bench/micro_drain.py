@@ -4,11 +4,11 @@ import time
 
 from mediaproxy.calls.model import Policy, RecordingPolicy
 from mediaproxy.calls.plane import Codec, LegId
+from mediaproxy.loadtest import wire
 from mediaproxy.recording.manifest import Actor
 from mediaproxy.recording.recorder import Arm, Recorder
 from mediaproxy.recording.ring import PacketRing
 from mediaproxy.recording.states import Action, Toggled
-from tests.bench import wire
 
 PERIOD_MS = 40
 _CYCLES = 150  # 20 ms each; those after the first 50 are measured

@@ -21,13 +21,13 @@ from mediaproxy.calls.plane import (
     Tap,
 )
 from mediaproxy.ids import CallId
+from mediaproxy.loadtest import wire
+from mediaproxy.loadtest.mmsg import ReceiveBatch, SendBatch, open_socket
+from mediaproxy.loadtest.schedule import CALLEE_HOST, CALLER_HOST
 from mediaproxy.media.plane import PlaneSettings
 from mediaproxy.media.userspace import UserspacePlane
 from mediaproxy.net import Endpoint, Family
 from mediaproxy.recording.ring import PacketRing
-from tests.bench import wire
-from tests.bench.mmsg import ReceiveBatch, SendBatch, open_socket
-from tests.bench.schedule import CALLEE_HOST, CALLER_HOST
 
 _Sockets = tuple[socket.socket, socket.socket]
 

@@ -12,11 +12,11 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.bench import wire
-from tests.bench.launch import launch
+from mediaproxy.loadtest import wire
+from mediaproxy.loadtest.launch import launch
+from mediaproxy.loadtest.recordings import check_recording
+from mediaproxy.loadtest.schedule import CALLEE_HOST, CALLER_HOST, Stream
 from tests.bench.proxy import Call, Checked
-from tests.bench.recordings import check_recording
-from tests.bench.schedule import CALLEE_HOST, CALLER_HOST, Stream
 from tests.bench.softphones import Dialog, Softphones
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.bench.schedule import Stream
+from mediaproxy.loadtest.schedule import Stream
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.bench import cpu
+from mediaproxy.loadtest import cpu
+from mediaproxy.loadtest.schedule import Stream
+from mediaproxy.loadtest.traffic import Books, Traffic
+from mediaproxy.loadtest.wire import PTIME_NS
 from tests.bench.proxy import Call, Checked, ProxyUnderTest
-from tests.bench.schedule import Stream
-from tests.bench.traffic import Books, Traffic
-from tests.bench.wire import PTIME_NS
 
 _WARM_UP_S = 3.5  # from the first packet: all calls talk after 2 s
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.bench import wire
-from tests.bench.launch import launch
+from mediaproxy.loadtest import wire
+from mediaproxy.loadtest.launch import launch
+from mediaproxy.loadtest.schedule import Stream
 from tests.bench.ng import Bencoded, NgClient
 from tests.bench.proxy import Call, Checked, audio_sdp, audio_target
-from tests.bench.schedule import Stream
 
 NAME = "rtpengine"
 _HOST = "127.0.0.11"

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.bench import ng, schedule, wire
-from tests.bench.recordings import check_track
-from tests.bench.traffic import Books, Traffic
+from mediaproxy.loadtest import schedule, wire
+from mediaproxy.loadtest.recordings import check_track
+from mediaproxy.loadtest.traffic import Books, Traffic
+from tests.bench import ng
 
 TABLE = wire.payload_table()
 SPOKEN = wire.decode_ulaw(wire.stream_codes(3, 50, TABLE))

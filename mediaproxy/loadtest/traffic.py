@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.bench import cpu, schedule, wire
-from tests.bench.launch import launch
-from tests.bench.mmsg import open_socket
+from mediaproxy.loadtest import cpu, schedule, wire
+from mediaproxy.loadtest.launch import launch
+from mediaproxy.loadtest.mmsg import open_socket
 
-ROOT = Path(__file__).resolve().parents[2]
 PACKETS_PER_S = 1_000_000_000 // wire.PTIME_NS
 
 
@@ -89,9 +88,9 @@ class Traffic:
                 {"streams": listed, "sockets": fds, "packets": self.packets, "result": str(self._directory)}
             )
         )
-        command = [sys.executable, "-m", "tests.bench.generator", str(plan)]
+        command = [sys.executable, "-m", "mediaproxy.loadtest.generator", str(plan)]
         self._process = launch(
-            command, cwd=ROOT, pass_fds=fds, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command, pass_fds=fds, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None

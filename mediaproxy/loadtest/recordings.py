@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.bench import wire
+from mediaproxy.loadtest import wire
 
 _RATE = 8000
 _TOLERANCE_SAMPLES = 50 * _RATE // 1000  # how well we know the answer that the proxy counts from

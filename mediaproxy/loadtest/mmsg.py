@@ -10,7 +10,7 @@ import socket
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.bench.wire import PACKET, PACKET_BYTES
+from mediaproxy.loadtest.wire import PACKET, PACKET_BYTES
 
 SO_TIMESTAMPNS = 35
 _ROW_BYTES = 256  # longer than a packet, so that a grown one is seen

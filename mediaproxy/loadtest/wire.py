@@ -1,4 +1,4 @@
-"""The packets of a benchmark run: time-coded PCMU, so that a recording tells which packet stands where.
+"""The packets of a run: time-coded PCMU, so that a recording tells which packet stands where.
 
 Packet `k` of stream `s` carries one row of a random table, chosen by (s, k); no two packets of a
 stream are alike and no two streams go through the table alike. No byte decodes to zero, so a zero in

@@ -9,7 +9,7 @@ share a socket, so that a slot is one system call.
 
 from dataclasses import dataclass
 
-from tests.bench.wire import PTIME_NS
+from mediaproxy.loadtest.wire import PTIME_NS
 
 SLOTS = 80
 SLOT_NS = PTIME_NS // SLOTS

@@ -1,6 +1,6 @@
 """The traffic's own processes: one sends, one receives, both write down when.
 
-    python -m tests.bench.generator PLAN.json   (sockets are inherited; a line on stdin starts it)
+    python -m mediaproxy.loadtest.generator PLAN.json   (sockets are inherited; a line on stdin starts it)
 
 The sender stamps the monotonic clock before each batch, the sink takes the kernel's arrival time of
 each packet, so a delay is never told too short. Neither does anything per packet in Python.
@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.bench import schedule, wire
-from tests.bench.mmsg import ReceiveBatch, SendBatch, precise_sleeps
+from mediaproxy.loadtest import schedule, wire
+from mediaproxy.loadtest.mmsg import ReceiveBatch, SendBatch, precise_sleeps
 
 _POLL_NS = 5_000_000  # seldom: the sink wakes by the clock, so the proxy never pays for waking it
 _CAPACITY = 4096
@@ -126,7 +126,8 @@ def main() -> None:
     sender = Sender(streams, plan["sockets"], plan["packets"])
     sink = Sink(len(streams), plan["sockets"], plan["packets"])
     precise_sleeps()
-    print("ready", flush=True)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     start_ns = int(sys.stdin.readline())
     result = Path(plan["result"])
     cpu_s = _cpu_s()

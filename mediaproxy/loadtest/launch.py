@@ -1,4 +1,4 @@
-"""Starts the measured processes, all alike: ahead of other work on the machine where that is allowed."""
+"""Starts processes that are measured, all alike: ahead of other work on the machine where that is allowed."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ def launch(
     """Start a process in a session of its own (the scheduler shares CPUs by session, then by niceness)."""
     if output is not None:
         options |= {"stdout": output, "stderr": output}
-    process = subprocess.Popen(command, start_new_session=True, **options)
+    process = subprocess.Popen(command, start_new_session=True, **options)  # noqa: S603 - our own programs
     if favoured():
         os.setpriority(os.PRIO_PROCESS, process.pid, NICE)
         with suppress(OSError):  # a kernel without autogroups
