@@ -33,9 +33,11 @@ class Append:
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """Close the journal, written or not. Its file is left to whoever asked."""
+    """Close the journal, written or not. Its file is left to whoever asked; `then` is called, in the
+    journal's thread, when no line asked for before can bring that file back."""
 
     recording: RecordingId
+    then: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,8 @@ class JournalWriter:
             else:
                 self._settle_all([item.recording] if item.recording in waiting else [])
                 self._forget(item.recording)
+                if item.then is not None:
+                    item.then()
         self._settle_all(waiting)
 
     def close(self) -> None:

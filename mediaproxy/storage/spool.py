@@ -324,15 +324,20 @@ class Spool:
         told = replace(ended, reasons=reasons)
         if entry.failure:
             self._published(failure(header, told, entry.failure))
-        else:
-            self._publishers[_shard(header.recording_id)].submit(Job(header, told, entry.kept))
+            return
+        shard = _shard(header.recording_id)
+        publish = partial(self._publishers[shard].submit, Job(header, told, entry.kept))
+        if entry.kept:
+            publish()
+        else:  # a slow disk may not have begun the journal yet, and must not begin it afterwards
+            self._journals[shard].submit(Forget(header.recording_id, publish))
 
     def _published(self, outcome: Outcome) -> None:
         entry = self._entries.pop(outcome.recording_id, None)
         if not self._entries:
             self._note_trouble("audio", None)  # the next recording may find a better disk
         failed = outcome.result == FAILED
-        if failed:
+        if outcome.audio is None:  # a line that the disk never took is not asked for any more
             self._awaited = {
                 ticket: each
                 for ticket, each in self._awaited.items()

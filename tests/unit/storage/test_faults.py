@@ -15,6 +15,7 @@ from mediaproxy.recording import journal
 from mediaproxy.recording.journal import Ended, JournalState
 from mediaproxy.storage import Refused, Repaired, Spool, Storage, repair, verify
 from mediaproxy.storage import spool as spool_module
+from mediaproxy.storage.journals import Append, JournalWriter
 from tests.support.recordings import (
     expected_frames,
     frames_in,
@@ -279,6 +280,29 @@ async def test_no_file_grows_before_its_journal_is_durable(
     assert (await created).durable
     assert spool.failing is None
     assert (await spool.finish(ONE, Ended(100))).result == "complete"
+
+
+async def test_a_journal_begun_too_late_leaves_no_file_either(
+    spool: Spool, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocked, turn = threading.Event(), threading.Event()
+    accept = JournalWriter._accept
+
+    def late(writer: JournalWriter, item: Append) -> None:
+        blocked.set()
+        turn.wait(5)
+        accept(writer, item)
+
+    monkeypatch.setattr(JournalWriter, "_accept", late)
+    created = spool.create(header_of())
+    assert await asyncio.to_thread(blocked.wait, 5)
+    ending = spool.finish(ONE, Ended(100))
+    await written(spool)
+    await asyncio.sleep(0.05)
+    turn.set()
+    assert (await created).durable
+    assert (await ending).result == "none"
+    assert not list(storage.live.iterdir())
 
 
 async def test_every_toggle_is_answered_when_the_end_overtakes_it(
