@@ -93,6 +93,7 @@ class Coupling:
         self._fork_tags: dict[str | None, str] = {}  # the callee's -> ours towards the caller
         self._over = False
         self._held = False
+        self._answered_ns: int | None = None
 
     def _leg(self, leg: LegId, peer: Agent | Trunk, flow: Flow) -> Leg:
         random = self.context.random
@@ -252,6 +253,7 @@ class Coupling:
         arrival = self.arrival
         self.stop_timer(CallTimer.RING)
         sender, callee = arrival.sender, arrival.callee
+        self._answered_ns = answered_ns
         self.record = record.answered(self.record, sender, callee, self.wall_ms(answered_ns))
         self.context.emit(
             CallAnswered(
@@ -345,7 +347,7 @@ class Coupling:
         context = self.context
         context.counters.live -= 1
         context.schedule.stop_all(self.id)
-        self.record = record.ended(self.record, outcome, self.wall_ms(context.now_ns))
+        self.record = record.ended(self.record, outcome, self._ended_at_ms())
         context.emit(CallEnded(self.record, context.now_ns))
         context.emit(Release(self.id))
         self.signalling.abandon(self.caller.tag)
@@ -379,6 +381,12 @@ class Coupling:
 
     def stop_timer(self, timer: CallTimer) -> None:
         self.context.schedule.stop(self.id, timer)
+
+    def _ended_at_ms(self) -> int:
+        """As far from the answer as the call clock says, to the millisecond: both are rounded down once."""
+        if self._answered_ns is None or self.record.answered_at_ms is None:
+            return self.wall_ms(self.context.now_ns)
+        return self.record.answered_at_ms + (self.context.now_ns - self._answered_ns) // NS_PER_MS
 
     def wall_ms(self, now_ns: int) -> int:
         return (now_ns + self.arrival.wall_offset_ns) // NS_PER_MS

@@ -9,7 +9,10 @@ from mediaproxy.ids import CallId
 
 @dataclass(frozen=True, slots=True)
 class Participant:
-    """Who stood on a leg: `kind` is "trunk" or "agent"; `to_ms` is None while there."""
+    """Who stood on a leg: `kind` is "trunk" or "agent".
+
+    `from_ms` and `to_ms` are on the call clock, as all of a call's `*_ms` are; `to_ms` is None while there.
+    """
 
     leg: LegId
     kind: str

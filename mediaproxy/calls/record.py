@@ -40,15 +40,15 @@ def _direction(sender: Peer, callee: Peer | None) -> str:
 
 def answered(record: CallRecord, sender: Peer, callee: Peer, at_ms: int) -> CallRecord:
     participants = (
-        _participant(LegId.A, sender, record.from_user, at_ms),
-        _participant(LegId.B, callee, record.to_user, at_ms),
+        _participant(LegId.A, sender, record.from_user),
+        _participant(LegId.B, callee, record.to_user),
     )
     return replace(record, state="answered", answered_at_ms=at_ms, participants=participants)
 
 
-def _participant(leg: LegId, peer: Peer, number: str, at_ms: int) -> Participant:
+def _participant(leg: LegId, peer: Peer, number: str) -> Participant:
     kind = "agent" if isinstance(peer, Agent) else "trunk"
-    return Participant(leg, kind, peer.name, number, at_ms, None)
+    return Participant(leg, kind, peer.name, number, 0, None)
 
 
 def ended(record: CallRecord, outcome: Outcome, at_ms: int) -> CallRecord:
@@ -59,8 +59,16 @@ def ended(record: CallRecord, outcome: Outcome, at_ms: int) -> CallRecord:
         disposition=outcome.disposition,
         sip_status=outcome.sip_status,
         ended_by=outcome.ended_by,
-        participants=tuple(replace(who, to_ms=at_ms) for who in record.participants),
+        participants=left(record, at_ms),
     )
+
+
+def left(record: CallRecord, at_ms: int) -> tuple[Participant, ...]:
+    """Whoever is still on the call leaves it at `at_ms` (Unix)."""
+    if record.answered_at_ms is None:
+        return record.participants
+    position_ms = at_ms - record.answered_at_ms
+    return tuple(replace(who, to_ms=position_ms) if who.to_ms is None else who for who in record.participants)
 
 
 def agent_leg(sender: Peer, callee: Peer) -> LegId | None:

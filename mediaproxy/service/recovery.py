@@ -9,6 +9,7 @@ import structlog
 from mediaproxy.calllog import CallLog
 from mediaproxy.calllog.rows import Actor, InterruptedCall, LoggedCall, RecordingRow
 from mediaproxy.calls.events import CallRecord
+from mediaproxy.calls.record import left
 from mediaproxy.ids import CallId
 from mediaproxy.recording.states import State
 from mediaproxy.service import rows
@@ -73,7 +74,14 @@ def _ended(interrupted: InterruptedCall, row: RecordingRow | None, outcome: Outc
     ended_at_ms = interrupted.last_known_ms
     if row is not None and outcome is not None and record.answered_at_ms is not None:
         ended_at_ms = record.answered_at_ms + outcome.duration_samples * MS_PER_S // row.sample_rate
-    return replace(record, state="ended", ended_at_ms=ended_at_ms, disposition="interrupted", ended_by="us")
+    return replace(
+        record,
+        state="ended",
+        ended_at_ms=ended_at_ms,
+        disposition="interrupted",
+        ended_by="us",
+        participants=left(record, ended_at_ms),
+    )
 
 
 def _finished(row: RecordingRow, call: CallRecord, outcome: Outcome | None, storage: Storage) -> RecordingRow:

@@ -76,7 +76,9 @@ def test_the_call_clock_begins_with_the_2xx_and_ends_with_the_bye() -> None:
     record = ended.call
     assert record.started_at_ms == (begun_ns + one_way_ns + WALL_OFFSET_NS) // 1_000_000
     assert record.answered_at_ms == (answered.answered_ns + WALL_OFFSET_NS) // 1_000_000
-    assert record.ended_at_ms == (ended.ended_ns + WALL_OFFSET_NS) // 1_000_000
+    lasted_ms = (ended.ended_ns - answered.answered_ns) // 1_000_000
+    assert record.ended_at_ms == record.answered_at_ms + lasted_ms
+    assert [(who.from_ms, who.to_ms) for who in record.participants] == [(0, lasted_ms)] * 2
 
 
 def test_what_the_log_hears() -> None:

@@ -43,8 +43,8 @@ RECORD = CallRecord(
     started_at_ms=1_000,
     answered_at_ms=2_000,
     participants=(
-        Participant(LegId.A, "trunk", "carrier", "carrier", 1_000, None),
-        Participant(LegId.B, "agent", "alice", "+15550100", 1_000, None),
+        Participant(LegId.A, "trunk", "carrier", "carrier", 0, None),
+        Participant(LegId.B, "agent", "alice", "+15550100", 0, None),
     ),
 )
 

@@ -75,6 +75,7 @@ async def test_a_call_that_was_not_recorded_ends_when_the_log_last_saw_it(storag
     logged = await recovered(storage)
     assert (logged.call.state, logged.call.disposition) == ("ended", "interrupted")
     assert (logged.call.ended_at_ms, logged.recording) == (5_000, None)
+    assert [who.to_ms for who in logged.call.participants] == [3_000, 3_000]
 
 
 async def test_a_recording_in_the_spool_ends_its_call(storage: Storage) -> None:
