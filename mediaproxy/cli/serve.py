@@ -11,7 +11,7 @@ import uvloop
 
 from mediaproxy import config as configuration
 from mediaproxy.config import BadConfiguration, Config
-from mediaproxy.config.findings import Severity
+from mediaproxy.config.findings import Finding, Severity
 from mediaproxy.errors import Unavailable
 from mediaproxy.observe import configure_logging, harden_process
 from mediaproxy.service.server import Server, running
@@ -40,8 +40,9 @@ def run(path: Path) -> int:
     config = _checked(path)
     if config is None:
         return EXIT_USAGE
-    harden_process()
     configure_logging()
+    for failed in harden_process():
+        log.warning("not_hardened", what=failed)
     try:
         uvloop.run(_serve(path, config))
     except Unavailable as error:
@@ -53,14 +54,22 @@ def run(path: Path) -> int:
 def _checked(path: Path) -> Config | None:
     """The configuration, or None when it cannot be used; every finding is printed."""
     try:
-        config = configuration.load(path)
+        config, warnings = _usable(path)
     except BadConfiguration as error:
         typer.echo(str(error), err=True)
         return None
+    for warning in warnings:
+        typer.echo(str(warning), err=True)
+    return config
+
+
+def _usable(path: Path) -> tuple[Config, list[Finding]]:
+    """The configuration and its warnings. Raises BadConfiguration, also for what `check` finds."""
+    config = configuration.load(path)
     findings = configuration.check(config, str(path))
-    for finding in findings:
-        typer.echo(str(finding), err=True)
-    return None if any(finding.severity is Severity.ERROR for finding in findings) else config
+    if any(finding.severity is Severity.ERROR for finding in findings):
+        raise BadConfiguration(findings)
+    return config, findings
 
 
 async def _serve(path: Path, config: Config) -> None:
@@ -72,7 +81,7 @@ async def _serve(path: Path, config: Config) -> None:
         loop.add_signal_handler(signal.SIGHUP, _reload, path, server)
         typer.echo(READY, err=True)
         await stop.wait()
-        draining = loop.create_task(server.drain(config.sip.drain_timeout_s))
+        draining = loop.create_task(server.drain())
         hastened = loop.create_task(hurry.wait())
         await asyncio.wait({draining, hastened}, return_when=asyncio.FIRST_COMPLETED)
         hastened.cancel()
@@ -88,8 +97,9 @@ def _on_stop(stop: asyncio.Event, hurry: asyncio.Event) -> None:
 def _reload(path: Path, server: Server) -> None:
     """A bad configuration changes nothing."""
     try:
-        waiting = server.reload(configuration.load(path))
+        config, warnings = _usable(path)
     except BadConfiguration as error:
-        log.error("configuration_not_reloaded", why=str(error))
+        log.error("configuration_not_reloaded", why=str(error).splitlines())
     else:
-        log.info("configuration_reloaded", after_restart=waiting)
+        waiting = server.reload(config)
+        log.info("configuration_reloaded", after_restart=waiting, warnings=[str(each) for each in warnings])

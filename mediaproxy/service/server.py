@@ -72,8 +72,11 @@ class Server:
         self.tokens.replace(config.api.known_tokens())
         return waiting
 
-    async def drain(self, deadline_s: float) -> None:
-        """Take no new call; let the live ones end, and end them ourselves after `deadline_s`."""
+    async def drain(self, deadline_s: float | None = None) -> None:
+        """Take no new call; let the live ones end, and end them ourselves after `deadline_s` (default: the
+        configuration's)."""
+        if deadline_s is None:
+            deadline_s = self._config.sip.drain_timeout_s
         self._draining = True
         self._proxy.refuse_new_calls()
         with suppress(TimeoutError):
