@@ -1,4 +1,4 @@
-"""What a process that holds audio asks of the system: no dumps of its memory, descriptors enough."""
+"""What a process that holds audio asks of the system: files and memory for nobody else, descriptors."""
 
 import ctypes
 import os
@@ -8,11 +8,13 @@ PR_SET_DUMPABLE = 4  # prctl(2)
 
 
 def harden_process() -> list[str]:
-    """No core dumps, no ptrace by our own user (Linux), as many descriptors as we may have.
+    """No core dumps, no ptrace by our own user (Linux), new files for our user alone (the call log tells
+    who called whom), as many descriptors as we may have.
 
     Returns what could not be set, normally nothing.
     """
     failed = []
+    os.umask(0o077)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)  # a recorded call holds six
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
