@@ -219,20 +219,36 @@ class LiveRecordings:
         )
         written = self._spool.toggle(live.id, line)
         if not toggled.tentative:
-            return self._start(_durable(written, CLOSING_WAIT_S))
-        live.opening = self._start(self._open(live, toggled.number, written))
+            return self._start(self._close(live, toggled, written))
+        live.opening = self._start(self._open(live, toggled, written))
         return live.opening
 
-    async def _open(self, live: _Live, number: int, written: asyncio.Future[JournalResult]) -> bool:
+    async def _close(self, live: _Live, toggled: Toggled, written: asyncio.Future[JournalResult]) -> bool:
+        durable = await _durable(written, CLOSING_WAIT_S)
+        if not durable:
+            self._alarm("closing_not_durable", live, toggled)
+        return durable
+
+    async def _open(self, live: _Live, toggled: Toggled, written: asyncio.Future[JournalResult]) -> bool:
         durable = await _durable(written, OPENING_WAIT_S)
         if durable:
-            self._recorder.confirm(live.generation, number)
+            self._recorder.confirm(live.generation, toggled.number)
         else:
-            self._recorder.annul(live.generation, number)
-            self._set_taps(time.monotonic_ns())
-            self._spool.annul(live.id, number)
+            self._annul(live, toggled)
         live.opening = None
         return durable
+
+    def _annul(self, live: _Live, toggled: Toggled) -> None:
+        now_ns = time.monotonic_ns()
+        self._recorder.annul(live.generation, toggled.number)
+        self._set_taps(now_ns)
+        self._spool.annul(live.id, toggled.number)
+        self._put_row(self._snapshot(live, now_ns))
+        self._alarm("opening_not_durable", live, toggled)
+
+    def _alarm(self, event: str, live: _Live, toggled: Toggled) -> None:
+        self._metrics.alarm(event)
+        log.error(event, call=live.call.id, recording=live.id, means=toggled.by.means)
 
     async def _finish(self, live: _Live, ended_ns: int, event: Released) -> None:
         if live.opening is not None:
@@ -277,8 +293,7 @@ class LiveRecordings:
             self._confirm(live, Tone.STOPPED)
         if live.ended_ns is None:
             self._put_row(self._snapshot(live, now_ns))
-        log.log(
-            20 if durable else 40,
+        log.info(
             "recording_toggled",
             call=live.call.id,
             recording=live.id,

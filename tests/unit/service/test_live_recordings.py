@@ -61,6 +61,12 @@ class World:
     operations: list[Any] = field(default_factory=list)
     rows: list[RecordingRow] = field(default_factory=list)
     now_ns: int = 0
+    metrics: Metrics = field(default_factory=Metrics)
+
+    @property
+    def alarms(self) -> dict[str, float]:
+        [family] = [each for each in self.metrics.registry.collect() if each.name == "mediaproxy_alarms"]
+        return {s.labels["event"]: s.value for s in family.samples if s.name.endswith("_total")}
 
     def answer(self, policy: RecordingPolicy) -> None:
         for leg in LegId:
@@ -106,6 +112,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     ring = PacketRing(slots=256)
     operations: list[Any] = []
     rows: list[RecordingRow] = []
+    metrics = Metrics()
     live = LiveRecordings(
         recorder=Recorder(),
         ring=ring,
@@ -114,9 +121,9 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         perform=operations.append,
         put_row=rows.append,
         settings=Settings(RATE, keep_unrecorded=False, record_on_hold=True, confirmation_tone=True),
-        metrics=Metrics(),
+        metrics=metrics,
     )
-    yield World(tmp_path / "rec", storage, spool, live, ring, operations, rows)
+    yield World(tmp_path / "rec", storage, spool, live, ring, operations, rows, metrics=metrics)
     await spool.close()
     storage.close()
     assert not crashes
@@ -216,6 +223,23 @@ async def test_an_opening_that_is_not_durable_is_refused_and_leaves_no_sample(
     assert [i.start_sample for i in row.intervals] == [opened.toggled.effective_sample]
     assert not samples(world, row)[: opened.toggled.effective_sample].any()
     assert world.tones == [Tone.REFUSED, Tone.STARTED]
+    assert world.alarms == {"opening_not_durable": 1}
+
+
+async def test_an_automatic_opening_that_is_not_durable_is_told_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "OPENING_WAIT_S", 0.02)
+    never: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    with monkeypatch.context() as hung:
+        hung.setattr(world.spool, "toggle", lambda recording, line: never)
+        world.answer(RecordingPolicy(Policy.AUTOMATIC))
+    assert world.rows[-1].state == "recording"
+    world.speak(10)
+    await asyncio.sleep(0.1)
+    assert world.rows[-1].state == "inactive"
+    assert world.alarms == {"opening_not_durable": 1}
+    assert (await world.end()).result == "none"
 
 
 async def test_a_closing_is_in_effect_whatever_the_disk_does(
@@ -234,6 +258,7 @@ async def test_a_closing_is_in_effect_whatever_the_disk_does(
     row = world.live.row(CALL, now_ns=world.now_ns)
     assert row is not None
     assert row.state == "inactive"
+    assert world.alarms == {"closing_not_durable": 1}
     await world.end()
 
 
