@@ -41,9 +41,9 @@ class ProxyBackend:
         return replace(page, calls=tuple(self._as_of_now(each) for each in page.calls))
 
     async def call(self, call: CallId) -> LoggedCall | None:
-        if record := self._live_call(call):
-            return self._as_of_now(LoggedCall(record))
-        return await self._log.call(call)
+        record = self._live_call(call)
+        logged = await self._log.call(call) if record is None else LoggedCall(record)
+        return None if logged is None else self._as_of_now(logged)
 
     async def call_of_recording(self, recording: str) -> LoggedCall | None:
         logged = await self._log.call_of_recording(recording)
