@@ -17,7 +17,8 @@ from rich.text import Text
 from mediaproxy import config as configuration
 from mediaproxy.demo import picture, world
 from mediaproxy.demo.picture import Span, clock
-from mediaproxy.demo.world import Addresses, Api, Party
+from mediaproxy.demo.world import Addresses, Party
+from mediaproxy.loadtest.api import Api
 from mediaproxy.service.server import running
 from mediaproxy.storage import verify
 

@@ -1,12 +1,10 @@
 """The demo's world on loopback: a configuration, the two parties, and the API as an agent's click uses it."""
 
 import asyncio
-import json
 import os
 import secrets
 import socket
 import time
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mediaproxy.audio.voice import HIGH, LOW, Speaker, speak
+from mediaproxy.loadtest.api import free_endpoint
 from mediaproxy.loadtest.phone import Invited, Over, Phone, Ringing, Talking
 from mediaproxy.loadtest.stream import Stream
 from mediaproxy.net import Endpoint
@@ -81,10 +80,10 @@ class Addresses:
     @classmethod
     def free(cls) -> "Addresses":
         return cls(
-            proxy=_free(PROXY, socket.SOCK_DGRAM),
-            carrier=_free(CARRIER, socket.SOCK_DGRAM),
-            agent=_free(AGENT, socket.SOCK_DGRAM),
-            api=_free(PROXY, socket.SOCK_STREAM),
+            proxy=free_endpoint(PROXY, socket.SOCK_DGRAM),
+            carrier=free_endpoint(CARRIER, socket.SOCK_DGRAM),
+            agent=free_endpoint(AGENT, socket.SOCK_DGRAM),
+            api=free_endpoint(PROXY, socket.SOCK_STREAM),
             admin=secrets.token_urlsafe(12),
             alice=secrets.token_urlsafe(12),
         )
@@ -105,12 +104,6 @@ class Addresses:
             )
         )
         return file
-
-
-def _free(host: str, kind: socket.SocketKind) -> Endpoint:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind((host, 0))
-        return Endpoint(*probe.getsockname())
 
 
 class Party:
@@ -181,24 +174,3 @@ def carrier(seconds: float) -> Party:
 
 def agent(seconds: float) -> Party:
     return Party("alice", HIGH, seconds=seconds, seed=11)
-
-
-class Api:
-    """The HTTP interface as a script would use it."""
-
-    def __init__(self, at: Endpoint, token: str) -> None:
-        self._base = f"http://{at}"
-        self._token = token
-
-    async def get(self, path: str) -> Any:
-        return await asyncio.to_thread(self._ask, "GET", path)
-
-    async def post(self, path: str) -> Any:
-        return await asyncio.to_thread(self._ask, "POST", path)
-
-    def _ask(self, method: str, path: str) -> Any:
-        request = urllib.request.Request(  # noqa: S310 - our own API on loopback
-            self._base + path, method=method, headers={"Authorization": f"Bearer {self._token}"}
-        )
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as reply:  # noqa: S310
-            return json.load(reply)

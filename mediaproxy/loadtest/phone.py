@@ -33,9 +33,10 @@ SERVICE_UNAVAILABLE = 503
 
 @dataclass(frozen=True, slots=True)
 class Invited:
-    """A call comes in: `ring` and `answer` it."""
+    """A call comes in from `caller`, a user part: `ring` and `answer` it."""
 
     call: int
+    caller: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +91,15 @@ class Phone:
 
     # -- what a person does
 
-    def invite(self, number: str, flow: Flow, *, media: Endpoint, now_ns: int) -> int:
-        """Call `number` through the proxy at `flow.remote`; our RTP is at `media`."""
+    def invite(
+        self, number: str, flow: Flow, *, media: Endpoint, now_ns: int, caller: str | None = None
+    ) -> int:
+        """Call `number` through the proxy at `flow.remote`, as `caller` if told; our RTP is at `media`."""
         tag = new_tag(self._random)
         uri = f"sip:{number}@{flow.remote}"
         headers = Headers.of(
             ("Max-Forwards", "70"),
-            ("From", f"<sip:{self._user}@{flow.local}>;tag={tag}"),
+            ("From", f"<sip:{caller or self._user}@{flow.local}>;tag={tag}"),
             ("To", f"<{uri}>"),
             ("Call-ID", new_call_id(self._random)),
             ("CSeq", "1 INVITE"),
@@ -187,7 +190,7 @@ class Phone:
         nowhere = Endpoint("0.0.0.0", 0)  # noqa: S104 - told when the call is answered
         tag = new_tag(self._random)
         call = _Call(self._next(), tag, received.flow, received.request, received.transaction, nowhere)
-        self._outputs.append(Invited(self._remember(call).id))
+        self._outputs.append(Invited(self._remember(call).id, received.request.from_.uri.user or ""))
 
     def _responded(self, received: ResponseReceived, now_ns: int) -> None:
         number = self._by_transaction.get(received.transaction)

@@ -163,9 +163,10 @@ class Mediaproxy:
                 "no manifest"
                 if manifest is None
                 else check_recording(
-                    self._directory / "rec", manifest, dialog.call.number, packets, starts, table
+                    Path(str(manifest["path"])).with_suffix(".wav"), int(str(manifest["duration_samples"])),
+                    dialog.call.number, packets, starts, table,
                 )
-            )
+            )  # fmt: skip
             if fault:
                 faults.append(f"{dialog.call.name}: {fault}")
         return Checked(len(calls) - len(faults), len(calls), tuple(faults))

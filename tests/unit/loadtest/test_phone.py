@@ -67,7 +67,7 @@ def pair() -> Pair:
 
 def test_a_call_rings_is_taken_and_ended_by_the_caller(pair: Pair) -> None:
     call = pair.invite()
-    assert list(pair.events()) == [(THERE, Invited(1))]
+    assert list(pair.events()) == [(THERE, Invited(1, "here"))]
     pair.there.ring(1, now_ns=0)
     pair.settle()
     assert list(pair.events()) == [(HERE, Ringing(call))]
