@@ -32,7 +32,7 @@ from mediaproxy.storage.worker import Worker
 
 FLUSH_NS = 400 * NS_PER_MS
 STAGGER_NS = 247 * NS_PER_MS  # near the golden section of the period: any number spreads evenly
-MAX_BACKLOG_BYTES = 64 << 20
+MAX_BACKLOG_BYTES = 256 << 20
 SHARDS = 4
 STORAGE_BACKLOG = "storage_backlog"
 STORAGE_STOPPED = "storage_stopped"
