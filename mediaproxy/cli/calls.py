@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import typer
@@ -13,11 +14,12 @@ from rich.text import Text
 from mediaproxy import config as configuration
 from mediaproxy.api.shapes import CallJson, call_json
 from mediaproxy.calllog.reader import Reader
-from mediaproxy.calllog.rows import CallFilter
+from mediaproxy.calllog.rows import CallFilter, LoggedCall
 from mediaproxy.clock import NS_PER_MS
 
 MS_PER_S = 1_000
 S_PER_MIN = 60
+PIPED_WIDTH = 200  # in a file nothing has to be cut off
 
 
 def show_calls(config: Path, *, as_json: bool, limit: int) -> int:
@@ -28,7 +30,10 @@ def show_calls(config: Path, *, as_json: bool, limit: int) -> int:
         for call in found:
             typer.echo(json.dumps(call))
     else:
-        Console().print(table(found))
+        console = Console()
+        if not console.is_terminal:
+            console.width = PIPED_WIDTH
+        console.print(table(found))
     return 0
 
 
@@ -39,14 +44,25 @@ async def _read(url: str, limit: int) -> list[CallJson]:
     finally:
         await reader.close()
     now_ms = time.time_ns() // NS_PER_MS
-    return [call_json(logged, now_ms=now_ms) for logged in page.calls]
+    return [call_json(as_of(logged, now_ms), now_ms=now_ms) for logged in page.calls]
+
+
+def as_of(logged: LoggedCall, now_ms: int) -> LoggedCall:
+    """A live recording's row is as old as its last toggle; its call clock went on."""
+    answered_at_ms, row = logged.call.answered_at_ms, logged.recording
+    if logged.call.state != "answered" or answered_at_ms is None or row is None:
+        return logged
+    duration = max(row.duration_samples, (now_ms - answered_at_ms) * row.sample_rate // MS_PER_S)
+    recorded = sum((one.end_sample or duration) - one.start_sample for one in row.intervals)
+    return replace(logged, recording=replace(row, duration_samples=duration, recorded_samples=recorded))
 
 
 def table(calls: list[CallJson]) -> Table:
     """One row a call. Peers' words go in as plain text, never as markup."""
-    result = Table(box=None, header_style="bold", pad_edge=False)
+    result = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
     for heading in ("started", "from", "to", "agent", "ended as", "call", "recorded", "when, by whom"):
-        result.add_column(heading, justify="right" if heading in ("call", "recorded") else "left")
+        number = heading in ("call", "recorded")
+        result.add_column(heading, justify="right" if number else "left", no_wrap=number, overflow="fold")
     for call in calls:
         result.add_row(*(Text(printable(cell)) for cell in _cells(call)))
     return result
@@ -54,11 +70,11 @@ def table(calls: list[CallJson]) -> Table:
 
 def _cells(call: CallJson) -> tuple[str, ...]:
     return (
-        call["started_at"],
+        call["started_at"].replace("T", " ").partition(".")[0],
         call["from"],
         call["to"],
         call["agent"] or "",
-        call["disposition"] or call["state"],
+        (call["disposition"] or call["state"]).replace("_", " "),
         clock(call["duration_ms"]),
         clock(call["recorded_ms"]),
         spans(call),
