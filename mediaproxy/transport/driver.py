@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
@@ -36,6 +37,7 @@ class Driver(Generic[T]):
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
+        self._outputs: deque[T] = deque()
         self._settling = False
         self._closed = False
 
@@ -45,12 +47,18 @@ class Driver(Generic[T]):
             return
         self._settling = True
         try:
-            while outputs := self._protocol.drain():
-                for output in outputs:
-                    self._on_output(output)
+            while self._more():
+                self._on_output(self._outputs.popleft())
         finally:
             self._settling = False
             self._rearm()
+            if self._outputs:  # one could not be performed; the others are not lost for it
+                self._loop.call_soon(self.settle)
+
+    def _more(self) -> bool:
+        if not self._outputs:
+            self._outputs.extend(self._protocol.drain())
+        return bool(self._outputs)
 
     def close(self) -> None:
         self._closed = True

@@ -135,3 +135,23 @@ def test_closed_it_does_nothing() -> None:
         return told
 
     assert run_virtually(main()) == []
+
+
+def test_an_output_that_cannot_be_performed_takes_no_other_with_it() -> None:
+    async def main() -> list[str]:
+        alarm, told = Alarm(), list[str]()
+
+        def perform(output: str) -> None:
+            if output == "bad":
+                raise ValueError(output)
+            told.append(output)
+
+        driver = Driver(alarm, perform, clock_ns=virtual_clock())
+        alarm.outputs = ["one", "bad", "two", "three"]
+        with pytest.raises(ValueError, match="bad"):
+            driver.settle()
+        await asyncio.sleep(1)
+        driver.close()
+        return told
+
+    assert run_virtually(main()) == ["one", "two", "three"]
