@@ -2,7 +2,7 @@
 
 A process of its own, of the lowest priority, that ends with whoever started it. It names the master's
 hash in the rendition, so it makes sure first that this is the master's hash. How it ended is told by its
-exit code (`renditions.Exit`).
+exit code (`encoders.Exit`).
 """
 
 import ctypes
@@ -11,7 +11,7 @@ import resource
 import signal
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -24,7 +24,7 @@ from av import AudioFrame, AudioStream
 from mediaproxy.errors import Malformed
 from mediaproxy.recording import wav
 from mediaproxy.storage import disk, sparse
-from mediaproxy.storage.renditions import Exit, draft_of
+from mediaproxy.storage.encoders import Exit, draft_of
 
 CHUNK_FRAMES: Final = 65_536
 LOWEST_PRIORITY: Final = 19
@@ -120,8 +120,14 @@ def _encode(frames: Iterator[AudioFrame], rate: int, draft: Path, sha256: str, c
 
 
 def _withdraw() -> None:
-    """Yield to live audio, leave no dump of anybody's speech, and stay no longer than the proxy."""
+    """Yield to live audio, leave no dump of anybody's speech, and stay no longer than the proxy.
+
+    What wakes up to relay takes a core from a SCHED_IDLE process at once; from one that is only nice
+    it may have to wait its turn.
+    """
     os.nice(LOWEST_PRIORITY)
+    with suppress(OSError):  # containers may forbid it
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     os.umask(0o077)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     libc = ctypes.CDLL(None)

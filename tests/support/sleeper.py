@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from mediaproxy.storage import encode
-from mediaproxy.storage.renditions import draft_of
+from mediaproxy.storage.encoders import draft_of
 
 if __name__ == "__main__":
     encode._withdraw()

@@ -4,18 +4,20 @@ import asyncio
 import os
 import signal
 import stat
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from mediaproxy.errors import Misuse, Unavailable
 from mediaproxy.ids import RecordingId
-from mediaproxy.storage import Renditions, Storage, renditions
-from mediaproxy.storage.renditions import draft_of
+from mediaproxy.storage import Renditions, Storage, encoders, renditions
+from mediaproxy.storage.encoders import draft_of
 from tests.support.masters import Master, call_audio, decode, write_master
 from tests.support.recordings import recording_id
 
@@ -51,12 +53,14 @@ async def made(storage: Storage, files: ThreadPoolExecutor, failures: Failures) 
 @pytest.fixture
 def sleeping(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers that make a draft and then nothing more."""
-    monkeypatch.setattr(renditions, "_WORKER", SLEEPER)
+    monkeypatch.setattr(encoders, "_MODULE", SLEEPER)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
 
 
 def children() -> list[int]:
-    ours = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    ours = [
+        pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()
+    ]
     return [int(pid) for pid in ours if b"mediaproxy" in (c := cmdline(pid)) or SLEEPER.encode() in c]
 
 
@@ -89,15 +93,15 @@ async def test_it_is_made_once_and_kept(
     assert os.listdir(storage.renditions) == [paths[0].name]
 
 
-def count_workers(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
-    started: list[tuple[object, ...]] = []
-    start = asyncio.create_subprocess_exec
+def count_workers(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    started: list[object] = []
+    start = subprocess.Popen
 
-    async def counted(*arguments: str, **options: object) -> asyncio.subprocess.Process:
-        started.append((arguments, options["env"]))
-        return await start(*arguments, **options)  # type: ignore[arg-type]  # as they came
+    def counted(*arguments: Any, **options: Any) -> "subprocess.Popen[bytes]":
+        started.append(arguments)
+        return start(*arguments, **options)
 
-    monkeypatch.setattr(asyncio, "create_subprocess_exec", counted)
+    monkeypatch.setattr(subprocess, "Popen", counted)
     return started
 
 
@@ -116,9 +120,10 @@ async def test_at_most_two_run_at_a_time_and_few_wait(
     assert len(started) == 2
     assert len(children()) == 2
     assert {os.getpriority(os.PRIO_PROCESS, pid) for pid in children()} == {19}
+    assert {os.sched_getscheduler(pid) for pid in children()} == {os.SCHED_IDLE}
     await made.close()
     results = await asyncio.gather(*asked, return_exceptions=True)
-    assert [str(result) for result in results] == [renditions.CLOSED] * 4
+    assert [str(result) for result in results] == [encoders.CLOSED] * 4
     assert children() == []
     assert os.listdir(storage.renditions) == []
 
@@ -132,10 +137,10 @@ async def test_a_killed_worker_leaves_nothing_and_the_next_request_tries_again(
     os.kill(children()[0], signal.SIGKILL)
     with pytest.raises(Unavailable, match="the encoder failed"):
         await asking
-    assert failures == [(ID, renditions.BROKEN, "exit -9")]
+    assert failures == [(ID, encoders.BROKEN, "exit -9")]
     assert os.listdir(storage.renditions) == []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(renditions, "_WORKER", "mediaproxy.storage.encode")
+        patch.setattr(encoders, "_MODULE", "mediaproxy.storage.encode")
         assert (await made.get(ID, master.path, master.sha256, "opus")).exists()
 
 
@@ -151,7 +156,7 @@ async def test_a_worker_that_takes_too_long_is_stopped(
     monkeypatch.setattr(renditions, "TIMEOUT_S", 0.05)
     with pytest.raises(Unavailable, match="too long"):
         await made.get(ID, master.path, master.sha256, "opus")
-    assert failures == [(ID, renditions.TOO_LONG, "")]
+    assert failures == [(ID, encoders.TOO_LONG, "")]
     assert children() == []
     assert os.listdir(storage.renditions) == []
 
@@ -187,7 +192,7 @@ async def test_who_gives_up_takes_it_from_no_other(
 @pytest.mark.slow  # real workers
 @pytest.mark.parametrize(
     ("damage", "reason"),
-    [(lambda path: path.write_bytes(b"x" * 5000), renditions.NOT_THE_MASTER), (Path.unlink, renditions.DISK)],
+    [(lambda path: path.write_bytes(b"x" * 5000), encoders.NOT_THE_MASTER), (Path.unlink, encoders.DISK)],
 )
 async def test_what_the_worker_says_is_told(
     made: Renditions, storage: Storage, master: Master, failures: Failures, damage: object, reason: str
@@ -206,7 +211,7 @@ async def test_live_calls_need_the_space_more(
     storage.min_free_bytes = 1 << 60
     with pytest.raises(Unavailable, match="full"):
         await made.get(ID, master.path, master.sha256, "opus")
-    assert failures == [(ID, renditions.FULL, "")]
+    assert failures == [(ID, encoders.FULL, "")]
 
 
 async def test_without_an_interpreter_it_is_told(
@@ -215,7 +220,7 @@ async def test_without_an_interpreter_it_is_told(
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(Unavailable, match="the encoder failed"):
         await made.get(ID, master.path, master.sha256, "opus")
-    assert failures == [(ID, renditions.BROKEN, "No such file or directory")]
+    assert failures == [(ID, encoders.BROKEN, "No such file or directory")]
 
 
 async def test_a_link_in_place_of_the_folder_is_not_followed(
@@ -251,5 +256,5 @@ def test_what_a_killed_proxy_left_is_removed_at_the_next_start(tmp_path: Path) -
 
 def test_a_worker_is_told_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDIAPROXY_API__ADMIN_TOKEN", "secret")
-    assert "secret" not in renditions._environment().values()
-    assert "PATH" in renditions._environment()
+    assert "secret" not in encoders._environment().values()
+    assert "PATH" in encoders._environment()
