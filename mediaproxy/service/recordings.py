@@ -287,10 +287,10 @@ class LiveRecordings:
         )
 
     def _tell_everyone(self, live: _Live, toggled: Toggled, durable: bool, now_ns: int) -> None:
-        if toggled.tentative:
-            self._confirm(live, Tone.STARTED if durable else Tone.REFUSED)
-        else:
-            self._confirm(live, Tone.STOPPED)
+        if toggled.tentative and not durable:
+            self._confirm(live, Tone.REFUSED)
+            return
+        self._confirm(live, Tone.STARTED if toggled.tentative else Tone.STOPPED)
         if live.ended_ns is None:
             self._put_row(self._snapshot(live, now_ns))
         log.info(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from mediaproxy.calllog.rows import RecordingRow
 from mediaproxy.calls.events import CallAnswered, CallRecord, Participant
@@ -209,9 +210,10 @@ async def test_an_opening_that_is_not_durable_is_refused_and_leaves_no_sample(
     world.speak(10)
     await asyncio.sleep(0.1)
     never: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    with monkeypatch.context() as hung:  # a disk that does not answer
+    with monkeypatch.context() as hung, capture_logs() as logged:  # a disk that does not answer
         hung.setattr(world.spool, "toggle", lambda recording, line: never)
         refused = await world.toggle(Action.START)
+    assert [line["event"] for line in logged] == ["opening_not_durable"]
     world.speak(50)
     assert isinstance(refused, Settled)
     assert (refused.toggled.tentative, refused.durable) == (True, False)
