@@ -8,6 +8,7 @@ import typer
 
 from mediaproxy import __version__
 from mediaproxy.errors import MediaproxyError
+from mediaproxy.loadtest.plan import MAX_CALLS, MAX_DURATION_S, MAX_SETUP_S, Record
 
 EXIT_FINDING = 1
 EXIT_USAGE = 2
@@ -68,6 +69,35 @@ def demo(
     from mediaproxy.demo import run
 
     raise typer.Exit(run(directory, leave=leave))
+
+
+@app.command()
+def loadtest(
+    calls: Annotated[int, typer.Option("--calls", min=1, max=MAX_CALLS, help="How many calls.")] = 50,
+    cps: Annotated[float, typer.Option("--cps", min=0.1, max=200, help="How many begin a second.")] = 25,
+    duration: Annotated[
+        float, typer.Option("--duration", min=1, max=MAX_DURATION_S, help="Seconds that each call talks.")
+    ] = 10,
+    record: Annotated[
+        Record, typer.Option("--record", help="Which are recorded; random = toggled by API.")
+    ] = Record.ALL,
+    seed: Annotated[int, typer.Option("--seed", help="Repeats the toggles of an earlier run.")] = 1,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the figures there.", dir_okay=False)
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", help="Write a page with plots into this folder.", file_okay=False),
+    ] = None,
+) -> None:
+    """Load a proxy of its own on loopback with real SIP and RTP; check every packet, row and sample."""
+    if calls / cps > MAX_SETUP_S:
+        raise typer.BadParameter(f"all calls must begin within {MAX_SETUP_S:g} s", param_hint="--cps")
+    from mediaproxy.cli.loadtest import load
+    from mediaproxy.loadtest.plan import Plan
+
+    plan = Plan(calls, cps, duration, record, seed)
+    raise typer.Exit(load(plan, json_file=json_file, report=report))
 
 
 @app.command()

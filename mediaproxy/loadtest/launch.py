@@ -1,6 +1,7 @@
 """Starts processes that are measured, all alike: ahead of other work on the machine where that is allowed."""
 
 import os
+import signal
 import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
@@ -27,3 +28,10 @@ def launch(
         with suppress(OSError):  # a kernel without autogroups
             Path(f"/proc/{process.pid}/autogroup").write_text(str(NICE))
     return process
+
+
+def end(process: subprocess.Popen[Any]) -> None:
+    """Kill what `launch` started, with all that it started itself, and wait for it."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()

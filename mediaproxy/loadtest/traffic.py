@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mediaproxy.loadtest import cpu, schedule, wire
-from mediaproxy.loadtest.launch import launch
+from mediaproxy.loadtest.launch import end, launch
 from mediaproxy.loadtest.mmsg import open_socket
 
 PACKETS_PER_S = 1_000_000_000 // wire.PTIME_NS
@@ -115,8 +115,7 @@ class Traffic:
 
     def close(self) -> None:
         if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
+            end(self._process)
         for sock in self._sockets:
             sock.close()
 
