@@ -86,10 +86,8 @@ def delay_curves(delays: Delays) -> list[Curve]:
     order = np.argsort(step, kind="stable")
     steps, first = np.unique(step[order], return_index=True)
     found = np.array([np.percentile(part, [50, 99, 100]) for part in np.split(delays.us[order], first[1:])])
-    return [
-        Curve(name, steps * _STEP_S, found[:, at].astype(np.float64))
-        for at, name in enumerate(("p50", "p99", "max"))
-    ]
+    x = np.asarray(steps * _STEP_S, dtype=np.float64)
+    return [Curve(name, x, found[:, at]) for at, name in enumerate(("p50", "p99", "max"))]
 
 
 def _memory_plot(outcome: Outcome) -> str:
