@@ -7,13 +7,13 @@ allows it. A file stays open from its first flush to its last.
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from mediaproxy.ids import RecordingId
 from mediaproxy.recording import wav
 from mediaproxy.recording.journal import Header
 from mediaproxy.storage import disk
 from mediaproxy.storage.live import Piece
+from mediaproxy.storage.store import Storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,6 @@ class Flush:
     """Write the pieces, extend file and header to `frames` if they fall short; with `last`, close it."""
 
     header: Header
-    path: Path
     pieces: Sequence[Piece]
     frames: int
     last: bool = False
@@ -46,7 +45,13 @@ class Flushed:
 class AudioWriter:
     """Owned by its thread: `perform` is the only entrance."""
 
-    def __init__(self, report: Callable[[Flushed], None], on_crash: Callable[[Exception], None]) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        report: Callable[[Flushed], None],
+        on_crash: Callable[[Exception], None],
+    ) -> None:
+        self._storage = storage
         self._report = report
         self._on_crash = on_crash
         self._files: dict[RecordingId, _LiveFile] = {}
@@ -83,7 +88,9 @@ class AudioWriter:
         return fault
 
     def _open(self, flush: Flush) -> "_LiveFile":
-        file = _LiveFile(disk.open_existing(flush.path), flush.header)
+        file = _LiveFile(
+            disk.open_existing(self._storage.live_audio(flush.header.recording_id)), flush.header
+        )
         self._files[flush.header.recording_id] = file
         return file
 

@@ -14,7 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
-from pathlib import Path
 from typing import TypeVar
 
 from mediaproxy.clock import NS_PER_MS
@@ -65,7 +64,6 @@ class SpoolStats:
 @dataclass(slots=True)
 class _Entry:
     live: LiveRecording
-    path: Path
     ended: Ended | None = None
     outcome: asyncio.Future[Outcome] | None = None
     closing: bool = False  # its last flush is on the way
@@ -118,7 +116,7 @@ class Spool:
         self._troubles: dict[str, str] = {}
         self._counters = _Counters()
         crashed = partial(self._tell, self._crashed)
-        self._audio_writer = AudioWriter(partial(self._tell, self._flushed), crashed)
+        self._audio_writer = AudioWriter(storage, partial(self._tell, self._flushed), crashed)
         self._journal_writers = [
             JournalWriter(storage, partial(self._tell, self._journalled), crashed) for _ in range(SHARDS)
         ]
@@ -151,7 +149,7 @@ class Spool:
         ticket, result = self._append(header.recording_id, header)
         live = LiveRecording(header, due_ns=ticket * STAGGER_NS % FLUSH_NS)
         live.await_header(ticket)
-        self._entries[header.recording_id] = _Entry(live, self._storage.live_audio(header.recording_id))
+        self._entries[header.recording_id] = _Entry(live)
         return result
 
     def toggle(self, recording: RecordingId, toggled: Toggled) -> asyncio.Future[JournalResult]:
@@ -250,7 +248,7 @@ class Spool:
         self._counters.backlog_bytes -= waiting - live.waiting_bytes - taken  # refused audio
         if not pieces and (not due or live.handed == handed):
             return None
-        return Flush(live.header, entry.path, pieces, live.handed if due else 0)
+        return Flush(live.header, pieces, live.handed if due else 0)
 
     def _lose(self, entry: _Entry, samples: int, reason: str) -> None:
         self._counters.lost_samples += samples
@@ -314,7 +312,7 @@ class Spool:
         live, waiting = entry.live, entry.live.waiting_bytes
         pieces = live.take() if entry.failure else live.take_all(ended.duration_samples, ended.intervals)
         self._counters.backlog_bytes -= waiting - sum(len(each.frames) for each in pieces)
-        self._audio.submit([Flush(live.header, entry.path, pieces, live.handed, last=True)])
+        self._audio.submit([Flush(live.header, pieces, live.handed, last=True)])
         entry.closing = True
 
     def _conclude(self, entry: _Entry, ended: Ended) -> None:
