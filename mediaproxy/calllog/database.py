@@ -10,12 +10,13 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, event
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from mediaproxy.errors import Unavailable
 
+SQLITE = "sqlite:///"
 BUSY_TIMEOUT_MS = 2_000
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -25,7 +26,8 @@ SQLITE_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_T
 
 def open_engine(url: str, *, create: bool) -> AsyncEngine:
     """An engine for a `sqlite:///` URL with an absolute path. Raises Unavailable."""
-    located = make_url(url)
+    # Parsed as a URL, a folder of the operator's with a ? or % in its name would be another one.
+    located = URL.create("sqlite", database=url.removeprefix(SQLITE))
     if not create and not Path(located.database or "").is_file():
         raise Unavailable(f"call log {located.database}: there is none; run `mediaproxy serve` first")
     _try_out(located)

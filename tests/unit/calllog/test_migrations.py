@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -14,6 +15,7 @@ from mediaproxy.calllog import CallLog, Reader
 from mediaproxy.calllog.database import migrate, open_engine
 from mediaproxy.calllog.tables import metadata
 from mediaproxy.errors import Unavailable
+from tests.support.alarms import Alarms
 
 
 def _set_revision(url: str, revision: str) -> None:
@@ -75,3 +77,12 @@ async def test_a_reader_needs_an_existing_current_database(url: str) -> None:
 
 def _fail(*_: object) -> None:
     raise ZeroDivisionError
+
+
+async def test_a_folder_is_taken_as_it_is_spelt(tmp_path: Path, alarms: Alarms) -> None:
+    folder = tmp_path / "what? 100%20 #1"
+    folder.mkdir()
+    log = await CallLog.open(f"sqlite:///{folder}/calls.sqlite", on_alarm=alarms)
+    await log.close()
+    assert (folder / "calls.sqlite").is_file()
+    assert list(tmp_path.iterdir()) == [folder]
