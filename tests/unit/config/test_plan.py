@@ -23,6 +23,13 @@ def test_a_delivered_configuration_has_no_findings(name: str) -> None:
     assert check(load(CONFIGS / name)) == []
 
 
+def test_the_readme_s_configuration_has_no_findings(loads: Callable[..., Config]) -> None:
+    readme = (CONFIGS.parent / "README.md").read_text()
+    text = readme.partition("```toml\n")[2].partition("```")[0]
+    assert "[[routes]]" in text
+    assert check(loads(text)) == []
+
+
 def test_the_example_shows_every_key_with_its_default() -> None:
     shown = tomllib.loads((CONFIGS / "example.toml").read_text())
     defaults = Config()
