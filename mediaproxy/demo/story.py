@@ -29,7 +29,8 @@ CLICK_START_S, CLICK_STOP_S = 5.0, 11.0
 DIAL_START_S, DIAL_STOP_S = 17.0, 23.0
 PUBLISHED_S = 5.0
 REFRESH_S = 0.1
-WIDTH = 78
+WIDTH = 78  # of the timeline and the waveform, where the terminal has room for them
+BORDER, BESIDE = 4, 14  # what stands left and right of the one and of the other
 EXIT_FINDING = 1
 
 
@@ -38,6 +39,7 @@ class Scene:
     """What is on the screen while the call lives."""
 
     addresses: Addresses
+    width: int = WIDTH
     headline: str = "starting"
     said: list[str] = field(default_factory=list)
     now_ms: int = 0
@@ -62,9 +64,11 @@ class Scene:
         line = Text.assemble(
             f"{clock(self.now_ms)} call · {clock(recorded)} recorded   ", state, "   ", self.headline
         )
-        bar = picture.timeline(self.spans, self.now_ms, round(CALL_S * 1000), WIDTH)
+        bar = picture.timeline(self.spans, self.now_ms, round(CALL_S * 1000), self.width)
         return Panel(
-            Group(head, Text(), line, bar, Text(), *self.said), title="mediaproxy demo", width=WIDTH + 4
+            Group(head, Text(), line, bar, Text(), *self.said),
+            title="mediaproxy demo",
+            width=self.width + BORDER,
         )
 
 
@@ -73,7 +77,7 @@ async def tell(directory: Path, console: Console, *, leave: bool) -> int:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     addresses = Addresses.free()
     config = configuration.load(addresses.write(directory))
-    scene = Scene(addresses)
+    scene = Scene(addresses, width=_room(console, BORDER))
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(running(config))
         carrier, agent = world.carrier(CALL_S), world.agent(CALL_S)
@@ -86,6 +90,10 @@ async def tell(directory: Path, console: Console, *, leave: bool) -> int:
             _stay(console, addresses, call)
             await asyncio.Event().wait()
     return 0 if good else EXIT_FINDING
+
+
+def _room(console: Console, beside: int) -> int:
+    return max(1, min(WIDTH, console.width - beside))
 
 
 async def _call(console: Console, scene: Scene, carrier: Party, agent: Party) -> dict[str, Any]:
@@ -193,7 +201,7 @@ def _show(console: Console, call: dict[str, Any], storage: Path) -> bool:
             f"  recorded {clock(span.start_ms)} to {clock(span.end_ms or 0)} by {span.by}", highlight=False
         )
     console.print()
-    for row in picture.waveform(file, spans, WIDTH):
+    for row in picture.waveform(file, spans, _room(console, BESIDE)):
         console.print(row, no_wrap=True, crop=False)
     console.print()
     console.print(

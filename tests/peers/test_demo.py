@@ -19,5 +19,10 @@ def test_the_demo_shows_a_call_recorded_on_demand(tmp_path: Path) -> None:
     assert "by alice, api" in shown.stdout
     assert "by alice, dtmf" in shown.stdout
     assert "mediaproxy verify: good" in shown.stdout
+    lines = shown.stdout.splitlines()
+    assert max(len(line) for line in lines if ".wav" not in line) <= 80, "it fits into an ordinary terminal"
+    [carrier, agent] = [line for line in lines if re.match(r" *(carrier|agent) [·▁-█]", line)]
+    assert len(carrier) == len(agent)
+    assert "0:30" in lines[lines.index(agent) + 2], "to the end of the call"
     [file] = re.findall(r"\S+\.wav", shown.stdout)
     assert Path(file).is_file()
