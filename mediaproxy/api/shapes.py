@@ -9,8 +9,9 @@ from typing_extensions import TypedDict
 
 from mediaproxy.api.backend import Toggled
 from mediaproxy.calllog.encode import storable
-from mediaproxy.calllog.rows import Actor, IntervalRow, LoggedCall, RecordingRow
+from mediaproxy.calllog.rows import IntervalRow, LoggedCall, RecordingRow
 from mediaproxy.calls.events import CallRecord, Participant
+from mediaproxy.recording.manifest import Actor
 
 
 class ActorJson(TypedDict):

@@ -3,7 +3,6 @@
 from mediaproxy.calllog.log import CallLog
 from mediaproxy.calllog.reader import Reader
 from mediaproxy.calllog.rows import (
-    Actor,
     CallFilter,
     Cursor,
     InterruptedCall,
@@ -14,7 +13,6 @@ from mediaproxy.calllog.rows import (
 )
 
 __all__ = [
-    "Actor",
     "CallFilter",
     "CallLog",
     "Cursor",

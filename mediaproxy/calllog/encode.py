@@ -5,10 +5,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from mediaproxy.calllog.rows import Actor, IntervalRow, LoggedCall, RecordingRow
+from mediaproxy.calllog.rows import IntervalRow, LoggedCall, RecordingRow
 from mediaproxy.calls.events import CallRecord, Participant
 from mediaproxy.calls.plane import LegId
 from mediaproxy.ids import CallId, RecordingId
+from mediaproxy.recording.manifest import Actor
 
 Columns = dict[str, Any]
 

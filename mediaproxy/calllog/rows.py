@@ -5,17 +5,7 @@ from typing import NamedTuple
 
 from mediaproxy.calls.events import CallRecord
 from mediaproxy.ids import CallId, RecordingId
-
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """Who changed a recording: `means` is `api|dashboard|dtmf|sip|ng|policy|call_end|recovery|limit`.
-
-    `user` is the token's name, the agent for dtmf and sip, None for policy and call_end.
-    """
-
-    means: str
-    user: str | None
+from mediaproxy.recording.manifest import Actor
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,10 @@ NO_MANIFEST = "the manifest is not one of ours"
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who moved the gate: `means` as in the contract; `user` is None for policy, call_end, recovery."""
+    """Who moved the gate: `means` is `api|dashboard|dtmf|sip|ng|policy|call_end|recovery|limit`.
+
+    `user` is the token's name, the agent for dtmf and sip, None for policy, call_end and recovery.
+    """
 
     means: str
     user: str | None = None

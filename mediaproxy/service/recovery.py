@@ -7,17 +7,18 @@ from dataclasses import replace
 import structlog
 
 from mediaproxy.calllog import CallLog
-from mediaproxy.calllog.rows import Actor, InterruptedCall, LoggedCall, RecordingRow
+from mediaproxy.calllog.rows import InterruptedCall, LoggedCall, RecordingRow
 from mediaproxy.calls.events import CallRecord
 from mediaproxy.calls.record import left
 from mediaproxy.ids import CallId
+from mediaproxy.recording.manifest import Actor
 from mediaproxy.recording.states import State
 from mediaproxy.service import rows
 from mediaproxy.storage import Outcome, Refused, Repaired, Storage, published
 
 MS_PER_S = 1_000
 SPOOL_MISSING = "spool_missing"
-RECOVERY = Actor("recovery", None)
+RECOVERY = Actor("recovery")
 
 log = structlog.get_logger()
 

@@ -3,12 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
-from mediaproxy.calllog.rows import Actor as RowActor
 from mediaproxy.calllog.rows import IntervalRow, RecordingRow
 from mediaproxy.calls.events import CallAnswered
 from mediaproxy.calls.plane import LegId
 from mediaproxy.ids import CallId, RecordingId
-from mediaproxy.recording.manifest import Actor, Interval, Participant
+from mediaproxy.recording.manifest import Interval, Participant
 from mediaproxy.recording.recorder import Finished, Status
 from mediaproxy.recording.states import State
 from mediaproxy.storage import Outcome
@@ -23,7 +22,7 @@ def live_row(row: RecordingRow, status: Status, *, ended: bool) -> RecordingRow:
     intervals = tuple(interval_row(interval) for interval in status.intervals)
     if status.open_since is not None:
         start, by = status.open_since
-        intervals += (IntervalRow(start, None, _actor(by), None),)
+        intervals += (IntervalRow(start, None, by, None),)
     return replace(
         row,
         state=(State.FINISHED if ended else status.state).value,
@@ -62,9 +61,7 @@ def published_row(row: RecordingRow, outcome: Outcome, root: Path) -> RecordingR
 
 
 def interval_row(interval: Interval) -> IntervalRow:
-    return IntervalRow(
-        interval.start_sample, interval.end_sample, _actor(interval.started_by), _actor(interval.ended_by)
-    )
+    return IntervalRow(interval.start_sample, interval.end_sample, interval.started_by, interval.ended_by)
 
 
 def participants(answered: CallAnswered) -> tuple[Participant, ...]:
@@ -84,7 +81,3 @@ def participants(answered: CallAnswered) -> tuple[Participant, ...]:
 def channels(answered: CallAnswered) -> tuple[int, int]:
     """The channel index of each leg, by leg."""
     return (0, 1) if answered.carrier_leg is LegId.A else (1, 0)
-
-
-def _actor(actor: Actor) -> RowActor:
-    return RowActor(actor.means, actor.user)

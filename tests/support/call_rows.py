@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from mediaproxy.calllog.rows import Actor, IntervalRow, RecordingRow
+from mediaproxy.calllog.rows import IntervalRow, RecordingRow
 from mediaproxy.calls.events import CallRecord, Participant
 from mediaproxy.calls.plane import LegId
 from mediaproxy.ids import CallId, RecordingId, uuid7
+from mediaproxy.recording.manifest import Actor
 
 START_MS = 1_767_607_200_000  # 2026-01-05T10:00:00.000Z
 

@@ -6,9 +6,10 @@ from typing import Any
 import httpx
 import pytest
 
-from mediaproxy.calllog import Actor, CallFilter, Cursor, IntervalRow, LoggedCall
+from mediaproxy.calllog import CallFilter, Cursor, IntervalRow, LoggedCall
 from mediaproxy.calls.events import Participant
 from mediaproxy.calls.plane import LegId
+from mediaproxy.recording.manifest import Actor
 from tests.support.api_shapes import CALL, CALLS, PROBLEM, RECORDING
 from tests.support.call_rows import START_MS, call_id, call_row, ended_call, recording_id, recording_row
 from tests.support.fake_backend import FakeBackend

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from mediaproxy.calllog import Actor, CallFilter, CallLog, IntervalRow, LoggedCall, writer
+from mediaproxy.calllog import CallFilter, CallLog, IntervalRow, LoggedCall, writer
 from mediaproxy.calllog import log as calllog_log
 from mediaproxy.calls.events import Participant
 from mediaproxy.calls.plane import LegId
+from mediaproxy.recording.manifest import Actor
 from tests.support.alarms import Alarms
 from tests.support.call_rows import START_MS, call_id, call_row, ended_call, recording_id, recording_row
 

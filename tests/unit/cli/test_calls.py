@@ -7,8 +7,9 @@ import pytest
 from rich.console import Console
 
 from mediaproxy.api.shapes import call_json
-from mediaproxy.calllog.rows import Actor, IntervalRow, LoggedCall
+from mediaproxy.calllog.rows import IntervalRow, LoggedCall
 from mediaproxy.cli.calls import as_of, table
+from mediaproxy.recording.manifest import Actor
 from tests.support.call_rows import START_MS, call_row, ended_call, recording_row
 
 

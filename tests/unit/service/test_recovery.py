@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mediaproxy.calllog import CallLog
-from mediaproxy.calllog.rows import Actor, IntervalRow, LoggedCall, RecordingRow
+from mediaproxy.calllog.rows import IntervalRow, LoggedCall, RecordingRow
 from mediaproxy.ids import CallId, RecordingId, uuid7
 from mediaproxy.recording import journal, manifest
 from mediaproxy.service.recovery import close_interrupted
@@ -113,11 +113,11 @@ async def test_a_recorder_that_never_opened_left_nothing_to_miss(storage: Storag
 
 
 async def test_audio_that_is_gone_is_called_failed(storage: Storage) -> None:
-    opened = IntervalRow(8_000, None, Actor("api", "alice"), None)
+    opened = IntervalRow(8_000, None, manifest.Actor("api", "alice"), None)
     await left(storage, replace(ROW, state="recording", intervals=(opened,)))
     logged = await recovered(storage)
     assert logged.recording is not None
     assert (logged.recording.result, logged.recording.reasons) == ("failed", ("spool_missing",))
     assert logged.recording.intervals == (
-        replace(opened, end_sample=24_000, ended_by=Actor("recovery", None)),
+        replace(opened, end_sample=24_000, ended_by=manifest.Actor("recovery", None)),
     )
