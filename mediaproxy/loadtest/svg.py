@@ -1,5 +1,6 @@
 """Small charts as SVG: lines and bars over linear axes, in the page's own text colour."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -8,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 _WIDTH, _HEIGHT = 720, 260
-_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 15, 30, 45
+_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 25, 30, 45
 _COLOURS = ("#2a6fdb", "#d9822b", "#c23b3b")
 _TICKS = 5
+_ROUND = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
 
 Numbers = NDArray[np.float64]
 
@@ -25,8 +27,8 @@ class Curve:
 def line_chart(title: str, x_label: str, y_label: str, curves: Sequence[Curve]) -> str:
     """Curves from the axes' zero on; their names stand above."""
     plane = _Plane(
-        max((float(curve.x.max(initial=0)) for curve in curves), default=0) or 1,
-        max((float(curve.y.max(initial=0)) for curve in curves), default=0) or 1,
+        _round_up(max(float(curve.x.max(initial=0)) for curve in curves)),
+        _round_up(max(float(curve.y.max(initial=0)) for curve in curves)),
     )
     drawn = []
     for place, curve in enumerate(curves):
@@ -39,7 +41,7 @@ def line_chart(title: str, x_label: str, y_label: str, curves: Sequence[Curve]) 
 
 def bar_chart(title: str, x_label: str, y_label: str, edges: Numbers, heights: Numbers) -> str:
     """A histogram: bar i stands from edges[i] to edges[i + 1]."""
-    plane = _Plane(float(edges[-1]), float(heights.max(initial=0)) or 1)
+    plane = _Plane(_round_up(float(edges[-1])), _round_up(float(heights.max(initial=0))))
     drawn = [
         f'<rect x="{plane.x(left):.1f}" y="{plane.y(height):.1f}" '
         f'width="{max(plane.x(right) - plane.x(left) - 0.5, 0.5):.1f}" '
@@ -67,8 +69,8 @@ def _chart(title: str, x_label: str, y_label: str, plane: _Plane, drawn: list[st
     parts = [_text(_LEFT, 18, f"{title} ({y_label})"), _text(_WIDTH / 2, _HEIGHT - 8, x_label, "middle")]
     for step in range(_TICKS + 1):
         x, y = plane.most_x * step / _TICKS, plane.most_y * step / _TICKS
-        parts.append(_text(plane.x(x), _HEIGHT - _BOTTOM + 16, f"{x:,.4g}", "middle"))
-        parts.append(_text(_LEFT - 6, plane.y(y) + 4, f"{y:,.4g}", "end"))
+        parts.append(_text(plane.x(x), _HEIGHT - _BOTTOM + 16, f"{x:,.6g}", "middle"))
+        parts.append(_text(_LEFT - 6, plane.y(y) + 4, f"{y:,.6g}", "end"))
         across = f'x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{plane.y(y):.1f}" y2="{plane.y(y):.1f}"'
         parts.append(f'<line {across} stroke="currentColor" stroke-opacity="0.15"/>')
     return (
@@ -76,6 +78,13 @@ def _chart(title: str, x_label: str, y_label: str, plane: _Plane, drawn: list[st
         + "".join(parts + drawn)
         + "</svg>"
     )
+
+
+def _round_up(most: float) -> float:
+    """The end of an axis whose ticks are round numbers."""
+    step = max(most, 1e-9) / _TICKS
+    power = 10.0 ** math.floor(math.log10(step))
+    return _TICKS * next(round_ * power for round_ in _ROUND if round_ * power >= step * 0.999)
 
 
 def _text(x: float, y: float, text: str, anchor: str = "start", colour: str = "currentColor") -> str:
