@@ -36,6 +36,7 @@ _CONFIGURATION = """\
 [sip]
 listen = ["udp:{proxy}"]
 domain = "pbx.example"
+drain_timeout_s = 0
 
 [media]
 address = "{proxy.host}"
