@@ -39,6 +39,7 @@ from mediaproxy.transport.sip_transport import SipTransport
 
 TICK_S = 0.04  # from the ring to the spool
 BEAT_S = 1.0  # how far back the log may not know whether a call lived
+GOODBYE_S = 2.0  # for the answers to our last BYEs: twice repeated over UDP
 FILE_READERS = 4
 
 log = structlog.get_logger()
@@ -84,6 +85,13 @@ class Server:
         for record in self.live.all():
             self._proxy.hang_up(record.id, now_ns=time.monotonic_ns())
         self._transport.settle()
+        await self._said_goodbye()
+
+    async def _said_goodbye(self) -> None:
+        """A BYE that is lost once must not leave a telephone in a call that is over."""
+        end = self._loop.time() + GOODBYE_S
+        while len(self._proxy) and self._loop.time() < end:  # noqa: ASYNC110 - the core announces no idleness
+            await asyncio.sleep(TICK_S)
 
     async def _start(self, stack: AsyncExitStack) -> None:
         """In this order: nothing is answered before it can be logged and recorded."""
