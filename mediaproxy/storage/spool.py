@@ -64,6 +64,7 @@ class SpoolStats:
 @dataclass(slots=True)
 class _Entry:
     live: LiveRecording
+    promised: int = 0  # by the file's header
     ended: Ended | None = None
     outcome: asyncio.Future[Outcome] | None = None
     closing: bool = False  # its last flush is on the way
@@ -242,13 +243,17 @@ class Spool:
         live = entry.live
         due = live.due_ns <= now_ns
         live.due_ns += FLUSH_NS * (1 + (now_ns - live.due_ns) // FLUSH_NS)
-        handed, waiting = live.handed, live.waiting_bytes
+        waiting = live.waiting_bytes
         pieces = live.take()
         taken = sum(len(each.frames) for each in pieces)
         self._counters.backlog_bytes -= waiting - live.waiting_bytes - taken  # refused audio
-        if not pieces and (not due or live.handed == handed):
+        # What was handed over since the header was last patched is promised when that is due, not when the
+        # next audio happens to come.
+        promise = live.handed if due and live.handed > entry.promised else 0
+        if not pieces and not promise:
             return None
-        return Flush(live.header, pieces, live.handed if due else 0)
+        entry.promised = max(entry.promised, promise)
+        return Flush(live.header, pieces, promise)
 
     def _lose(self, entry: _Entry, samples: int, reason: str) -> None:
         self._counters.lost_samples += samples

@@ -211,6 +211,22 @@ async def test_a_flush_touches_each_recording_once_a_period(spool: Spool) -> Non
     assert max(handed[-8:]) <= 8
 
 
+@pytest.mark.parametrize("phase", range(10))
+async def test_a_header_is_never_far_behind_its_file(spool: Spool, storage: Storage, phase: int) -> None:
+    """Audio comes in bursts of the period in which headers are patched, at any phase to it."""
+    await spool.create(header_of())
+    await spool.toggle(ONE, toggled(1, 0, "recording"))
+    at, sent = now_ns(), 0
+    for tick in range(50):
+        if tick % 10 == phase:
+            spool.write(ONE, sent, speech(sent, sent + 3_200).tobytes())
+            sent += 3_200
+        spool.flush(at + tick * 40_000_000)
+        await written(spool)
+        assert len(frames_in(storage.live_audio(ONE))) >= sent - 3_200
+    await spool.finish(ONE, Ended(sent, (interval(0, sent),)))
+
+
 async def test_a_header_never_promises_more_than_the_file_holds(
     spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
