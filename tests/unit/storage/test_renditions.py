@@ -23,6 +23,7 @@ from tests.support.recordings import recording_id
 
 ID = recording_id(1)
 SLEEPER = "tests.support.sleeper"
+WORKER = b"mediaproxy.storage.encode"  # other tests of this process may keep a proxy running
 
 Failures = list[tuple[RecordingId, str, str]]
 
@@ -61,7 +62,7 @@ def children() -> list[int]:
     ours = [
         pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()
     ]
-    return [int(pid) for pid in ours if b"mediaproxy" in (c := cmdline(pid)) or SLEEPER.encode() in c]
+    return [int(pid) for pid in ours if WORKER in (c := cmdline(pid)) or SLEEPER.encode() in c]
 
 
 def cmdline(pid: str) -> bytes:
