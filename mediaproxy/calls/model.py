@@ -1,6 +1,6 @@
 """Who may call whom, and how it is recorded: the operator's words as values."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
 
@@ -16,12 +16,55 @@ class Policy(Enum):
     AUTOMATIC = "automatic"
 
 
+class Addressed(Enum):
+    """Whom an announcement is for."""
+
+    BOTH = "both"
+    CARRIER = "carrier"
+    AGENT = "agent"
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What is said when a recording opens: `sound` and `reminder` name sound files (absolute paths).
+
+    Both are empty when nothing is played; the reminder comes every `reminder_every_s` while recording.
+    """
+
+    sound: str = ""
+    to: Addressed = Addressed.BOTH
+    reminder: str = ""
+    reminder_every_s: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class RecordingPolicy:
-    """The policy of one call. With `pausable` false every stop, pause and code is refused."""
+    """The policy of one call. With `pausable` false every stop, pause and code is refused.
+
+    `keep_days`: how long the published recording is kept; 0 = for ever.
+    """
 
     policy: Policy = Policy.ON_DEMAND
     pausable: bool = True
+    keep_days: int = 0
+    consent_required: bool = False  # nobody is recorded before the announcement was played to them in full
+    announcement: Announcement = field(default_factory=Announcement)
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What a route decides of a policy, whoever decides the rest. None: it leaves that as it is.
+
+    The names are those of `RecordingPolicy`.
+    """
+
+    keep_days: int | None = None
+    consent_required: bool | None = None
+    announcement: Announcement | None = None
+
+    def over(self, policy: RecordingPolicy) -> RecordingPolicy:
+        said = {one.name: value for one in fields(self) if (value := getattr(self, one.name)) is not None}
+        return replace(policy, **said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +103,7 @@ class Route:
     agent: str | None = None
     trunk: str | None = None
     recording: RecordingPolicy | None = None
+    overrides: Overrides = Overrides()
 
 
 @dataclass(frozen=True, slots=True)

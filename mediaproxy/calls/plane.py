@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
+from mediaproxy.audio.sound import Sound
 from mediaproxy.ids import CallId
 from mediaproxy.net import Endpoint, Family
 from mediaproxy.sdp.payloads import Codec as Codec
@@ -125,6 +126,30 @@ class PlayTone:
 
 
 @dataclass(frozen=True, slots=True)
+class PlayAnnouncement:
+    """Sound `sound` to `leg`'s party, in place of what sounds there; `number` names it in the events.
+
+    It is mixed into the other leg's audio where the codec allows it and takes its place elsewhere;
+    while nothing flows, packets of ours carry it. It begins when the party can hear us, and when that
+    ends before the sound does, it begins anew the next time. Never tapped: `AnnouncementSpoken` says what
+    went out. Over with `AnnouncementPlayed`, `StopAnnouncement`, another one, or the call.
+    """
+
+    call: CallId
+    leg: LegId
+    number: int
+    sound: Sound
+
+
+@dataclass(frozen=True, slots=True)
+class StopAnnouncement:
+    """Whatever announcement sounds or waits on this leg ends at once, without an event."""
+
+    call: CallId
+    leg: LegId
+
+
+@dataclass(frozen=True, slots=True)
 class WatchMedia:
     """Say `MediaTimedOut` when neither leg sent RTP for `timeout_s`; 0 = never (e.g. on hold)."""
 
@@ -139,7 +164,18 @@ class Release:
     call: CallId
 
 
-PlaneOperation = Allocate | Connect | Describe | SetTap | WatchCodes | PlayTone | WatchMedia | Release
+PlaneOperation = (
+    Allocate
+    | Connect
+    | Describe
+    | SetTap
+    | WatchCodes
+    | PlayTone
+    | PlayAnnouncement
+    | StopAnnouncement
+    | WatchMedia
+    | Release
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +216,52 @@ class DigitsSeen:
     arrived_ns: int
 
 
+class Hindrance(Enum):
+    """Why an announcement cannot sound now."""
+
+    NOWHERE = "nowhere"  # the leg's party has not said where it hears, or no longer does
+    NOT_LISTENING = "not_listening"  # by the SDP it hears nothing: hold, one-way media
+    CODEC = "codec"  # none that we can encode
+    SEND_FAILED = "send_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class AnnouncementSpoken:
+    """`ticks` (1/8,000 s) of the announcement, from `first` on, went to `leg`'s party, who hears them from
+    `at_ns` (monotonic) on. Stretches of one announcement never overlap in time and follow each other
+    without gap as long as the packets did. `first` 0 may come again: it began anew."""
+
+    call: CallId
+    leg: LegId
+    number: int
+    first: int
+    ticks: int
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnnouncementPlayed:
+    """All of it went out; said when the last of it was to be heard, at `ended_ns`, not before."""
+
+    call: CallId
+    leg: LegId
+    number: int
+    ended_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnnouncementHindered:
+    """It cannot sound at present, or was interrupted. It waits, and will begin anew."""
+
+    call: CallId
+    leg: LegId
+    number: int
+    reason: Hindrance
+
+
+AnnouncementEvent = AnnouncementSpoken | AnnouncementPlayed | AnnouncementHindered
+
+
 @dataclass(frozen=True, slots=True)
 class MediaTimedOut:
     call: CallId
@@ -200,7 +282,7 @@ class LegCounters:
     malformed: int = 0
     oversize: int = 0
     withheld: int = 0  # digits of a code
-    injected: int = 0  # refused digits sent after all, confirmation tones
+    injected: int = 0  # refused digits sent after all, packets with a tone or an announcement
     send_failed: int = 0
     reports: int = 0  # of the party's, by RTCP; without one the values below say nothing
     reported_lost: int = 0  # packets
@@ -216,4 +298,6 @@ class Released:
     legs: tuple[LegCounters, LegCounters] = field(default=(LegCounters(), LegCounters()))
 
 
-PlaneEvent = Allocated | AllocationFailed | CodeDialled | DigitsSeen | MediaTimedOut | Released
+PlaneEvent = (
+    Allocated | AllocationFailed | CodeDialled | DigitsSeen | AnnouncementEvent | MediaTimedOut | Released
+)
