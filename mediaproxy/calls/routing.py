@@ -90,7 +90,8 @@ class Routing:
         for policy in own:
             if policy.policy is Policy.OFF:
                 return policy
-        return next((policy for policy in (route.recording, *own) if policy), self.plan.recording)
+        chosen = next((policy for policy in (route.recording, *own) if policy), self.plan.recording)
+        return route.overrides.over(chosen)
 
 
 def _named(agents: list[Agent], user: str) -> list[Agent]:

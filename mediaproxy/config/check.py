@@ -8,7 +8,7 @@ from itertools import combinations
 
 from mediaproxy.calls.glob import Glob, Wild, compile_glob
 from mediaproxy.config.findings import Finding, Severity
-from mediaproxy.config.sections import RouteSection
+from mediaproxy.config.sections import RecordingSection, RouteSection
 from mediaproxy.config.settings import Config
 
 PORTS_PER_CALL = 4  # two legs, RTP and RTCP
@@ -17,7 +17,10 @@ SHORT_TOKEN = 16
 
 def check(config: Config, file: str = "configuration") -> list[Finding]:
     """Errors first. A configuration without errors can be served."""
-    judges = (_names, _sources, _destinations, _unreachable, _codes, _ports, _loops, _shared_addresses, _api)
+    judges = (
+        _names, _sources, _destinations, _unreachable, _codes, _ports, _loops, _shared_addresses, _api,
+        _keeping,
+    )  # fmt: skip
     findings = [finding for judge in judges for finding in judge(config, file)]
     return sorted(findings, key=lambda finding: finding.severity is Severity.WARNING)
 
@@ -179,6 +182,22 @@ def _api(config: Config, file: str) -> Iterator[Finding]:
                 f"shorter than {SHORT_TOKEN} signs",
                 "choose a longer one",
             )
+
+
+def _keeping(config: Config, file: str) -> Iterator[Finding]:
+    """Only what was asked for: the default stands for whatever the storage allows."""
+    asked: list[tuple[str, RecordingSection | RouteSection]] = [("recording.keep_days", config.recording)]
+    asked += [(f"routes[{number}].keep_days", route) for number, route in enumerate(config.routes)]
+    for key, section in asked:
+        days = section.keep_days
+        if "keep_days" not in section.model_fields_set or days is None:
+            continue
+        kept = config.storage.limits.kept_days(days)
+        if kept != days:
+            yield _warning(
+                file, key, str(days), f"the storage's limits make it {kept or 'for ever'}",
+                "name a number within storage.min_keep_days and max_keep_days, or change these",
+            )  # fmt: skip
 
 
 def covers(wide: Glob, narrow: Glob) -> bool:

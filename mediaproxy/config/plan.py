@@ -1,6 +1,6 @@
 """The configuration as the call core reads it."""
 
-from mediaproxy.calls.model import Agent, Plan, Policy, RecordingPolicy, Route, Trunk
+from mediaproxy.calls.model import Agent, Plan, Route, Trunk
 from mediaproxy.calls.plane import Latch
 from mediaproxy.config.settings import Config
 
@@ -16,9 +16,10 @@ def plan(config: Config) -> Plan:
             for one in config.agents
         ),
         routes=tuple(
-            Route(one.from_, one.to, one.agent, one.trunk, one.own_policy(default)) for one in config.routes
+            Route(one.from_, one.to, one.agent, one.trunk, one.own_policy(default), one.overrides)
+            for one in config.routes
         ),
-        recording=RecordingPolicy(Policy(default.policy), default.pausable),
+        recording=default.default_policy,
         codes=default.codes,
         ring_timeout_s=config.sip.ring_timeout_s,
         media_timeout_s=config.media.timeout_s,
@@ -32,7 +33,7 @@ def needs_restart(old: Config, new: Config) -> list[str]:
         "sip": {"listen"},
         "media": {"address", "advertise", "ports"},
         "api": {"listen"},
-        "storage": {"directory"},
+        "storage": {"directory", "renditions_mb"},
         "database": {"url"},
         "recording": {"format", "sample_rate", "keep_unrecorded", "record_on_hold", "confirmation_tone"},
     }

@@ -1,5 +1,6 @@
 """The tables of the configuration: keys, defaults and what a value may be. Defaults are safe: loopback."""
 
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,7 +13,7 @@ from pydantic import (
 )
 
 from mediaproxy.api.tokens import Caller, Role, Token
-from mediaproxy.calls.model import Policy, RecordingPolicy, Target
+from mediaproxy.calls.model import Overrides, Policy, RecordingPolicy, Target
 from mediaproxy.config.addresses import (
     Network,
     parse_contact,
@@ -39,6 +40,9 @@ from mediaproxy.config.texts import (
     parses,
 )
 from mediaproxy.net import Endpoint, Family
+from mediaproxy.recording.keeping import Limits
+
+Days = Annotated[int, Field(ge=0, le=36_500)]
 
 
 class Section(BaseModel):
@@ -143,6 +147,21 @@ class StorageSection(Section):
     """Where recordings live."""
 
     directory: Path = Field(Path("recordings"), description="relative to this file's folder")
+    min_keep_days: Days = Field(0, description="no recording goes earlier, whatever its keep_days; 0 = none")
+    max_keep_days: Days = Field(0, description="every recording goes by then; 0 = no such limit")
+    renditions_mb: int = Field(
+        1024, ge=0, le=1_000_000, description="what is kept of renditions; those least used go first"
+    )
+
+    @model_validator(mode="after")
+    def _some_time_is_left(self) -> "StorageSection":
+        if 0 < self.max_keep_days < self.min_keep_days:
+            raise ValueError("max_keep_days is below min_keep_days; raise it, or 0 for no limit")
+        return self
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(self.min_keep_days, self.max_keep_days)
 
 
 class DatabaseSection(Section):
@@ -166,17 +185,22 @@ class RecordingSection(Section):
 
     policy: PolicyName = "on_demand"
     pausable: bool = Field(True, description="false: no stop, pause or code is obeyed")
-    format: Literal["wav"] = "wav"
+    format: Literal["wav", "flac"] = Field("wav", description="of the published recording; both are exact")
     sample_rate: Literal[8000] = 8000
     dtmf: DtmfSection = DtmfSection()
     keep_unrecorded: bool = Field(False, description="keep the silent file of a call never recorded")
     record_on_hold: bool = Field(True, description="false: hold is silence in the file")
     confirmation_tone: bool = Field(False, description="a short tone to the agent alone, never in the file")
+    keep_days: Days = Field(0, description="how long a recording is kept; 0 = for ever")
 
     @property
     def codes(self) -> tuple[tuple[str, str], ...]:
         """(action, digits)"""
         return tuple((action, digits) for action, digits in self.dtmf if digits)
+
+    @property
+    def default_policy(self) -> RecordingPolicy:
+        return RecordingPolicy(Policy(self.policy), self.pausable, keep_days=self.keep_days)
 
 
 class Recorded(Section):
@@ -194,8 +218,10 @@ class Recorded(Section):
     def own_policy(self, default: RecordingSection) -> RecordingPolicy | None:
         if self.recording is None:
             return None
-        return RecordingPolicy(
-            Policy(self.recording), default.pausable if self.pausable is None else self.pausable
+        return replace(
+            default.default_policy,
+            policy=Policy(self.recording),
+            pausable=default.pausable if self.pausable is None else self.pausable,
         )
 
 
@@ -237,6 +263,11 @@ class RouteSection(Recorded):
     to: Glob
     agent: Name | None = None
     trunk: Name | None = None
+    keep_days: Days | None = None
+
+    @property
+    def overrides(self) -> Overrides:
+        return Overrides(keep_days=self.keep_days)
 
     @model_validator(mode="after")
     def _leads_to_one(self) -> "RouteSection":

@@ -25,7 +25,10 @@ _CRC_BYTES = len(',"crc":"00000000"}')
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """All that is needed to write the manifest without us. `answered_at_ms` is Unix time."""
+    """All that is needed to write the manifest without us. `answered_at_ms` is Unix time.
+
+    `format` is the master's, "wav" or "flac"; `keep_days` how long it is kept, 0 = for ever.
+    """
 
     recording_id: RecordingId
     call_id: CallId
@@ -37,6 +40,8 @@ class Header:
     keep_unrecorded: bool = False
     participants: tuple[Participant, ...] = ()
     version: int = VERSION
+    format: str = "wav"
+    keep_days: int = 0
 
 
 @dataclass(frozen=True, slots=True)

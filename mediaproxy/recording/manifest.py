@@ -106,6 +106,7 @@ class Manifest:
     signature: str | None = None
     version: int = VERSION
     channels: int = CHANNELS
+    keep_days: int = 0  # after the answer it goes; 0 = never
 
     @property
     def recorded_samples(self) -> int:
@@ -205,6 +206,7 @@ def intervals_from(values: Sequence[Mapping[str, Any]]) -> tuple[Interval, ...]:
 def _plausible(manifest: Manifest) -> bool:
     positions = [at for each in manifest.intervals for at in (each.start_sample, each.end_sample)]
     shape = [manifest.version, manifest.channels, manifest.sample_rate, manifest.duration_samples]
+    shape.append(manifest.keep_days)
     names = [manifest.recording_id, manifest.call_id, manifest.sip_call_id, manifest.answered_at]
     claims = [manifest.result, *manifest.reasons, manifest.master.file, manifest.master.sha256]
     return (

@@ -1,9 +1,10 @@
 """The storage directory: where what lies, who may use it, the key that signs.
 
 <directory>/live/<recording id>.wav, .journal        while the call lives
-<directory>/YYYY/MM/DD/<recording id>.wav, .json     published, by the day of the answer (UTC)
+<directory>/YYYY/MM/DD/<recording id>.wav or .flac, .json   published, by the day of the answer (UTC)
 <directory>/renditions/<id>-<master's SHA-256>.opus, .mp3   made when asked for; may be deleted
 <directory>/keys/signing.pem, <key id>.pub           Ed25519, PEM
+<directory>/chain.jsonl                              every publishing, redaction and removal, signed
 <directory>/.lock                                    one process at a time
 """
 
@@ -19,8 +20,10 @@ from mediaproxy.errors import Malformed, Misuse, Unavailable
 from mediaproxy.ids import RecordingId
 from mediaproxy.recording import manifest
 from mediaproxy.storage import disk, keys
+from mediaproxy.storage.chain import CHAIN_FILE, Chain, adoptions
 
 MIN_FREE_BYTES = 64 << 20
+MASTER_FORMATS = ("wav", "flac")
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -37,11 +40,13 @@ class PublishedFile:
 class Storage:
     """The only one to name files: every name is made of an id of ours, so none can leave the directory."""
 
-    def __init__(self, root: Path, *, lock: int, private_key: bytes, min_free_bytes: int) -> None:
+    def __init__(self, root: Path, *, lock: int | None, private_key: bytes, min_free_bytes: int) -> None:
         self.root = root
         self.live = root / "live"
         self.renditions = root / "renditions"
         self.private_key = private_key
+        self.chain = Chain(root / CHAIN_FILE, private_key)
+        self.adopted = 0  # how many recordings the chain began with, when this start began it
         self.min_free_bytes = min_free_bytes
         self._lock: int | None = lock
 
@@ -66,7 +71,9 @@ class Storage:
         except Unavailable:
             os.close(lock)
             raise
-        return cls(root, lock=lock, private_key=private_key, min_free_bytes=min_free_bytes)
+        storage = cls(root, lock=lock, private_key=private_key, min_free_bytes=min_free_bytes)
+        storage._begin_chain()
+        return storage
 
     def close(self) -> None:
         """Let another process have the directory. Idempotent."""
@@ -74,14 +81,31 @@ class Storage:
             os.close(self._lock)
             self._lock = None
 
+    def _begin_chain(self) -> None:
+        """A storage of before there was a chain: what lies in it is taken over as it is."""
+        try:
+            drafts = list(adoptions(self.root)) if not self.chain.path.exists() else []
+            self.adopted = len(drafts) if self.chain.begin(drafts) else 0
+        except OSError as error:
+            self.close()
+            raise _unusable(self.root, error) from error
+
     def live_audio(self, recording: RecordingId) -> Path:
         return self.live / f"{_checked(recording)}.wav"
 
     def journal(self, recording: RecordingId) -> Path:
         return self.live / f"{_checked(recording)}.journal"
 
-    def audio(self, recording: RecordingId, answered_at_ms: int) -> Path:
-        return self._day(answered_at_ms) / f"{_checked(recording)}.wav"
+    def audio(self, recording: RecordingId, answered_at_ms: int, form: str = "wav") -> Path:
+        """Where the master of that format belongs, "wav" or "flac"."""
+        if form not in MASTER_FORMATS:
+            raise Misuse("a master is WAV or FLAC")
+        return self._day(answered_at_ms) / f"{_checked(recording)}.{form}"
+
+    def published_audio(self, recording: RecordingId, answered_at_ms: int) -> Path | None:
+        """The master that lies there, whatever its format."""
+        there = (self.audio(recording, answered_at_ms, form) for form in MASTER_FORMATS)
+        return next((path for path in there if path.exists()), None)
 
     def manifest(self, recording: RecordingId, answered_at_ms: int) -> Path:
         return self._day(answered_at_ms) / f"{_checked(recording)}.json"
@@ -101,13 +125,15 @@ class Storage:
 
     def find(self, recording: RecordingId, answered_at_ms: int) -> PublishedFile | None:
         """The published recording, or None while (or when) there is none."""
-        audio = self.audio(recording, answered_at_ms)
         document = self.manifest(recording, answered_at_ms)
         try:
             master = manifest.decode(document.read_bytes()).master
         except (OSError, Malformed):
             return None
-        return PublishedFile(audio, document, master.sha256) if audio.is_file() else None
+        audio = self.published_audio(recording, answered_at_ms)
+        if audio is None or audio.name != master.file:
+            return None
+        return PublishedFile(audio, document, master.sha256)
 
     def has_space(self) -> bool:
         return disk.free_bytes(self.live) >= self.min_free_bytes

@@ -2,7 +2,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from mediaproxy.calls.model import Agent, Plan, Policy, RecordingPolicy, Route, Target, Trunk
+from mediaproxy.calls.model import Agent, Overrides, Plan, Policy, RecordingPolicy, Route, Target, Trunk
 from mediaproxy.calls.routing import Routing, called_number
 from mediaproxy.net import Endpoint
 
@@ -141,3 +141,18 @@ def test_a_callers_off_wins_too() -> None:
     found = Routing(Plan("x", agents=(ALICE, caller), routes=routes)).destination(caller, "1")
     assert found is not None
     assert found.recording == OFF
+
+
+def test_a_route_decides_a_part_whoever_decides_the_rest() -> None:
+    alice = Agent(
+        "alice", "sip:alice@198.51.100.1", Target("udp", Endpoint("198.51.100.1", 5060)),
+        recording=RecordingPolicy(Policy.AUTOMATIC, pausable=False, keep_days=5),
+    )  # fmt: skip
+    routes = (Route("agent:*", "1*", agent="alice", overrides=Overrides(keep_days=30)),)
+    routes += (Route("agent:*", "2*", agent="alice"),)
+    routing = Routing(Plan("pbx.example", agents=(alice,), routes=routes))
+    kept = [routing.destination(alice, called) for called in ("1", "2")]
+    assert [found and found.recording for found in kept] == [
+        RecordingPolicy(Policy.AUTOMATIC, pausable=False, keep_days=30),
+        RecordingPolicy(Policy.AUTOMATIC, pausable=False, keep_days=5),
+    ]

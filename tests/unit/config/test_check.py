@@ -119,6 +119,16 @@ def test_a_finding_names_file_key_value_and_remedy(loads: Loads, text: str, line
     assert "; " in said[0]
 
 
+def test_a_time_to_keep_that_the_storage_does_not_allow_is_worth_a_word(loads: Loads) -> None:
+    limits = "[storage]\nmin_keep_days = 7\nmax_keep_days = 90\n"
+    route = _route("trunk:*", "+1*")
+    assert _lines(loads(limits + PEERS + route + "keep_days = 30")) == []
+    (short,) = _lines(loads(limits + PEERS + route + "keep_days = 1"))
+    assert short.startswith("warning: FILE: routes[0].keep_days = 1: the storage's limits make it 7; name")
+    (ever,) = _lines(loads(limits + "[recording]\nkeep_days = 0\n" + PEERS + route))
+    assert "recording.keep_days = 0: the storage's limits make it 90" in ever
+
+
 def test_routes_that_can_be_reached_are_not_complained_about(loads: Loads) -> None:
     reachable = (
         _route("trunk:carrier", "+1555?") + _route("trunk:carrier", "+1555*") + _route("trunk:*", "+1555*")

@@ -33,7 +33,7 @@ WORKED = Manifest(
 KEYS = {
     "version", "recording_id", "call_id", "sip_call_id", "answered_at", "sample_rate", "channels",
     "duration_samples", "recorded_samples", "intervals", "participants", "streams", "withheld", "injected",
-    "result", "reasons", "master", "replaces", "key_id", "signature",
+    "result", "reasons", "master", "replaces", "key_id", "signature", "keep_days",
 }  # fmt: skip
 
 
