@@ -1,0 +1,163 @@
+"""The chain on disk: `<directory>/chain.jsonl`, a line an entry, only ever added to.
+
+Whoever adds holds a lock on the file, so that the server and a command beside it take turns. What a
+crash left of a line has no newline yet and was acknowledged to nobody: the next one to add cuts it off.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from mediaproxy.clock import NS_PER_MS
+from mediaproxy.errors import Malformed
+from mediaproxy.recording import chain, manifest
+from mediaproxy.recording.chain import NOTHING_YET, Draft, Entry, Head
+from mediaproxy.recording.manifest import Actor
+from mediaproxy.storage import disk
+
+CHAIN_FILE = "chain.jsonl"
+MAX_LINE_BYTES = 1 << 16
+
+
+def unix_ms() -> int:
+    return time.time_ns() // NS_PER_MS
+
+
+class Chain:
+    """Any thread and any process may use one; it keeps nothing in memory. All of it blocks."""
+
+    def __init__(self, path: Path, private_key: bytes, *, now_ms: Callable[[], int] = unix_ms) -> None:
+        self.path = path
+        self._private_key = private_key
+        self._now_ms = now_ms
+
+    def append(self, *drafts: Draft, once: bool = False) -> list[Entry]:
+        """Add them in this order, durably, by one write and one sync; all or (`OSError`) none.
+
+        With `once` what the chain already says last of its recording, of the same manifest, is not said
+        again: for who cannot know whether a crash came before or after. That reads the whole chain.
+        """
+        with self._opened(fcntl.LOCK_EX) as fd:
+            size = _cut_torn_line(fd)
+            known = _last_manifests(fd, {draft.recording_id for draft in drafts}) if once else {}
+            wanted = [draft for draft in drafts if known.get(draft.recording_id) != draft.manifest]
+            entries = self._entries(wanted, _head(fd, size))
+            _add(fd, size, entries)
+        return entries
+
+    def head(self) -> Head:
+        """The last whole line."""
+        with self._opened(fcntl.LOCK_SH) as fd:
+            return _head(fd, _whole_bytes(fd))
+
+    def begin(self, drafts: Sequence[Draft]) -> bool:
+        """Make the chain, holding these, unless there is one; whether it was made."""
+        if os.path.lexists(self.path):
+            return False
+        lines = (chain.encode(each) + b"\n" for each in self._entries(drafts, NOTHING_YET))
+        disk.write_new(self.path, b"".join(lines))
+        disk.sync_directory(self.path.parent)
+        return True
+
+    def _entries(self, drafts: Sequence[Draft], head: Head) -> list[Entry]:
+        entries = []
+        at = manifest.rfc3339(self._now_ms())
+        for draft in drafts:
+            entry = chain.entry(draft, head, at, self._private_key)
+            entries.append(entry)
+            head = Head(entry.seq, chain.sha256(chain.encode(entry)))
+        return entries
+
+    @contextmanager
+    def _opened(self, lock: int) -> Iterator[int]:
+        """A descriptor of its own each time: the lock is the descriptor's, so threads take turns too."""
+        access = os.O_RDWR | os.O_CREAT if lock == fcntl.LOCK_EX else os.O_RDONLY
+        fd = os.open(self.path, access | os.O_NOFOLLOW | os.O_CLOEXEC, disk.FILE_MODE)
+        try:
+            fcntl.flock(fd, lock)
+            yield fd
+        finally:
+            os.close(fd)
+
+
+def adoptions(root: Path) -> Iterator[Draft]:
+    """A draft for each published recording that lies in a storage directory."""
+    for document in sorted(root.glob("[0-9]*/[0-9]*/[0-9]*/*.json")):
+        yield Draft(chain.ADOPTED, document.stem, chain.sha256(document.read_bytes()), Actor("recovery"))
+
+
+def read(path: Path) -> bytes:
+    """The chain as it lies, in whole lines where its writers live. `OSError`, also when there is none."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH)
+        with os.fdopen(os.dup(fd), "rb") as file:
+            return file.read()
+    finally:
+        os.close(fd)
+
+
+def _add(fd: int, size: int, entries: Sequence[Entry]) -> None:
+    if not entries:
+        return
+    try:
+        disk.write_at(fd, [b"".join(chain.encode(each) + b"\n" for each in entries)], size)
+        os.fsync(fd)
+    except OSError:
+        os.ftruncate(fd, size)
+        raise
+
+
+def _cut_torn_line(fd: int) -> int:
+    size = _whole_bytes(fd)
+    if size < os.fstat(fd).st_size:
+        os.ftruncate(fd, size)
+    return size
+
+
+def _whole_bytes(fd: int) -> int:
+    """The length of all whole lines."""
+    end = os.fstat(fd).st_size
+    start = max(0, end - MAX_LINE_BYTES)
+    return start + os.pread(fd, end - start, start).rfind(b"\n") + 1
+
+
+def _head(fd: int, size: int) -> Head:
+    if not size:
+        return NOTHING_YET
+    start = max(0, size - MAX_LINE_BYTES)
+    line = os.pread(fd, size - start, start)[:-1].rpartition(b"\n")[2]
+    try:
+        return chain.head_of(line)
+    except Malformed:  # someone wrote into it: that is for `verify` to tell, and no reason not to publish
+        return Head(_count_lines(fd) - 1, chain.sha256(line))
+
+
+def _count_lines(fd: int) -> int:
+    with os.fdopen(os.dup(fd), "rb") as file:
+        file.seek(0)
+        return sum(line.endswith(b"\n") for line in file)
+
+
+def _last_manifests(fd: int, recordings: set[str]) -> dict[str, str]:
+    """What the chain says last of each of these."""
+    wanted = {f'"recording_id":"{each}"'.encode(): each for each in recordings}
+    found: dict[str, str] = {}
+    with os.fdopen(os.dup(fd), "rb") as file:
+        file.seek(0)
+        for line in file:
+            at = line.find(b'"recording_id":"')
+            recording = wanted.get(line[at : at + 53])
+            if recording is not None:
+                found[recording] = _manifest_in(line) or found.get(recording, "")
+    return found
+
+
+def _manifest_in(line: bytes) -> str | None:
+    try:
+        return chain.decode(line.rstrip(b"\n")).manifest
+    except Malformed:  # for `verify` to complain of
+        return None
