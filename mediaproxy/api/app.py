@@ -12,6 +12,7 @@ from mediaproxy.api import problems
 from mediaproxy.api.access import Authentication
 from mediaproxy.api.backend import Backend, Renditions
 from mediaproxy.api.calls import CallRoutes
+from mediaproxy.api.events import EventRoutes, Events
 from mediaproxy.api.files import Files
 from mediaproxy.api.health import HealthRoutes
 from mediaproxy.api.recordings import RecordingRoutes
@@ -23,6 +24,7 @@ def create_app(
     tokens: Tokens,
     *,
     renditions: Renditions,
+    events: Events,
     registry: CollectorRegistry,
     files: Executor,
     now_ms: Callable[[], int],
@@ -39,6 +41,7 @@ def create_app(
     problems.install(app)
     authenticate = Authentication(tokens)
     HealthRoutes(backend, authenticate, registry).add_to(app.router)
+    EventRoutes(events, tokens).add_to(app.router)
     guarded = _guarded(authenticate)
     CallRoutes(backend, now_ms).add_to(guarded)
     RecordingRoutes(backend, Files(files), renditions).add_to(guarded)

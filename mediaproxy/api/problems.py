@@ -53,6 +53,12 @@ FILE_GONE = Kind(HTTPStatus.NOT_FOUND, "file_gone", "the file is no longer where
 NO_RENDITION = Kind(
     HTTPStatus.SERVICE_UNAVAILABLE, "no_rendition", "this format could not be made", {"Retry-After": "10"}
 )
+TOO_MANY_READERS = Kind(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "too_many_readers",
+    "too many clients read events now",
+    {"Retry-After": "10"},
+)
 INVALID = Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", "")
 NOT_READY = Kind(HTTPStatus.SERVICE_UNAVAILABLE, "not_ready", "")
 OURS = Kind(HTTPStatus.INTERNAL_SERVER_ERROR, "ours", "a fault of ours; it is in the log")

@@ -15,6 +15,8 @@ BACKLOG = 128
 MAX_CONCURRENT = 256
 KEEP_ALIVE_S = 5
 GRACE_S = 3
+MAX_WS_BYTES = 4_096  # clients have nothing to say there
+UNREAD_MS = 30_000  # a client that acknowledges nothing for so long is gone
 
 
 class _Server(uvicorn.Server):
@@ -42,7 +44,10 @@ class ApiServer:
             uvicorn.Config(
                 app,
                 http="h11",
-                ws="none",
+                ws="websockets-sansio",
+                ws_max_size=MAX_WS_BYTES,
+                ws_per_message_deflate=False,  # 300 KB a client, on the loop that relays
+                log_level="warning",  # its other lines would tell tokens in query strings
                 lifespan="off",
                 log_config=None,
                 access_log=False,
@@ -82,6 +87,7 @@ def _bind(listen: Endpoint) -> socket.socket:
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)  # accepted ones inherit it
         bound.bind(listen)
         bound.listen(BACKLOG)
         bound.setblocking(False)

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 import structlog
 
-from mediaproxy.calllog.rows import RecordingRow
+from mediaproxy.api.shapes import rfc3339
+from mediaproxy.calllog.rows import LoggedCall, RecordingRow
 from mediaproxy.calls.events import CallAnswered, CallRecord
 from mediaproxy.calls.plane import Describe, LegId, PlaneOperation, PlayTone, Released, SetTap, Tone
 from mediaproxy.ids import CallId, RecordingId
@@ -22,14 +23,22 @@ from mediaproxy.recording import journal
 from mediaproxy.recording.manifest import Actor
 from mediaproxy.recording.recorder import Arm, Finished, Recorder, Write
 from mediaproxy.recording.ring import PacketRing
-from mediaproxy.recording.states import Action, Refusal, Toggled
+from mediaproxy.recording.states import Action, Refusal, State, Toggled
 from mediaproxy.service import rows
+from mediaproxy.service.events import EventStream, EventValue
 from mediaproxy.storage import JournalResult, Spool, Storage
 
 OPENING_WAIT_S = 1.0  # an opening that is not durable by then is refused
 CLOSING_WAIT_S = 0.25  # a closing is answered by then, durable or not
 CLOSE_WAIT_S = 10.0
 CALL_END = Actor("call_end")
+MS_PER_S = 1_000
+EVENT_NAMES = {
+    Action.START: "recording.started",
+    Action.RESUME: "recording.resumed",
+    Action.PAUSE: "recording.paused",
+    Action.STOP: "recording.stopped",
+}
 OPENINGS = frozenset({Action.START, Action.RESUME})
 
 log = structlog.get_logger()
@@ -90,8 +99,10 @@ class LiveRecordings:
         put_row: Callable[[RecordingRow], None],
         settings: Settings,
         metrics: Metrics,
+        events: EventStream,
     ) -> None:
         self._metrics = metrics
+        self._events = events
         self._recorder = recorder
         self._ring = ring
         self._storage = storage
@@ -130,10 +141,13 @@ class LiveRecordings:
         )
         for description in self._descriptions.get(call.id, {}).values():
             self._tell(live, description)
-        if opened is not None and opened.changed:
-            self._journal(live, opened)
+        journalled = self._journal(live, opened) if opened is not None and opened.changed else None
         self._set_taps(now_ns)
-        self._put_row(self._snapshot(live, now_ns))
+        armed = self._snapshot(live, now_ns)
+        self._put_row(armed)
+        self._publish("recording.armed", live, armed)
+        if opened is not None and journalled is not None:
+            self._start(self._publish_opened(live, opened, journalled))
 
     def hold(self, call: CallId, *, held: bool) -> None:
         """With `record_on_hold` off, nobody is heard in the recording of a held call."""
@@ -189,8 +203,11 @@ class LiveRecordings:
         """The call clock stops here; the file follows when the plane has released the call."""
         if live := self._live.get(call.id):
             live.call, live.ended_ns = call, ended_ns
-            self._recorder.end(live.generation, ended_ns, CALL_END)
+            was_open = self._recorder.status(live.generation, ended_ns)
+            ended = self._recorder.end(live.generation, ended_ns, CALL_END)
             self._set_taps(ended_ns)
+            if ended is not None and was_open is not None and was_open.state is State.RECORDING:
+                self._say_stopped(live, ended)
 
     def released(self, event: Released) -> None:
         """The plane relayed the call's last packet: finish the file."""
@@ -262,7 +279,10 @@ class LiveRecordings:
         self._put_row(row)
         outcome = await self._spool.finish(live.id, _ended(finished, event))
         del self._live[live.call.id], self._by_generation[live.generation]
-        self._put_row(rows.published_row(row, outcome, self._storage.root))
+        published = rows.published_row(row, outcome, self._storage.root)
+        self._put_row(published)
+        name = "recording.failed" if outcome.result == "failed" else "recording.completed"
+        self._publish(name, live, published, result=outcome.result, reasons=list(outcome.reasons))
         self._metrics.recording_finished(outcome.result)
         log.info("recording_finished", call=live.call.id, recording=live.id, result=outcome.result)
 
@@ -291,8 +311,10 @@ class LiveRecordings:
             self._confirm(live, Tone.REFUSED)
             return
         self._confirm(live, Tone.STARTED if toggled.tentative else Tone.STOPPED)
+        row = self._snapshot(live, now_ns)
         if live.ended_ns is None:
-            self._put_row(self._snapshot(live, now_ns))
+            self._put_row(row)
+        self._publish_toggled(EVENT_NAMES[toggled.action], live, toggled, row, durable=durable)
         log.info(
             "recording_toggled",
             call=live.call.id,
@@ -302,6 +324,43 @@ class LiveRecordings:
             means=toggled.by.means,
             user=toggled.by.user,
             durable=durable,
+        )
+
+    def _publish(self, name: str, live: _Live, row: RecordingRow, **fields: EventValue) -> None:
+        self._events.publish(name, live.call.id, live.id, logged=LoggedCall(live.call, row), **fields)
+
+    def _say_stopped(self, live: _Live, ended: Toggled) -> None:
+        if live.opening is not None:  # nobody was told yet that it was open
+            self._start(self._publish_stopped(live, ended, live.opening))
+            return
+        self._publish_toggled("recording.stopped", live, ended, self._snapshot(live, time.monotonic_ns()))
+
+    async def _publish_stopped(self, live: _Live, ended: Toggled, opening: asyncio.Task[bool]) -> None:
+        await asyncio.wait({opening})
+        if opening.result():
+            self._say_stopped(live, ended)
+
+    async def _publish_opened(self, live: _Live, opened: Toggled, journalled: asyncio.Task[bool]) -> None:
+        if await journalled:
+            row = self._snapshot(live, time.monotonic_ns())
+            self._publish_toggled("recording.started", live, opened, row, durable=True)
+
+    def _publish_toggled(
+        self, name: str, live: _Live, toggled: Toggled, row: RecordingRow, *, durable: bool | None = None
+    ) -> None:
+        effective_ms = toggled.effective_sample * MS_PER_S // row.sample_rate
+        self._publish(
+            name,
+            live,
+            row,
+            state=toggled.state.value,
+            durable=durable,
+            effective_sample=toggled.effective_sample,
+            effective_ms=effective_ms,
+            effective_at=rfc3339((live.call.answered_at_ms or live.call.started_at_ms) + effective_ms),
+            sample_rate=row.sample_rate,
+            means=toggled.by.means,
+            user=toggled.by.user,
         )
 
     def _confirm(self, live: _Live, tone: Tone) -> None:

@@ -15,11 +15,12 @@ from mediaproxy.api.app import create_app
 from mediaproxy.api.server import ApiServer
 from mediaproxy.api.tokens import Tokens
 from mediaproxy.calllog import CallLog
+from mediaproxy.calllog.rows import LoggedCall
 from mediaproxy.calls.plane import PlaneEvent
 from mediaproxy.calls.proxy import Proxy
 from mediaproxy.clock import NS_PER_MS
 from mediaproxy.config import Config
-from mediaproxy.ids import RecordingId
+from mediaproxy.ids import CallId, RecordingId
 from mediaproxy.media.plane import PlaneSettings
 from mediaproxy.media.userspace import UserspacePlane
 from mediaproxy.net import Endpoint
@@ -29,6 +30,7 @@ from mediaproxy.recording.ring import PacketRing
 from mediaproxy.service.backend import ProxyBackend
 from mediaproxy.service.collector import Collector
 from mediaproxy.service.control import Control
+from mediaproxy.service.events import EventStream
 from mediaproxy.service.gauges import watch_all
 from mediaproxy.service.recordings import LiveRecordings, Settings
 from mediaproxy.service.recovery import close_interrupted
@@ -137,6 +139,7 @@ class Server:
             listeners=config.sip.listeners,
         )
         self._transport: SipTransport[Any] = SipTransport(self._proxy, self._on_output)
+        self.events = EventStream(run=f"{_unix_ms():x}", now_ms=_unix_ms, find=self._live_call)
         self._recordings = LiveRecordings(
             recorder=recorder,
             ring=ring,
@@ -146,6 +149,7 @@ class Server:
             put_row=call_log.put_recording,
             settings=_recording_settings(config),
             metrics=self.metrics,
+            events=self.events,
         )
         control = Control(self.live.get, self._recordings, self.metrics)
         self._wiring = Wiring(
@@ -157,6 +161,7 @@ class Server:
             control=control,
             call_log=call_log,
             metrics=self.metrics,
+            events=self.events,
         )
         backend = ProxyBackend(
             log=call_log,
@@ -173,6 +178,7 @@ class Server:
             backend,
             self.tokens,
             renditions=self._renditions,
+            events=self.events,
             registry=self.metrics.registry,
             files=readers,
             now_ms=_unix_ms,
@@ -193,6 +199,12 @@ class Server:
 
     def _on_output(self, output: Output) -> None:
         self._wiring.on_output(output)
+
+    def _live_call(self, call: CallId) -> LoggedCall | None:
+        record = self.live.get(call)
+        if record is None:
+            return None
+        return LoggedCall(record, self._recordings.row(call, now_ns=time.monotonic_ns()))
 
     def _on_pressure(self) -> None:
         self._recordings.drain()

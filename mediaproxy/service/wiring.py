@@ -10,6 +10,7 @@ import structlog
 
 from mediaproxy.api.backend import Refusal
 from mediaproxy.calllog import CallLog
+from mediaproxy.calllog.rows import LoggedCall
 from mediaproxy.calls.events import (
     CallAnswered,
     CallBroken,
@@ -30,6 +31,7 @@ from mediaproxy.observe import Metrics
 from mediaproxy.recording.manifest import Actor
 from mediaproxy.recording.states import Action
 from mediaproxy.service.control import SIP_STATUS, Control, agent_on
+from mediaproxy.service.events import EventStream
 from mediaproxy.service.recordings import LiveRecordings, Settled
 
 log = structlog.get_logger()
@@ -40,6 +42,13 @@ EVENT_NAMES = {
     CallAnswered: "call_answered",
     CallHeld: "call_held",
     CallEnded: "call_ended",
+}
+
+PUBLISHED_NAMES = {
+    CallStarted: "call.started",
+    CallRinging: "call.ringing",
+    CallAnswered: "call.answered",
+    CallEnded: "call.ended",
 }
 
 Output = PlaneOperation | CallEvent | RecordRequested | CallBroken
@@ -92,8 +101,10 @@ class Wiring:
         control: Control,
         call_log: CallLog,
         metrics: Metrics,
+        events: EventStream,
     ) -> None:
         self._metrics = metrics
+        self._events = events
         self._proxy = proxy
         self._perform = perform
         self._settle = settle
@@ -135,6 +146,8 @@ class Wiring:
     def _on_call(self, event: CallEvent) -> None:
         record = event.call
         self._live.see(record)
+        if not isinstance(event, CallEnded):
+            self._publish(event)
         match event:
             case CallStarted():
                 stored = self._call_log.started(record)
@@ -147,9 +160,15 @@ class Wiring:
             case CallEnded():
                 self._metrics.call_ended(record.disposition or "")
                 self._recordings.ended(record, ended_ns=event.ended_ns)
+                self._publish(event)
         if not isinstance(event, CallStarted):
             self._call_log.put_call(record)
         log.info(EVENT_NAMES[type(event)], call=record.id, status=record.sip_status)
+
+    def _publish(self, event: CallEvent) -> None:
+        if (name := PUBLISHED_NAMES.get(type(event))) is not None:
+            row = self._recordings.row(event.call.id, now_ns=time.monotonic_ns())
+            self._events.publish(name, event.call.id, logged=LoggedCall(event.call, row))
 
     def _row_stored(self, call: CallId) -> None:
         self._proxy.row_stored(call, now_ns=time.monotonic_ns())

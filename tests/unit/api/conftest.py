@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from mediaproxy.api import Caller, Role, Token, Tokens, create_app
+from mediaproxy.service.events import EventStream
 from tests.support.call_rows import START_MS
 from tests.support.fake_backend import FakeBackend, FakeRenditions
 
@@ -37,20 +38,32 @@ def renditions(shared_renditions: FakeRenditions) -> FakeRenditions:
 
 
 @pytest.fixture(scope="module")
-def app(shared_backend: FakeBackend, shared_renditions: FakeRenditions) -> Iterator[FastAPI]:
-    tokens = Tokens(
+def tokens() -> Tokens:
+    return Tokens(
         [
             Token("adm", Caller(Role.ADMIN, "admin")),
             Token("ali", Caller(Role.AGENT, "alice", "alice")),
             Token("bo", Caller(Role.AGENT, "Bob B.", "bob")),
         ]
     )
+
+
+@pytest.fixture(scope="module")
+def events() -> EventStream:
+    return EventStream(run="run", now_ms=lambda: NOW_MS, find=lambda call: None)
+
+
+@pytest.fixture(scope="module")
+def app(
+    shared_backend: FakeBackend, shared_renditions: FakeRenditions, events: EventStream, tokens: Tokens
+) -> Iterator[FastAPI]:
     with ThreadPoolExecutor(1, "api-files") as files:
         files.submit(int).result()  # its thread is the module's, no test's
         yield create_app(
             shared_backend,
             tokens,
             renditions=shared_renditions,
+            events=events,
             registry=CollectorRegistry(),
             files=files,
             now_ms=lambda: NOW_MS,

@@ -1,6 +1,7 @@
 """Toggles from memory to disk: real recorder, ring and spool; time is handed in."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from mediaproxy.recording.recorder import Recorder
 from mediaproxy.recording.ring import PacketRing
 from mediaproxy.recording.states import Action, Refusal
 from mediaproxy.service import recordings as module
+from mediaproxy.service.events import EventStream
 from mediaproxy.service.recordings import LiveRecordings, Settings, Settled
 from mediaproxy.storage import Spool, Storage, verify
 
@@ -50,6 +52,10 @@ RECORD = CallRecord(
 )
 
 
+def silent_events() -> EventStream:
+    return EventStream(run="run", now_ms=lambda: 5_000, find=lambda call: None)
+
+
 @dataclass
 class World:
     """One live recording whose clock starts at 0 ns."""
@@ -63,6 +69,7 @@ class World:
     rows: list[RecordingRow] = field(default_factory=list)
     now_ns: int = 0
     metrics: Metrics = field(default_factory=Metrics)
+    events: EventStream = field(default_factory=silent_events)
 
     @property
     def alarms(self) -> dict[str, float]:
@@ -113,7 +120,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     ring = PacketRing(slots=256)
     operations: list[Any] = []
     rows: list[RecordingRow] = []
-    metrics = Metrics()
+    metrics, events = Metrics(), silent_events()
     live = LiveRecordings(
         recorder=Recorder(),
         ring=ring,
@@ -123,8 +130,11 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         put_row=rows.append,
         settings=Settings(RATE, keep_unrecorded=False, record_on_hold=True, confirmation_tone=True),
         metrics=metrics,
+        events=events,
     )
-    yield World(tmp_path / "rec", storage, spool, live, ring, operations, rows, metrics=metrics)
+    yield World(
+        tmp_path / "rec", storage, spool, live, ring, operations, rows, metrics=metrics, events=events
+    )
     await spool.close()
     storage.close()
     assert not crashes
@@ -277,3 +287,45 @@ async def test_a_toggle_after_the_end_is_refused(world: World) -> None:
     world.speak(5)
     await world.end()
     assert await world.toggle(Action.START) is Refusal.ENDED
+
+
+def told(world: World) -> list[dict[str, Any]]:
+    return [json.loads(event.text()) for event in world.events.read(1, 100) or []]
+
+
+async def test_the_event_stream_tells_every_change_with_position_means_and_user(world: World) -> None:
+    world.answer(RecordingPolicy(Policy.ON_DEMAND))
+    world.speak(50)
+    await world.toggle(Action.START)
+    await world.toggle(Action.START)  # changes nothing, is no event
+    world.speak(50)
+    await world.toggle(Action.PAUSE)
+    await world.toggle(Action.RESUME, Actor("dtmf", "alice"))
+    world.speak(50)
+    await world.end()
+    events = told(world)
+    assert [event["type"].removeprefix("recording.") for event in events] == [
+        *("armed", "started", "paused", "resumed", "stopped", "completed"),
+    ]
+    assert {event["recording_id"] for event in events} == {RECORDING}
+    started, paused, resumed, stopped, completed = events[1:]
+    assert (started["effective_sample"], started["effective_ms"]) == (8_000, 1_000)
+    assert started["effective_at"] == "1970-01-01T00:00:03.000Z"
+    assert (started["means"], started["user"], started["durable"]) == ("api", "alice", True)
+    assert started["recording"]["state"] == "recording"
+    assert (paused["effective_sample"], paused["recording"]["state"]) == (16_000, "paused")
+    assert (resumed["means"], resumed["user"]) == ("dtmf", "alice")
+    assert (stopped["means"], stopped["user"], stopped["effective_sample"]) == ("call_end", None, 24_000)
+    assert completed["recording"]["result"] == completed["result"] == "complete"
+    assert completed["call"]["state"] == "ended"
+
+
+async def test_an_automatic_opening_is_told_and_one_that_never_opens_is_not(world: World) -> None:
+    world.answer(RecordingPolicy(Policy.AUTOMATIC))
+    world.speak(10)
+    await world.end()
+    events = told(world)
+    assert [e["type"] for e in events] == [
+        *("recording.armed", "recording.started", "recording.stopped", "recording.completed"),
+    ]
+    assert (events[1]["means"], events[1]["effective_sample"]) == ("policy", 0)
