@@ -2,14 +2,24 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from mediaproxy.errors import Malformed
 from mediaproxy.recording import manifest
-from mediaproxy.recording.manifest import Actor, Interval, Manifest, Master, Participant, StreamFacts
+from mediaproxy.recording.manifest import (
+    Actor,
+    Interval,
+    Manifest,
+    Master,
+    Participant,
+    Redaction,
+    StreamFacts,
+)
 
+GOLDEN = Path(__file__).parents[2] / "golden" / "manifests"
 SEED = bytes(range(32))
 PUBLIC = Ed25519PrivateKey.from_private_bytes(SEED).public_key().public_bytes_raw()
 
@@ -33,7 +43,8 @@ WORKED = Manifest(
 KEYS = {
     "version", "recording_id", "call_id", "sip_call_id", "answered_at", "sample_rate", "channels",
     "duration_samples", "recorded_samples", "intervals", "participants", "streams", "withheld", "injected",
-    "result", "reasons", "master", "replaces", "key_id", "signature", "keep_days",
+    "result", "reasons", "master", "replaces", "key_id", "signature", "policy", "consent", "redactions",
+    "keep_days",
 }  # fmt: skip
 
 
@@ -100,14 +111,53 @@ def test_a_peers_broken_text_can_be_signed() -> None:
     assert manifest.signature_holds(document, PUBLIC)
 
 
-@pytest.mark.parametrize("key", sorted(KEYS - {"signature", "key_id", "replaces"}))
+@pytest.mark.parametrize("key", sorted(KEYS - {"signature", "key_id", "replaces", "policy"}))
 def test_a_manifest_of_the_wrong_shape_is_malformed(key: str) -> None:
     whole = json.loads(manifest.encode(WORKED))
-    optional = {"version", "channels"}
+    optional = {"version", "channels", "policy", "consent", "redactions", "keep_days"}
     for wrong in [{**whole, key: {"strange": 1}}, {k: v for k, v in whole.items() if k != key}]:
         if key in wrong or key not in optional:
             with pytest.raises(Malformed):
                 manifest.decode(json.dumps(wrong).encode())
+
+
+@pytest.mark.parametrize("version", [0, 3, 1_000_000])
+def test_a_version_that_we_do_not_know_is_refused_and_named(version: int) -> None:
+    fields = json.loads(manifest.encode(WORKED)) | {"version": version, "from_the_future": 1}
+    with pytest.raises(Malformed, match="a version that this mediaproxy does not know"):
+        manifest.decode(json.dumps(fields).encode())
+
+
+def test_a_manifest_of_the_first_version_can_be_read_and_holds() -> None:
+    """As the first version wrote it; its signature is over these bytes."""
+    document = (GOLDEN / "first-version.json").read_bytes()
+    claims = manifest.decode(document)
+    assert claims.version == 1
+    assert (claims.redactions, claims.consent, claims.keep_days) == ((), "none", 0)
+    assert manifest.signature_holds(document, PUBLIC)
+
+
+def test_the_canonical_json_to_the_byte() -> None:
+    """Whoever verifies elsewhere computes these very bytes."""
+    redaction = Redaction(32_000, 33_600, "card number", Actor("api", "admin"), "2026-01-05T11:00:00.000Z")
+    spoken = Interval(28_000, 32_000, Actor("policy"), Actor("policy"), kind="announcement")
+    every_kind = replace(
+        WORKED,
+        intervals=(spoken, *WORKED.intervals),
+        streams=(replace(WORKED.streams[0], slips=3, ppm=-100),),
+        reasons=("ring_full",),
+        result="degraded",
+        withheld=9,
+        injected=200,
+        policy="on_demand",
+        consent="required",
+        keep_days=30,
+        redactions=(redaction,),
+        replaces="11" * 32,
+        sip_call_id="é@carrier.example",
+    )
+    assert manifest.encode(manifest.sign(every_kind, SEED)) == (GOLDEN / "signed.json").read_bytes()
+    assert manifest.decode((GOLDEN / "signed.json").read_bytes()) == manifest.sign(every_kind, SEED)
 
 
 @pytest.mark.parametrize("document", [b"", b"[]", b"null", b"{}", b"\xff", b"[" * 100_000])
