@@ -2,6 +2,9 @@
 
 Canonical JSON is RFC 8785's: keys sorted, no spaces, UTF-8; only strings, integers, lists, objects
 and null occur. The signature is Ed25519 (RFC 8032) over the canonical JSON with `signature` null.
+
+Every key is always written. A manifest of an older version lacks keys that came later: they read as
+their defaults. One of a version that we do not know is refused, never guessed at.
 """
 
 import hashlib
@@ -16,11 +19,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from mediaproxy.errors import Malformed
 
-VERSION = 1
+VERSION = 2
+KNOWN_VERSIONS = (1, 2)  # 2 has policy, consent, keep_days and redactions
 CHANNELS = 2
 KEY_ID_DIGITS = 16
+KINDS = ("audio", "announcement")
 
 NO_MANIFEST = "the manifest is not one of ours"
+UNKNOWN_VERSION = "the manifest has a version that this mediaproxy does not know"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,17 @@ class StreamFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Redaction:
+    """`[start_sample, end_sample)` was made zero in both channels, `at` a wall time (RFC 3339)."""
+
+    start_sample: int
+    end_sample: int
+    reason: str
+    by: Actor
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
 class Master:
     """The file beside the manifest and the SHA-256 of all its bytes, in hex."""
 
@@ -85,7 +102,12 @@ class Master:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One published recording. `result` is "complete", "degraded" or "recovered"."""
+    """One published recording. `result` is "complete", "degraded" or "recovered".
+
+    `consent` is "none" or "required" (then nobody is heard before the announcement was), `replaces`
+    the SHA-256 of the manifest before a redaction. A redaction leaves the intervals: they tell who
+    recorded when.
+    """
 
     recording_id: str
     call_id: str
@@ -106,6 +128,9 @@ class Manifest:
     signature: str | None = None
     version: int = VERSION
     channels: int = CHANNELS
+    policy: str | None = None  # "on_demand" or "automatic"
+    consent: str = "none"
+    redactions: tuple[Redaction, ...] = ()
     keep_days: int = 0  # after the answer it goes; 0 = never
 
     @property
@@ -157,12 +182,15 @@ def signature_holds(document: bytes, public_key: bytes) -> bool:
 
 
 def decode(document: bytes) -> Manifest:
-    """Read a manifest of this version; `Malformed` when a key is missing, strange or of the wrong type."""
+    """Read a manifest of a known version; `Malformed` when a key is missing, strange or of the wrong type."""
     fields = _object(document)
+    version = fields.get("version")
+    if type(version) is int and version not in KNOWN_VERSIONS:
+        raise Malformed(UNKNOWN_VERSION)
     recorded = fields.pop("recorded_samples", None)
     try:
         manifest = _built(fields)
-    except (TypeError, KeyError, AttributeError) as error:
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
         raise Malformed(NO_MANIFEST) from error
     if not _plausible(manifest) or recorded != manifest.recorded_samples:
         raise Malformed(NO_MANIFEST)
@@ -185,6 +213,7 @@ def _built(fields: dict[str, Any]) -> Manifest:
         "participants": tuple(Participant(**each) for each in fields["participants"]),
         "streams": tuple(StreamFacts(**each) for each in fields["streams"]),
         "reasons": tuple(_list(fields["reasons"])),
+        "redactions": _redactions(fields.get("redactions", [])),
         "master": Master(**fields["master"]),
     }
     return Manifest(**(fields | lists))
@@ -203,14 +232,20 @@ def intervals_from(values: Sequence[Mapping[str, Any]]) -> tuple[Interval, ...]:
     )
 
 
+def _redactions(values: Sequence[Mapping[str, Any]]) -> tuple[Redaction, ...]:
+    return tuple(Redaction(**{**each, "by": Actor(**each["by"])}) for each in values)
+
+
 def _plausible(manifest: Manifest) -> bool:
-    positions = [at for each in manifest.intervals for at in (each.start_sample, each.end_sample)]
+    spans: tuple[Interval | Redaction, ...] = (*manifest.intervals, *manifest.redactions)
+    positions = [at for each in spans for at in (each.start_sample, each.end_sample)]
     shape = [manifest.version, manifest.channels, manifest.sample_rate, manifest.duration_samples]
     shape.append(manifest.keep_days)
     names = [manifest.recording_id, manifest.call_id, manifest.sip_call_id, manifest.answered_at]
     claims = [manifest.result, *manifest.reasons, manifest.master.file, manifest.master.sha256]
+    claims += [manifest.consent, *(each.reason for each in manifest.redactions)]
     return (
         all(type(n) is int and n >= 0 for n in (*shape, *positions, manifest.withheld, manifest.injected))
         and all(isinstance(text, str) for text in (*names, *claims))
-        and manifest.version == VERSION
+        and all(each.kind in KINDS for each in manifest.intervals)
     )
