@@ -2,7 +2,11 @@
 
 A line is one JSON object whose last key is the CRC-32 of all that stands before it, so that a line
 is either whole or not there. `n` counts the lines from 0: a line that is missing in the middle ends
-what can be believed. The heartbeat is not a line: the live file's size is the call clock.
+what can be believed. The heartbeat is not a line: what the live file's header promises is the call clock.
+
+Three things can follow what is believed. Bytes without a whole line: the crash came amid a write.
+Whole lines: the file was damaged in the middle, which no crash does. A whole line in its place that
+means nothing to us: a newer version wrote it, and knows better what may be heard.
 
     {"k":"header","n":0,…,"crc":"9ae0daaf"}
     {"k":"toggled","n":1,"number":1,"position":32000,"action":"start",…,"crc":"…"}
@@ -10,7 +14,7 @@ what can be believed. The heartbeat is not a line: the live file's size is the c
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,6 +22,7 @@ from mediaproxy.ids import CallId, RecordingId
 from mediaproxy.recording.manifest import Actor, Interval, Participant, StreamFacts, intervals_from
 
 VERSION = 1
+MAX_POSITION = 1 << 48  # a thousand years; what lies beyond was never a call
 RECORDING = "recording"  # the one state in which the gate is open
 
 _CRC_BYTES = len(',"crc":"00000000"}')
@@ -84,7 +89,10 @@ Record = Header | Toggled | Annulled | Ended
 
 @dataclass(frozen=True, slots=True)
 class JournalState:
-    """The longest valid prefix of a journal. `garbage_bytes` after it may have been a toggle."""
+    """The longest valid prefix of a journal. `garbage_bytes` after it may have been a toggle.
+
+    `damaged`: whole lines are among them. `newer`: they begin with a whole line that is not understood.
+    """
 
     header: Header | None
     toggles: tuple[Toggled, ...]
@@ -92,6 +100,8 @@ class JournalState:
     lines: int
     valid_bytes: int
     garbage_bytes: int
+    damaged: bool = False
+    newer: bool = False
 
     @property
     def opened(self) -> bool:
@@ -137,16 +147,21 @@ def replay(content: bytes) -> JournalState:
     """Believe the longest prefix of whole, consecutive lines; whatever bytes follow, none is believed."""
     records: list[Record] = []
     valid = 0
+    newer = False
     while (end := content.find(b"\n", valid)) >= 0:
-        record = _decode(content[valid:end], len(records))
+        fields = _fields(content[valid:end])
+        if fields is None or fields.pop("n", None) != len(records):
+            break
+        record = _record(fields)
         if record is None or isinstance(record, Header) != (not records):
+            newer = True
             break
         records.append(record)
         valid = end + 1
-    return _state(records, valid, len(content))
+    return _state(records, content, valid, newer=newer)
 
 
-def _state(records: list[Record], valid: int, size: int) -> JournalState:
+def _state(records: list[Record], content: bytes, valid: int, *, newer: bool) -> JournalState:
     header = records[0] if records and isinstance(records[0], Header) else None
     annulled = {record.number for record in records if isinstance(record, Annulled)}
     toggles = (record for record in records if isinstance(record, Toggled))
@@ -157,31 +172,43 @@ def _state(records: list[Record], valid: int, size: int) -> JournalState:
         ended=ended,
         lines=len(records),
         valid_bytes=valid,
-        garbage_bytes=size - valid,
+        garbage_bytes=len(content) - valid,
+        damaged=not newer and any(_fields(line) for line in content[valid:].split(b"\n")[:-1]),
+        newer=newer,
     )
 
 
-def _decode(line: bytes, n: int) -> Record | None:
+def _fields(line: bytes) -> dict[str, Any] | None:
+    """What a whole line says."""
     body, crc = line[:-_CRC_BYTES], line[-_CRC_BYTES:]
     if crc != b',"crc":"%08x"}' % zlib.crc32(body):
         return None
     try:
         fields = json.loads(body + b"}")
-        if fields.pop("n") != n:
-            return None
+    except (ValueError, RecursionError):
+        return None
+    return fields if isinstance(fields, dict) else None
+
+
+def _record(fields: dict[str, Any]) -> Record | None:
+    try:
         return _READERS[fields.pop("k")](fields)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def _header(fields: dict[str, Any]) -> Header | None:
-    if fields["version"] != VERSION:
-        return None
-    return Header(**(fields | {"participants": _participants(fields["participants"])}))
+def _header(fields: dict[str, Any]) -> Header:
+    _require(fields["version"] == VERSION)
+    header = Header(**(fields | {"participants": _participants(fields["participants"])}))
+    _require(_is_position(header.answered_at_ms) and _is_position(header.sample_rate))
+    _require(header.sample_rate > 0 and isinstance(header.recording_id, str))
+    return header
 
 
 def _toggled(fields: dict[str, Any]) -> Toggled:
-    return Toggled(**(fields | {"by": Actor(**fields["by"])}))
+    toggled = Toggled(**(fields | {"by": Actor(**fields["by"])}))
+    _require(_is_position(toggled.position))
+    return toggled
 
 
 def _annulled(fields: dict[str, Any]) -> Annulled:
@@ -196,12 +223,29 @@ def _ended(fields: dict[str, Any]) -> Ended:
         "reasons": tuple(fields["reasons"]),
         "participants": None if participants is None else _participants(participants),
     }
-    return Ended(**(fields | lists))
+    ended = Ended(**(fields | lists))
+    edges = (at for each in ended.intervals for at in (each.start_sample, each.end_sample))
+    _require(all(map(_is_position, (ended.duration_samples, *edges))))
+    return ended
 
 
 def _participants(values: list[Mapping[str, Any]]) -> tuple[Participant, ...]:
     return tuple(Participant(**each) for each in values)
 
 
+def _is_position(value: object) -> bool:
+    return type(value) is int and 0 <= value < MAX_POSITION
+
+
+def _require(holds: bool) -> None:
+    if not holds:
+        raise ValueError
+
+
 _KINDS: dict[type, str] = {Header: "header", Toggled: "toggled", Annulled: "annulled", Ended: "ended"}
-_READERS = {"header": _header, "toggled": _toggled, "annulled": _annulled, "ended": _ended}
+_READERS: dict[str, Callable[[dict[str, Any]], Record]] = {
+    "header": _header,
+    "toggled": _toggled,
+    "annulled": _annulled,
+    "ended": _ended,
+}

@@ -25,6 +25,7 @@ _BEXT_AT = _FMT_AT + 8 + 16
 _DATA_AT = HEADER_BYTES - 8
 _BEXT_BYTES = _DATA_AT - _BEXT_AT - 8
 _HISTORY_BYTES = _BEXT_BYTES - 602
+_REFERENCE_AT, _REFERENCE_BYTES = 256 + 32, 32  # in bext
 _U32_MAX = (1 << 32) - 1
 
 _BEXT = struct.Struct(f"<256s32s32s10s8sQH64s10x180x{_HISTORY_BYTES}s")  # EBU Tech 3285, version 1
@@ -123,6 +124,12 @@ def _label(n: int, interval: Interval) -> bytes:
 def _region(n: int, interval: Interval) -> bytes:
     length = interval.end_sample - interval.start_sample
     return _REGION.pack(b"ltxt", 20, n, length, b"rgn ", 0, 0, 0, 0)
+
+
+def recording_of(head: bytes) -> str:
+    """Whose the file is, by `bext`'s OriginatorReference: the recording's id without dashes."""
+    reference = head[_BEXT_AT + 8 + _REFERENCE_AT :][:_REFERENCE_BYTES]
+    return reference.rstrip(b"\0").decode("ascii", "replace")
 
 
 def parse(head: bytes) -> Shape:
