@@ -2,7 +2,7 @@
 
 from mediaproxy.storage.outcome import Outcome, Refused, Repaired
 from mediaproxy.storage.renditions import Renditions
-from mediaproxy.storage.repair import published, repair
+from mediaproxy.storage.repair import pending, published, repair, repair_one
 from mediaproxy.storage.spool import JournalResult, Spool, SpoolStats
 from mediaproxy.storage.store import PublishedFile, Storage
 from mediaproxy.storage.verify import Verdict, verify
@@ -18,7 +18,9 @@ __all__ = [
     "SpoolStats",
     "Storage",
     "Verdict",
+    "pending",
     "published",
     "repair",
+    "repair_one",
     "verify",
 ]

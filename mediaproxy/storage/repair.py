@@ -1,93 +1,61 @@
 """After a crash: every live recording is closed at the last known time of its call and published.
 
-The journal says what was on; the file's size says how long the call lasted. A journal that is whole
-proves (see `live`) that no toggle is missing up to the file's length, so an open interval ends there.
-A torn one may hide a stop: then the interval ends after the last audio that was kept. Running it
-again changes nothing, nothing that exists is overwritten, and what cannot be judged is left alone.
+First the end is made durable in the journal, then it is published like any other: a crash meanwhile is
+taken up again at the same end. What cannot be judged is refused, and not a byte of it changes.
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
-from mediaproxy.ids import RecordingId
+from mediaproxy.ids import CallId, RecordingId
 from mediaproxy.recording import journal, manifest, wav
 from mediaproxy.recording.journal import Ended, Header, JournalState
-from mediaproxy.recording.manifest import Actor
-from mediaproxy.storage import disk, sparse
+from mediaproxy.storage import disk
 from mediaproxy.storage.audio import identity
+from mediaproxy.storage.last_known import Kept, Opened, judged
 from mediaproxy.storage.outcome import Outcome, Refused, Repaired
 from mediaproxy.storage.publish import discard, publish
 from mediaproxy.storage.store import Storage, is_id
 
-INTERRUPTED = "interrupted"
-JOURNAL_TORN = "journal_torn"
-RECOVERY = Actor("recovery")
+MAX_JOURNAL_BYTES = 64 << 20
+
+LastKnown = Callable[[CallId], int | None]
 
 
-class _Kept(Exception):
-    """Why a recording is left as it is."""
+def nothing_known(_call: CallId) -> int | None:
+    """There is no call log at hand."""
+    return None
 
 
-def repair(storage: Storage) -> list[Repaired | Refused]:
-    """Close all that lies in the spool. Only while no spool is running on this storage."""
+def pending(storage: Storage) -> list[str]:
+    """What a crash left in the spool, by name. To be asked before a spool runs on this storage."""
     for draft in storage.live.glob("*.tmp"):
         draft.unlink()
-    names = {path.stem for path in storage.live.iterdir() if path.suffix in {".wav", ".journal"}}
-    found = (_repair_one(storage, name) for name in sorted(names))
+    return sorted({path.stem for path in storage.live.iterdir() if path.suffix in {".wav", ".journal"}})
+
+
+def repair(storage: Storage, last_known_ms: LastKnown = nothing_known) -> list[Repaired | Refused]:
+    """Close all that lies in the spool. Only while no spool is running on this storage."""
+    found = (repair_one(storage, name, last_known_ms) for name in pending(storage))
     return [each for each in found if each is not None]
 
 
-def _repair_one(storage: Storage, name: str) -> Repaired | Refused | None:
+def repair_one(
+    storage: Storage, name: str, last_known_ms: LastKnown = nothing_known
+) -> Repaired | Refused | None:
+    """Close one that was `pending`, in any thread; None when it was hardly begun, and is gone now.
+
+    `last_known_ms` says until when (Unix ms) a call is known to have lived.
+    """
     try:
         if not is_id(name):
-            raise _Kept("its name is none of ours")
-        return _close(storage, RecordingId(name))
-    except _Kept as kept:
+            raise Kept("its name is none of ours")
+        return _close(storage, RecordingId(name), last_known_ms)
+    except Kept as kept:
         return Refused(name, str(kept))
     except OSError as error:
         return Refused(name, f"{error.strerror}: {error.filename or storage.live}")
-
-
-def _close(storage: Storage, recording: RecordingId) -> Repaired | None:
-    state = _replayed(storage.journal(recording))
-    live = storage.live_audio(recording)
-    if state.header is None:
-        _remove_stillborn(storage, recording, live)
-        return None
-    header = state.header
-    if header.recording_id != recording:
-        raise _Kept("its journal is that of another recording")
-    if storage.audio(recording, header.answered_at_ms).exists():
-        return Repaired(header, _published(storage, header, live))
-    if not live.exists() and state.lines > 1:
-        raise _Kept("its audio file is missing")
-    return Repaired(header, _publish(storage, header, state, live))
-
-
-def _replayed(path: Path) -> JournalState:
-    try:
-        return journal.replay(path.read_bytes())
-    except FileNotFoundError:
-        raise _Kept("its journal is missing, so nothing says what may be heard") from None
-
-
-def _remove_stillborn(storage: Storage, recording: RecordingId, live: Path) -> None:
-    """The crash came while the journal was begun: nothing had been recorded."""
-    if live.exists() and live.stat().st_size > wav.HEADER_BYTES:
-        raise _Kept("its journal has no valid first line, so nothing says what may be heard")
-    live.unlink(missing_ok=True)
-    storage.journal(recording).unlink()
-
-
-def _published(storage: Storage, header: Header, live: Path) -> Outcome:
-    """The crash came between the audio's renaming and the journal's removal."""
-    if live.exists():
-        raise _Kept("a published recording of the same name exists")
-    outcome = published(storage, header.recording_id, header.answered_at_ms)
-    if outcome is None:
-        raise _Kept("its published audio has no valid manifest")
-    storage.journal(header.recording_id).unlink()
-    return outcome
 
 
 def published(storage: Storage, recording: RecordingId, answered_at_ms: int) -> Outcome | None:
@@ -110,35 +78,72 @@ def published(storage: Storage, recording: RecordingId, answered_at_ms: int) -> 
     )
 
 
-def _publish(storage: Storage, header: Header, state: JournalState, live: Path) -> Outcome:
-    ended = state.ended or _last_known(state, live)
+def _close(storage: Storage, recording: RecordingId, last_known_ms: LastKnown) -> Repaired | None:
+    content = _journal_bytes(storage.journal(recording))
+    state = journal.replay(content)
+    _require_understood(state)
+    live = storage.live_audio(recording)
+    if state.header is None:
+        _remove_stillborn(storage, recording, content)
+        return None
+    header = state.header
+    if header.recording_id != recording:
+        raise Kept("its journal is that of another recording")
+    if os.path.lexists(storage.audio(recording, header.answered_at_ms)):
+        return Repaired(header, _published(storage, header, live))
+    ended = judged(state, header, live, last_known_ms(header.call_id))
     if not ended.intervals and not header.keep_unrecorded:
-        return discard(storage, header, ended.duration_samples)
-    if not live.exists():
-        head = wav.header(wav.constant_part(identity(header)), 0)
-        disk.write_new(live, head)
-    return publish(storage, header, ended, recovered=True)
+        return Repaired(header, discard(storage, header, ended.duration_samples))
+    return Repaired(header, _publish(storage, header, ended, content[: state.valid_bytes], state))
 
 
-def _last_known(state: JournalState, live: Path) -> Ended:
-    """The end as the files prove it."""
-    held = wav.held_frames(live.stat().st_size) if live.exists() else 0
-    duration = max(held, state.last_position)
-    torn = state.garbage_bytes > 0
-    end = _last_certain(state, live, duration) if torn else duration
-    reasons = (INTERRUPTED, JOURNAL_TORN) if torn else (INTERRUPTED,)
-    return Ended(duration, state.intervals(end, RECOVERY), reasons=reasons)
-
-
-def _last_certain(state: JournalState, live: Path, duration: int) -> int:
-    """After the last audio in the file: only what was surely wanted was ever written there."""
-    since = state.open_since
-    if since is None:
-        return duration
-    fd = os.open(live, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+def _journal_bytes(path: Path) -> bytes:
     try:
-        start = wav.data_end(since.position)
-        last = sparse.end_of_nonzero(fd, start, max(start, os.fstat(fd).st_size))
-    finally:
-        os.close(fd)
-    return since.position + -(-(last - start) // wav.FRAME_BYTES)
+        with Opened(path) as fd:
+            content = os.pread(fd, MAX_JOURNAL_BYTES + 1, 0)
+    except FileNotFoundError:
+        raise Kept("its journal is missing, so nothing says what may be heard") from None
+    if len(content) > MAX_JOURNAL_BYTES:
+        raise Kept("its journal is too long to be one of ours")
+    return content
+
+
+def _require_understood(state: JournalState) -> None:
+    """A crash tears the last line; it neither damages one in the middle nor writes a strange one."""
+    if state.newer:
+        line = f"line {state.lines + 1} of its journal was written by a newer mediaproxy"
+        raise Kept(f"{line}; repair it with that one")
+    if state.damaged and state.ended is None:
+        raise Kept(f"line {state.lines + 1} of its journal is damaged, so nothing says what may be heard")
+
+
+def _remove_stillborn(storage: Storage, recording: RecordingId, content: bytes) -> None:
+    """The crash came while the journal was begun: nothing had been recorded."""
+    live = storage.live_audio(recording)
+    audio_bytes = live.lstat().st_size if os.path.lexists(live) else 0
+    if b"\n" in content or audio_bytes > wav.HEADER_BYTES:
+        raise Kept("its journal has no valid first line, so nothing says what may be heard")
+    live.unlink(missing_ok=True)
+    storage.journal(recording).unlink()
+
+
+def _published(storage: Storage, header: Header, live: Path) -> Outcome:
+    """The crash came between the audio's renaming and the journal's removal."""
+    if os.path.lexists(live):
+        raise Kept("a published recording of the same name exists")
+    outcome = published(storage, header.recording_id, header.answered_at_ms)
+    if outcome is None:
+        raise Kept("its published audio has no valid manifest")
+    storage.journal(header.recording_id).unlink()
+    return outcome
+
+
+def _publish(storage: Storage, header: Header, ended: Ended, believed: bytes, state: JournalState) -> Outcome:
+    live = storage.live_audio(header.recording_id)
+    if state.ended is None:
+        path = storage.journal(header.recording_id)
+        disk.write_new(path, believed + journal.encode(ended, state.lines))
+        disk.sync_directory(storage.live)
+    if not live.exists() or live.stat().st_size < wav.HEADER_BYTES:
+        disk.write_new(live, wav.header(wav.constant_part(identity(header)), 0))
+    return publish(storage, header, ended, recovered=True)

@@ -1,6 +1,8 @@
 """What a crash leaves behind is closed at the last known time, and never says too much."""
 
 import json
+import os
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -39,14 +41,20 @@ def lay(
     frames: Frames | None,
     *,
     torn: bytes = b"",
-    promised: int = 0,
+    promised: int | None = None,
 ) -> None:
     """A live recording as a crash left it: its header may lag behind what the file holds."""
     lines = [journal.encode(record, n) for n, record in enumerate(records)]
     storage.journal(ONE).write_bytes(b"".join(lines) + torn)
     if frames is not None:
+        promised = len(frames) if promised is None else promised
         head = wav.header(wav.constant_part(identity(header_of())), promised)
         storage.live_audio(ONE).write_bytes(head + frames.tobytes())
+
+
+def promise(storage: Storage, frames: int) -> None:
+    with storage.live_audio(ONE).open("r+b") as file:
+        file.write(wav.header(wav.constant_part(identity(header_of())), frames))
 
 
 def repaired(storage: Storage) -> Outcome:
@@ -105,15 +113,62 @@ def test_an_opening_without_audio_in_a_torn_journal_recorded_nothing(storage: St
     assert repaired(storage).result == "none"
 
 
-def test_audio_outside_the_intervals_is_blanked(storage: Storage) -> None:
-    lay(storage, [header_of(), START, STOP], expected_frames(2_000, [(0, 2_000)]))
-    check(repaired(storage), expected_frames(2_000, [(400, 800)]))
+@pytest.mark.parametrize("span", [(0, 2_000), (399, 800), (400, 801), (1_999, 2_000)])
+def test_sound_where_the_journal_has_no_recording_is_refused(storage: Storage, span: tuple[int, int]) -> None:
+    """A part of the journal is gone, or it is not this file's: nobody can say what may be heard."""
+    lay(storage, [header_of(), START, STOP], expected_frames(2_000, [span]))
+    assert refused(storage) == "its audio file holds sound where its journal has no recording"
 
 
-def test_an_annulled_openings_audio_is_blanked(storage: Storage) -> None:
-    records = [header_of(), START, Annulled(1), toggled(2, 1_000, "recording")]
-    lay(storage, records, expected_frames(2_000, [(0, 2_000)]))
-    check(repaired(storage), expected_frames(2_000, [(1_000, 2_000)]))
+def test_no_sound_is_deleted_for_want_of_a_journal(storage: Storage) -> None:
+    """The journal was cut between two lines, and its opening is gone."""
+    lay(storage, [header_of()], expected_frames(2_000, [(400, 800)]))
+    assert refused(storage) == "its audio file holds sound where its journal has no recording"
+
+
+def test_what_the_header_does_not_promise_is_not_believed(storage: Storage) -> None:
+    """Something was appended; or the crash came before the header was patched, a moment later."""
+    lay(storage, [header_of(), START], expected_frames(2_000, [(400, 2_000)]), promised=1_700)
+    with storage.live_audio(ONE).open("ab") as file:
+        file.write(b"garbage." * 100)
+    outcome = repaired(storage)
+    check(outcome, expected_frames(1_700, [(400, 1_700)]))
+    assert outcome.intervals == (interval(400, 1_700, RECOVERY),)
+
+
+def test_the_call_lived_as_long_as_the_log_knows(storage: Storage) -> None:
+    """The gate is not known to have been open until then: only the length is the log's."""
+    lay(storage, [header_of(), START], expected_frames(2_000, [(400, 2_000)]))
+    (found,) = repair(storage, {header_of().call_id: ANSWERED_AT_MS + 1_000}.get)
+    assert isinstance(found, Repaired)
+    check(
+        found.outcome, np.concatenate([expected_frames(2_000, [(400, 2_000)]), np.zeros((6_000, 2), "<i2")])
+    )
+    assert found.outcome.intervals == (interval(400, 2_000, RECOVERY),)
+
+
+@pytest.mark.parametrize("known_ms", [-5_000, 0, 100, 3_601_000, 10**12])
+def test_a_log_that_cannot_be_right_changes_nothing(storage: Storage, known_ms: int) -> None:
+    lay(storage, [header_of(), START], expected_frames(2_000, [(400, 2_000)]))
+    (found,) = repair(storage, {header_of().call_id: ANSWERED_AT_MS + known_ms}.get)
+    assert isinstance(found, Repaired)
+    check(found.outcome, expected_frames(2_000, [(400, 2_000)]))
+
+
+@pytest.mark.parametrize("held", [0, 1, 399, 800, 1_999])
+def test_a_cut_audio_file_is_silent_after_the_cut(storage: Storage, held: int) -> None:
+    truth = expected_frames(2_000, [(400, 2_000)])
+    lay(storage, [header_of(), START], truth[:held], promised=2_000)
+    outcome = repaired(storage)
+    check(outcome, np.concatenate([truth[:held], np.zeros((2_000 - held, 2), "<i2")]))
+    assert outcome.intervals == (interval(400, 2_000, RECOVERY),)
+    assert outcome.reasons == ("interrupted", "audio_missing")
+
+
+def test_a_cut_audio_file_of_an_ended_call_says_so_too(storage: Storage) -> None:
+    end = Ended(2_000, (interval(400, 800),))
+    lay(storage, [header_of(), START, STOP, end], expected_frames(600, [(400, 600)]), promised=2_000)
+    assert repaired(storage).reasons == ("audio_missing",)
 
 
 @pytest.mark.parametrize("held", [0, 1, 800, 1_999, 2_000, 2_001, 5_000])
@@ -138,11 +193,39 @@ def test_half_a_sample_frame_at_the_end_is_dropped(storage: Storage, odd: int) -
     check(repaired(storage), expected_frames(1_000, [(400, 1_000)]))
 
 
-@pytest.mark.parametrize("size", [0, 100, wav.HEADER_BYTES])
-def test_a_damaged_audio_header_is_written_anew(storage: Storage, size: int) -> None:
+@pytest.mark.parametrize("size", [0, 1, 3, 100, wav.HEADER_BYTES - 1, wav.HEADER_BYTES])
+def test_a_cut_audio_header_is_written_anew(storage: Storage, size: int) -> None:
     lay(storage, [header_of(keep_unrecorded=True), START, STOP], expected_frames(0, []))
-    storage.live_audio(ONE).write_bytes(b"\xff" * size)
+    path = storage.live_audio(ONE)
+    path.write_bytes(path.read_bytes()[:size])
     check(repaired(storage), expected_frames(800, []))
+
+
+def test_a_header_that_a_power_cut_took_is_written_anew(storage: Storage) -> None:
+    lay(storage, [header_of(), START], expected_frames(2_000, [(400, 1_500)]))
+    with storage.live_audio(ONE).open("r+b") as file:
+        file.write(bytes(wav.HEADER_BYTES))
+    check(repaired(storage), expected_frames(2_000, [(400, 1_500)]))
+
+
+@pytest.mark.parametrize("size", [1, 3, 100, wav.HEADER_BYTES, wav.HEADER_BYTES + 100])
+def test_what_is_no_audio_of_ours_is_refused(storage: Storage, size: int) -> None:
+    lay(storage, [header_of(), START, STOP], expected_frames(0, []))
+    storage.live_audio(ONE).write_bytes(b"\xff" * size)
+    assert refused(storage) == "its audio file is none of ours"
+
+
+def test_the_audio_of_another_recording_is_refused(storage: Storage) -> None:
+    lay(storage, [header_of(), START, STOP], expected_frames(2_000, [(400, 800)]))
+    content = bytearray(storage.live_audio(ONE).read_bytes())
+    content[: wav.HEADER_BYTES] = wav.header(wav.constant_part(identity(header_of(2))), 2_000)
+    storage.live_audio(ONE).write_bytes(content)
+    assert refused(storage) == "its audio file is that of another recording"
+
+
+def test_audio_of_another_rate_is_refused(storage: Storage) -> None:
+    lay(storage, [header_of(rate=16_000), START, STOP], expected_frames(2_000, [(400, 800)]))
+    assert refused(storage) == "its audio file has another sample rate than its journal"
 
 
 def test_never_opened_leaves_nothing(storage: Storage) -> None:
@@ -158,22 +241,23 @@ def test_never_opened_is_kept_where_it_shall_be(storage: Storage) -> None:
 
 
 def test_every_cut_of_the_journal_gives_a_prefix_of_the_truth(storage: Storage) -> None:
-    """Whatever is believed, what is heard afterwards was recorded with consent."""
+    """Whatever is believed, what is heard afterwards was recorded with consent; or all stays as it is."""
     records = [header_of(), START, STOP, toggled(3, 1_200, "recording"), toggled(4, 1_600, "paused")]
     truth = expected_frames(2_000, [(400, 800), (1_200, 1_600)])
     whole = b"".join(journal.encode(record, n) for n, record in enumerate(records))
-    header_bytes = len(journal.encode(records[0], 0))
-    for cut in range(header_bytes, len(whole) + 1, 7):
+    for cut in range(0, len(whole) + 1, 7):
         lay(storage, [], truth, torn=whole[:cut])
-        outcome = repaired(storage)
-        if outcome.audio is None:
-            assert cut < header_bytes + len(journal.encode(START, 1))
+        before = [storage.journal(ONE).read_bytes(), storage.live_audio(ONE).read_bytes()]
+        (found,) = repair(storage)
+        if isinstance(found, Refused):
+            assert [storage.journal(ONE).read_bytes(), storage.live_audio(ONE).read_bytes()] == before
             continue
-        frames = frames_in(outcome.audio)
+        assert found.outcome.audio is not None
+        frames = frames_in(found.outcome.audio)
         assert len(frames) == 2_000
         assert ((frames == truth) | (frames == 0)).all()
-        assert [v.ok for v in verify([outcome.audio])] == [True]
-        outcome.audio.unlink()
+        assert [v.ok for v in verify([found.outcome.audio])] == [True]
+        found.outcome.audio.unlink()
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"k":"header","n":0'])
@@ -227,6 +311,76 @@ def test_without_its_journal_a_file_is_kept(storage: Storage) -> None:
 def test_without_a_valid_first_line_a_file_is_kept(storage: Storage) -> None:
     lay(storage, [], expected_frames(2_000, [(0, 2_000)]), torn=b"{}")
     assert "no valid first line" in refused(storage)
+
+
+def line(n: int, **fields: object) -> bytes:
+    """A whole line as some version might write it."""
+    body = json.dumps({"k": "toggled", "n": n} | fields).encode()[:-1]
+    return b'%s,"crc":"%08x"}\n' % (body, zlib.crc32(body))
+
+
+NEWER = "was written by a newer mediaproxy; repair it with that one"
+
+
+@pytest.mark.parametrize("frames", [None, 0, 2_000])
+def test_a_journal_of_a_later_version_is_left_alone(storage: Storage, frames: int | None) -> None:
+    later = line(0, k="header", version=2, anything=1)
+    lay(storage, [], None if frames is None else expected_frames(frames, []), torn=later)
+    assert refused(storage) == f"line 1 of its journal {NEWER}"
+
+
+@pytest.mark.parametrize(
+    "later", [line(2, k="redacted", start=1), line(2, number=2, position=900, mood="gay"), line(2, number=2)]
+)
+def test_a_line_that_means_nothing_to_us_is_a_later_versions(storage: Storage, later: bytes) -> None:
+    lay(storage, [header_of(), START], expected_frames(2_000, [(400, 800)]), torn=later)
+    assert refused(storage) == f"line 3 of its journal {NEWER}"
+
+
+def test_a_journal_that_is_damaged_in_the_middle_is_refused(storage: Storage) -> None:
+    """The damaged line may have been a stop, and the gate shut for a long while after it."""
+    lines = [journal.encode(r, n) for n, r in enumerate([START, STOP, toggled(3, 1_200, "recording")], 1)]
+    torn = lines[0] + lines[1].replace(b"800", b"900") + lines[2]
+    lay(storage, [header_of()], expected_frames(2_000, [(400, 800), (1_200, 2_000)]), torn=torn)
+    reason = refused(storage)
+    assert reason == "line 3 of its journal is damaged, so nothing says what may be heard"
+
+
+def test_nothing_after_the_end_matters(storage: Storage) -> None:
+    records = [header_of(), START, STOP, Ended(2_000, (interval(400, 800),))]
+    lay(storage, records, expected_frames(2_000, [(400, 800)]), torn=b"garbage\n" + line(9))
+    check(repaired(storage), expected_frames(2_000, [(400, 800)]))
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".journal"])
+@pytest.mark.parametrize("kind", ["pipe", "directory"])
+def test_what_is_no_file_is_refused_and_not_waited_for(storage: Storage, suffix: str, kind: str) -> None:
+    lay(storage, [header_of(), START], expected_frames(2_000, [(400, 1_500)]))
+    path = storage.live / f"{ONE}{suffix}"
+    path.unlink()
+    os.mkfifo(path) if kind == "pipe" else path.mkdir()
+    assert refused(storage) == f"{path.name} is no plain file"
+
+
+def test_an_annulled_opening_needs_no_audio_file(storage: Storage) -> None:
+    """The crash came while the traces of a call that was never recorded were removed."""
+    lay(storage, [header_of(), START, Annulled(1)], None)
+    assert repaired(storage).result == "none"
+    assert list(storage.live.iterdir()) == []
+
+
+def test_an_end_is_taken_up_again_where_it_was_first_judged(storage: Storage) -> None:
+    """Repair itself was cut off, when the file was already longer than the recording had been."""
+    lay(storage, [header_of(), START], expected_frames(2_000, [(400, 2_000)]))
+    storage.make_day(ANSWERED_AT_MS)
+    document = storage.manifest(ONE, ANSWERED_AT_MS)
+    document.mkdir()
+    (found,) = repair(storage, {header_of().call_id: ANSWERED_AT_MS + 1_000}.get)
+    assert isinstance(found, Refused)
+    document.rmdir()
+    outcome = repaired(storage)
+    assert (outcome.duration_samples, outcome.recorded_samples) == (8_000, 1_600)
+    assert (outcome.result, outcome.reasons) == ("recovered", ("interrupted",))
 
 
 def test_without_its_audio_a_journal_is_kept(storage: Storage) -> None:
@@ -292,6 +446,7 @@ def test_a_big_sparse_recording_is_repaired_without_filling_it(storage: Storage)
     with storage.live_audio(ONE).open("r+b") as file:
         file.seek(wav.data_end(20_000_000))
         file.write(speech(20_000_000, 20_000_800).tobytes())
+    promise(storage, 20_000_800)
     outcome = repaired(storage)
     assert outcome.duration_samples == 20_000_800
     assert outcome.audio is not None
@@ -306,6 +461,7 @@ def test_a_call_of_a_whole_day_keeps_its_length(storage: Storage) -> None:
     with storage.live_audio(ONE).open("r+b") as file:
         file.seek(wav.data_end(day - 8_000))
         file.write(speech(day - 8_000, day).tobytes())
+    promise(storage, day)
     outcome = repaired(storage)
     assert (outcome.duration_samples, outcome.recorded_samples) == (day, 8_000)
     assert outcome.audio is not None
