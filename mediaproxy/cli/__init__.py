@@ -132,6 +132,22 @@ def calls(
     raise typer.Exit(show_calls(config, as_json=as_json, limit=limit))
 
 
+@app.command()
+def verifier(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write it.", dir_okay=False)] = Path(
+        "verifier.html"
+    ),
+    keys: Annotated[
+        list[Path] | None,
+        typer.Option("--key", help="A public key (`keys/*.pub`) that the page shall trust; repeatable."),
+    ] = None,
+) -> None:
+    """Write the page with which anybody can verify a recording in a browser, offline."""
+    from mediaproxy.cli.verifier import write_page
+
+    raise typer.Exit(write_page(output, keys or []))
+
+
 @app.command("config-schema")
 def config_schema() -> None:
     """Print the JSON schema of the configuration."""
