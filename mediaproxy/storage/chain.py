@@ -8,18 +8,19 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mediaproxy.clock import NS_PER_MS
 from mediaproxy.errors import Malformed
 from mediaproxy.recording import chain, manifest
-from mediaproxy.recording.chain import NOTHING_YET, Draft, Entry, Head
+from mediaproxy.recording.chain import NOTHING_YET, TOMBSTONES, Draft, Entry, Head
 from mediaproxy.recording.manifest import Actor
 from mediaproxy.storage import disk
 
 CHAIN_FILE = "chain.jsonl"
 MAX_LINE_BYTES = 1 << 16
+_ID_FIELD_BYTES = len('"recording_id":""') + 36
 
 
 def unix_ms() -> int:
@@ -42,8 +43,8 @@ class Chain:
         """
         with self._opened(fcntl.LOCK_EX) as fd:
             size = _cut_torn_line(fd)
-            known = _last_manifests(fd, {draft.recording_id for draft in drafts}) if once else {}
-            wanted = [draft for draft in drafts if known.get(draft.recording_id) != draft.manifest]
+            known = _last_entries(fd, {draft.recording_id for draft in drafts}) if once else {}
+            wanted = [draft for draft in drafts if not _says(known.get(draft.recording_id), draft)]
             entries = self._entries(wanted, _head(fd, size))
             _add(fd, size, entries)
         return entries
@@ -142,22 +143,22 @@ def _count_lines(fd: int) -> int:
         return sum(line.endswith(b"\n") for line in file)
 
 
-def _last_manifests(fd: int, recordings: set[str]) -> dict[str, str]:
-    """What the chain says last of each of these."""
+def _last_entries(fd: int, recordings: set[str]) -> dict[str, Entry]:
+    """What the chain says last of each of these. What is none of ours is for `verify` to complain of."""
     wanted = {f'"recording_id":"{each}"'.encode(): each for each in recordings}
-    found: dict[str, str] = {}
+    found: dict[str, Entry] = {}
     with os.fdopen(os.dup(fd), "rb") as file:
         file.seek(0)
         for line in file:
             at = line.find(b'"recording_id":"')
-            recording = wanted.get(line[at : at + 53])
+            recording = wanted.get(line[at : at + _ID_FIELD_BYTES])
             if recording is not None:
-                found[recording] = _manifest_in(line) or found.get(recording, "")
+                with suppress(Malformed):
+                    found[recording] = chain.decode(line.rstrip(b"\n"))
     return found
 
 
-def _manifest_in(line: bytes) -> str | None:
-    try:
-        return chain.decode(line.rstrip(b"\n")).manifest
-    except Malformed:  # for `verify` to complain of
-        return None
+def _says(last: Entry | None, draft: Draft) -> bool:
+    if last is None or last.manifest != draft.manifest:
+        return False
+    return (last.kind in TOMBSTONES) == (draft.kind in TOMBSTONES)

@@ -115,6 +115,13 @@ def test_another_manifest_of_the_same_recording_is_news(chain: Chain) -> None:
     assert_whole(chain, 2)
 
 
+def test_that_a_recording_goes_is_news_though_its_manifest_is_the_same(chain: Chain) -> None:
+    chain.append(note(1))
+    assert len(chain.append(note(1, entries.DELETED), once=True)) == 1
+    assert len(chain.append(note(1, entries.EXPIRED), once=True)) == 0
+    assert_whole(chain, 2)
+
+
 def test_a_full_disk_leaves_no_half_line(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
     chain.append(note(1))
 
