@@ -10,10 +10,11 @@ Linear PCM because zero bytes are silence only there: a hole in the file is sile
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from mediaproxy.errors import Malformed
+from mediaproxy.recording import labels
 from mediaproxy.recording.manifest import CHANNELS, Interval
 
 HEADER_BYTES = 1024
@@ -53,6 +54,7 @@ class Shape:
 
     sample_rate: int
     frames: int
+    file_bytes: int = field(default=0, compare=False)  # of a WAV, with its tail
 
 
 def data_end(frames: int) -> int:
@@ -65,9 +67,9 @@ def held_frames(file_bytes: int) -> int:
     return max(file_bytes - HEADER_BYTES, 0) // FRAME_BYTES
 
 
-def header(constant: bytes, frames: int, tail_bytes: int = 0) -> bytes:
+def header(constant: bytes, frames: int, tail_bytes: int = 0, *, channels: int = CHANNELS) -> bytes:
     """The first `HEADER_BYTES` of a file of so many sample frames and a tail after them."""
-    data_bytes = frames * FRAME_BYTES
+    data_bytes = frames * 2 * channels
     riff_bytes = HEADER_BYTES + data_bytes + tail_bytes - 8
     if riff_bytes < _U32_MAX:
         lead = struct.pack("<4sI4s4sI28x", b"RIFF", riff_bytes, b"WAVE", b"JUNK", _JUNK_BYTES)
@@ -78,10 +80,13 @@ def header(constant: bytes, frames: int, tail_bytes: int = 0) -> bytes:
     return lead + constant + struct.pack("<4sI", b"data", data_bytes)
 
 
-def constant_part(identity: Identity) -> bytes:
-    """`fmt ` and `bext`: made once a recording, so that a patch costs next to nothing."""
+def constant_part(identity: Identity, *, channels: int = CHANNELS, made_from: str = "") -> bytes:
+    """`fmt ` and `bext`: made once a recording, so that a patch costs next to nothing.
+
+    `made_from` says what master a copy was made from.
+    """
     rate = identity.sample_rate
-    fmt = _FMT.pack(b"fmt ", 16, 1, CHANNELS, rate, rate * FRAME_BYTES, FRAME_BYTES, 16)
+    fmt = _FMT.pack(b"fmt ", 16, 1, channels, rate, rate * 2 * channels, 2 * channels, 16)
     answered = datetime.fromtimestamp(identity.answered_at_ms // 1000, UTC)
     midnight = answered.replace(hour=0, minute=0, second=0)
     since_midnight_ms = identity.answered_at_ms - int(midnight.timestamp()) * 1000
@@ -94,9 +99,18 @@ def constant_part(identity: Identity) -> bytes:
         since_midnight_ms * rate // 1000,
         1,
         b"",
-        f"A=PCM,F={rate},W=16,M=stereo,T=mediaproxy\r\n".encode(),
+        _coding_history(rate, channels, made_from).encode(),
     )
     return fmt + struct.pack("<4sI", b"bext", _BEXT_BYTES) + bext
+
+
+def _coding_history(rate: int, channels: int, made_from: str) -> str:
+    """EBU R98: a line for each coding."""
+    lines = f"A=PCM,F={rate},W=16,M=stereo,T=mediaproxy\r\n"
+    if made_from:
+        mode = "stereo" if channels == CHANNELS else "mono"
+        lines += f"A=PCM,F={rate},W=16,M={mode},T=mediaproxy; {made_from}\r\n"
+    return lines
 
 
 def tail(intervals: Sequence[Interval]) -> bytes:
@@ -114,9 +128,7 @@ def tail(intervals: Sequence[Interval]) -> bytes:
 
 
 def _label(n: int, interval: Interval) -> bytes:
-    start, end = interval.started_by, interval.ended_by
-    who = [" ".join(filter(None, (actor.means, actor.user))) for actor in (start, end)]
-    text = f"{interval.kind} {n}: {who[0]} to {who[1]}".encode("utf-8", "replace") + b"\0"
+    text = labels.of_interval(interval).encode("utf-8", "replace") + b"\0"
     padding = b"\0" * (len(text) % 2)
     return struct.pack("<4sII", b"labl", 4 + len(text), n) + text + padding
 
@@ -149,4 +161,4 @@ def parse(head: bytes) -> Shape:
         raise Malformed(NO_WAV)
     if data_bytes % FRAME_BYTES or riff_bytes + 8 < HEADER_BYTES + data_bytes:
         raise Malformed(NO_WAV)
-    return Shape(rate, data_bytes // FRAME_BYTES)
+    return Shape(rate, data_bytes // FRAME_BYTES, riff_bytes + 8)

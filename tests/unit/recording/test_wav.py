@@ -103,7 +103,7 @@ def test_regions_name_place_length_and_author() -> None:
     tail = wav.tail([interval(32_000, 48_000, Actor("call_end"))])
     assert struct.unpack_from("<4sII", tail) == (b"cue ", 28, 1)
     assert struct.unpack_from("<II4sIII", tail, 12) == (1, 32_000, b"data", 0, 0, 32_000)
-    assert b"audio 1: api alice to call_end\0" in tail
+    assert b"recorded by alice (api) until call end\0" in tail
     at = tail.index(b"ltxt")
     assert struct.unpack_from("<4sIII4s", tail, at) == (b"ltxt", 20, 1, 16_000, b"rgn ")
 
