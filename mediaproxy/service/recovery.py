@@ -1,118 +1,187 @@
-"""After a crash: what the spool and the storage still hold closes what the log left open."""
+"""After a crash: what log and spool were left with is closed, beside the calls that come meanwhile.
+
+Before the first listener is bound every call that the log left live is over, as far as the log knows,
+and the recordings still await their file, as after any call. Then one thread repairs the spool, and
+each recording's row says how it came out as soon as it has. New recordings have names of their own,
+so nothing of theirs can meet what is repaired; the storage stays locked to this process throughout.
+"""
 
 import asyncio
-from collections.abc import Iterable
-from dataclasses import replace
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
 
 import structlog
 
 from mediaproxy.calllog import CallLog
 from mediaproxy.calllog.rows import InterruptedCall, LoggedCall, RecordingRow
 from mediaproxy.calls.events import CallRecord
-from mediaproxy.calls.record import left
 from mediaproxy.ids import CallId
-from mediaproxy.recording.manifest import Actor
-from mediaproxy.recording.states import State
+from mediaproxy.observe import Metrics
+from mediaproxy.recording.journal import Header
 from mediaproxy.service import rows
-from mediaproxy.storage import Outcome, Refused, Repaired, Storage, published
+from mediaproxy.service.events import EventStream
+from mediaproxy.service.interrupted import ended, finished, provisional, refused
+from mediaproxy.storage import Outcome, Refused, Repaired, Storage, published, repair_one
 
-MS_PER_S = 1_000
-SPOOL_MISSING = "spool_missing"
-RECOVERY = Actor("recovery")
+STOP_WAIT_S = 5.0
+RECOVERED_EVENT, FAILED_EVENT = "recording.completed", "recording.failed"
+FAILED = "failed"
 
 log = structlog.get_logger()
 
-
-async def close_interrupted(
-    call_log: CallLog, storage: Storage, repaired: Iterable[Repaired | Refused]
-) -> None:
-    """Give every row that a crash left live its end, and its recording a result."""
-    by_call = _by_call(repaired)
-    for interrupted in await call_log.interrupted():
-        logged = interrupted.logged
-        found = by_call.get(logged.call.id)
-        row = logged.recording or _row_that_was_never_written(found)
-        outcome = await asyncio.to_thread(_outcome, storage, logged, found)
-        ended = _ended(interrupted, row, outcome)
-        call_log.put_call(ended)
-        if row is not None:
-            call_log.put_recording(_finished(row, ended, outcome, storage))
-        log.warning("call_interrupted", call=logged.call.id)
+Result = Repaired | Refused | None
 
 
-def _by_call(repaired: Iterable[Repaired | Refused]) -> dict[CallId, Repaired]:
-    found: dict[CallId, Repaired] = {}
-    for each in repaired:
-        if isinstance(each, Repaired):
-            found[each.header.call_id] = each
-            log.warning("recording_recovered", call=each.header.call_id, result=each.outcome.result)
-        else:
-            log.error("recording_not_recovered", why=str(each))
-    return found
+class Recovery:
+    """`close_rows`, then `start`; `close` stops between two recordings and leaves the rest to the next start.
+
+    `names` are what was `pending` in the spool when nothing of this process was in it yet.
+    """
+
+    def __init__(
+        self,
+        *,
+        call_log: CallLog,
+        storage: Storage,
+        names: Sequence[str],
+        metrics: Metrics,
+        events: EventStream,
+    ) -> None:
+        self._log = call_log
+        self._storage = storage
+        self._names = names
+        self._metrics = metrics
+        self._events = events
+        self._loop = asyncio.get_running_loop()
+        self._results: asyncio.Queue[tuple[str, Result]] = asyncio.Queue()
+        self._interrupted: dict[CallId, InterruptedCall] = {}
+        self._last_known_ms: dict[CallId, int] = {}
+        self._stopping = threading.Event()
+        # A hung disk must not keep the process from ending.
+        self._thread = threading.Thread(target=self._repair_all, name="repair", daemon=True)
+        self._task: asyncio.Task[None] | None = None
+        self.pending = len(names)
+        self.refused: list[Refused] = []
+        metrics.watch("recovery_pending", "Recordings that still wait for repair", lambda: self.pending)
+        metrics.watch("recovery_refused", "Recordings that could not be repaired", lambda: len(self.refused))
+
+    async def close_rows(self) -> None:
+        """No call of another process is live in the log after this. Before the first row of this one."""
+        for interrupted in await self._log.interrupted():
+            call, row = interrupted.logged.call, interrupted.logged.recording
+            self._interrupted[call.id] = interrupted
+            self._last_known_ms[call.id] = interrupted.last_known_ms
+            closed = ended(interrupted, None, None)
+            self._log.put_call(closed)
+            if row is not None and row.result is None:
+                self._log.put_recording(provisional(row, closed))
+            log.warning("call_interrupted", call=call.id)
+
+    def start(self) -> None:
+        self._thread.start()
+        self._task = self._loop.create_task(self._settle_all())
+
+    async def close(self) -> None:
+        """Idempotent."""
+        self._stopping.set()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            await asyncio.to_thread(self._thread.join, STOP_WAIT_S)
+
+    async def done(self) -> None:
+        """Everything that could be repaired is."""
+        if self._task is not None:
+            await self._task
+
+    def _repair_all(self) -> None:
+        for name in self._names:
+            if self._stopping.is_set():
+                return
+            result = self._repair(name)
+            with suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self._results.put_nowait, (name, result))
+
+    def _repair(self, name: str) -> Result:
+        try:
+            return repair_one(self._storage, name, self._last_known_ms.get)
+        except Exception:  # the supervisor of one recording: the others are repaired all the same
+            log.exception("repair_failed", recording=name)
+            return Refused(name, "something unforeseen happened; the log of the proxy says what")
+
+    async def _settle_all(self) -> None:
+        for _ in self._names:
+            name, result = await self._results.get()
+            try:
+                await self._settle(result)
+            except Exception:  # a task root: the rows of the others become right
+                log.exception("recovery_failed", recording=name)
+            self.pending -= 1
+        for interrupted in list(self._interrupted.values()):
+            await self._settle_unnamed(interrupted)
+
+    async def _settle(self, result: Result) -> None:
+        if isinstance(result, Refused):
+            self._metrics.alarm("recording_not_recovered")
+            log.error("recording_not_recovered", recording=result.recording_id, why=result.reason)
+            self.refused.append(result)
+            self._refuse(result)
+        elif result is not None:
+            log.warning(
+                "recording_recovered", recording=result.outcome.recording_id, result=result.outcome.result
+            )
+            interrupted = self._interrupted.pop(result.header.call_id, None)
+            await self._recover(interrupted or await self._looked_up(result.header), result)
+
+    async def _looked_up(self, header: Header) -> InterruptedCall | None:
+        """The call was closed before; its recording was given up then, or never had a row."""
+        logged = await self._log.call(header.call_id)
+        if logged is None:
+            log.error("recovered_call_unknown", call=header.call_id, recording=header.recording_id)
+            return None
+        return InterruptedCall(logged, logged.call.ended_at_ms or 0)
+
+    async def _recover(self, interrupted: InterruptedCall | None, result: Repaired) -> None:
+        if interrupted is None:
+            return
+        header = result.header
+        row = interrupted.logged.recording or rows.armed_row(
+            header.recording_id, header.call_id, header.policy, header.sample_rate
+        )
+        call = ended(interrupted, row, result.outcome)
+        self._put(call, finished(row, call, result.outcome, self._storage))
+
+    def _refuse(self, result: Refused) -> None:
+        for interrupted in list(self._interrupted.values()):
+            row = interrupted.logged.recording
+            if row is not None and row.id == result.recording_id:
+                del self._interrupted[row.call]
+                call = ended(interrupted, None, None)
+                self._put(call, refused(row, call))
+
+    async def _settle_unnamed(self, interrupted: InterruptedCall) -> None:
+        """Nothing of it was in the spool: it was published, or never begun, or somebody took it."""
+        row = interrupted.logged.recording
+        if row is None:
+            return
+        outcome = await asyncio.to_thread(_published, self._storage, interrupted.logged)
+        call = ended(interrupted, row, outcome)
+        self._put(call, finished(row, call, outcome, self._storage))
+
+    def _put(self, call: CallRecord, row: RecordingRow) -> None:
+        self._log.put_call(call)
+        self._log.put_recording(row)
+        self._metrics.recording_finished(row.result or FAILED)
+        name = FAILED_EVENT if row.result == FAILED else RECOVERED_EVENT
+        logged = LoggedCall(call, row)
+        self._events.publish(
+            name, call.id, row.id, logged=logged, result=row.result, reasons=list(row.reasons)
+        )
 
 
-def _outcome(storage: Storage, logged: LoggedCall, found: Repaired | None) -> Outcome | None:
-    """As repaired, or as published before the crash came between file and row."""
-    if found is not None:
-        return found.outcome
+def _published(storage: Storage, logged: LoggedCall) -> Outcome | None:
+    """The crash came between file and row."""
     if logged.recording is None or logged.call.answered_at_ms is None:
         return None
     return published(storage, logged.recording.id, logged.call.answered_at_ms)
-
-
-def _row_that_was_never_written(found: Repaired | None) -> RecordingRow | None:
-    if found is None:
-        return None
-    header = found.header
-    return rows.armed_row(header.recording_id, header.call_id, header.policy, header.sample_rate)
-
-
-def _ended(interrupted: InterruptedCall, row: RecordingRow | None, outcome: Outcome | None) -> CallRecord:
-    """The call as it must have ended: at its recording's end, else when the log last knew it to live."""
-    record = interrupted.logged.call
-    if record.state == "ended":
-        return record
-    ended_at_ms = interrupted.last_known_ms
-    if row is not None and outcome is not None and record.answered_at_ms is not None:
-        ended_at_ms = record.answered_at_ms + outcome.duration_samples * MS_PER_S // row.sample_rate
-    return replace(
-        record,
-        state="ended",
-        ended_at_ms=ended_at_ms,
-        disposition="interrupted",
-        ended_by="us",
-        participants=left(record, ended_at_ms),
-    )
-
-
-def _finished(row: RecordingRow, call: CallRecord, outcome: Outcome | None, storage: Storage) -> RecordingRow:
-    if outcome is not None:
-        return rows.published_row(row, outcome, storage.root)
-    if row.result is not None:
-        return row
-    ended = _cut(row, _duration_samples(call, row.sample_rate))
-    if not ended.intervals:  # it never opened, so there was nothing to publish
-        return replace(ended, result="none")
-    return replace(ended, result="failed", reasons=(SPOOL_MISSING,))
-
-
-def _duration_samples(call: CallRecord, rate: int) -> int:
-    if call.answered_at_ms is None or call.ended_at_ms is None:
-        return 0
-    return max(call.ended_at_ms - call.answered_at_ms, 0) * rate // MS_PER_S
-
-
-def _cut(row: RecordingRow, duration: int) -> RecordingRow:
-    """As long as the call, no interval open or beyond its end."""
-    intervals = []
-    for one in row.intervals:
-        end = duration if one.end_sample is None else min(one.end_sample, duration)
-        if one.start_sample < end:
-            intervals.append(replace(one, end_sample=end, ended_by=one.ended_by or RECOVERY))
-    return replace(
-        row,
-        state=State.FINISHED.value,
-        duration_samples=duration,
-        recorded_samples=sum((one.end_sample or 0) - one.start_sample for one in intervals),
-        intervals=tuple(intervals),
-    )

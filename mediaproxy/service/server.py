@@ -33,10 +33,10 @@ from mediaproxy.service.control import Control
 from mediaproxy.service.events import EventStream
 from mediaproxy.service.gauges import watch_all
 from mediaproxy.service.recordings import LiveRecordings, Settings
-from mediaproxy.service.recovery import close_interrupted
+from mediaproxy.service.recovery import Recovery
 from mediaproxy.service.wiring import LiveCalls, Output, Wiring, wall_offset_ns
 from mediaproxy.sip.transactions import TransactionLayer
-from mediaproxy.storage import Renditions, Spool, Storage, repair
+from mediaproxy.storage import Renditions, Spool, Storage, pending
 from mediaproxy.transport.sip_transport import SipTransport
 
 TICK_S = 0.04  # from the ring to the spool
@@ -97,13 +97,16 @@ class Server:
 
     async def _start(self, stack: AsyncExitStack) -> None:
         """In this order: nothing is answered before it can be logged and recorded."""
-        storage, repaired = await self._open_storage(stack)
+        storage, interrupted = await self._open_storage(stack)
         spool = Spool(storage, self._loop, on_crash=_thread_crashed)
         stack.push_async_callback(spool.close)
         call_log = await CallLog.open(self._config.database.url, on_alarm=self._alarm)
         stack.push_async_callback(call_log.close)
         self._build(stack, storage, spool, call_log)
-        await close_interrupted(call_log, storage, repaired)
+        recovery = Recovery(
+            call_log=call_log, storage=storage, names=interrupted, metrics=self.metrics, events=self.events
+        )
+        await recovery.close_rows()
         stack.push_async_callback(self._transport.stop)
         await self._transport.start(
             (target.transport, target.endpoint) for target in self._config.sip.listeners
@@ -114,12 +117,15 @@ class Server:
         ticking = self._loop.create_task(self._tick_for_ever(call_log))
         stack.push_async_callback(_cancelled, ticking)
         stack.push_async_callback(self._finish_recordings)
+        recovery.start()
+        stack.push_async_callback(recovery.close)
         self._collector.settle()
 
-    async def _open_storage(self, stack: AsyncExitStack) -> tuple[Storage, Any]:
+    async def _open_storage(self, stack: AsyncExitStack) -> tuple[Storage, list[str]]:
+        """With the names of what a crash left in the spool, asked for before anything of ours is there."""
         storage = await asyncio.to_thread(Storage.open, self._config.storage.directory)
         stack.callback(storage.close)
-        return storage, await asyncio.to_thread(repair, storage)
+        return storage, await asyncio.to_thread(pending, storage)
 
     def _build(self, stack: AsyncExitStack, storage: Storage, spool: Spool, call_log: CallLog) -> None:
         config = self._config

@@ -12,9 +12,11 @@ import pytest
 from mediaproxy.calllog import CallLog
 from mediaproxy.calllog.rows import IntervalRow, LoggedCall, RecordingRow
 from mediaproxy.ids import CallId, RecordingId, uuid7
+from mediaproxy.observe import Metrics
 from mediaproxy.recording import journal, manifest
-from mediaproxy.service.recovery import close_interrupted
-from mediaproxy.storage import Spool, Storage, repair
+from mediaproxy.service.events import EventStream
+from mediaproxy.service.recovery import Recovery
+from mediaproxy.storage import Spool, Storage, pending
 from tests.unit.service.test_live_recordings import RECORD
 
 RECORDING = RecordingId(uuid7(2, bytes(10)))
@@ -46,9 +48,19 @@ async def left(storage: Storage, row: RecordingRow | None) -> None:
         log.beat(5_000)
 
 
+def recovery_of(storage: Storage, log: CallLog) -> Recovery:
+    events = EventStream(run="run", now_ms=lambda: 0, find=lambda call: None)
+    return Recovery(call_log=log, storage=storage, names=pending(storage), metrics=Metrics(), events=events)
+
+
 async def recovered(storage: Storage) -> LoggedCall:
     async with opened_log(storage) as log:
-        await close_interrupted(log, storage, repair(storage))
+        recovery = recovery_of(storage, log)
+        await recovery.close_rows()
+        recovery.start()
+        await recovery.done()
+        await recovery.close()
+        assert recovery.pending == 0
     storage.close()
     async with opened_log(storage) as log:
         assert await log.interrupted() == []
@@ -82,9 +94,11 @@ async def test_a_recording_in_the_spool_ends_its_call(storage: Storage) -> None:
     await spool_a_second(storage, publish=False)
     await left(storage, replace(ROW, policy="automatic"))
     logged = await recovered(storage)
-    assert logged.call.ended_at_ms == 3_000
+    assert logged.call.ended_at_ms == 5_000  # when the log last knew it to live
     assert logged.recording is not None
-    assert (logged.recording.result, logged.recording.duration_samples) == ("recovered", 8_000)
+    assert (logged.recording.result, logged.recording.duration_samples) == ("recovered", 24_000)
+    assert logged.recording.recorded_samples == 8_000
+    assert [who.to_ms for who in logged.call.participants] == [3_000, 3_000]
     assert [one.ended_by and one.ended_by.means for one in logged.recording.intervals] == ["recovery"]
 
 
