@@ -1,8 +1,9 @@
 """From the spool to its day: the steps by which a live recording becomes a master with a manifest.
 
 Each step can be the last before a crash; `repair` takes up from any of them:
-file exact and durable -> manifest durable -> audio renamed -> journal removed. So a published audio
-file always has its manifest, and the journal goes last. The call's end must be in the journal before.
+file exact and durable -> manifest durable -> audio renamed -> entry in the chain -> journal removed.
+So a published audio file always has its manifest, and the journal goes last. The call's end must be in
+the journal before.
 """
 
 import errno
@@ -11,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mediaproxy.recording import manifest, wav
+from mediaproxy.recording import chain, manifest, wav
 from mediaproxy.recording.journal import Ended, Header
-from mediaproxy.recording.manifest import Interval, Manifest, Master, Participant
+from mediaproxy.recording.manifest import Actor, Interval, Manifest, Master, Participant
 from mediaproxy.storage import disk, sparse
 from mediaproxy.storage.audio import identity
 from mediaproxy.storage.outcome import COMPLETE, DEGRADED, NONE, RECOVERED, Outcome
@@ -30,15 +31,15 @@ def publish(storage: Storage, header: Header, ended: Ended, *, recovered: bool =
     sha256, blanked = _make_exact(live, header, ended)
     reasons = ended.reasons + ((AUDIO_OUTSIDE,) if blanked and not recovered else ())
     result = RECOVERED if recovered else DEGRADED if reasons else COMPLETE
-    document = _manifest(header, ended, result, reasons, Master(target.name, sha256))
+    claims = _manifest(header, ended, result, reasons, Master(target.name, sha256))
+    document = manifest.encode(manifest.sign(claims, storage.private_key))
     day = storage.make_day(header.answered_at_ms)
-    disk.write_new(
-        storage.manifest(header.recording_id, header.answered_at_ms),
-        manifest.encode(manifest.sign(document, storage.private_key)),
-    )
+    disk.write_new(storage.manifest(header.recording_id, header.answered_at_ms), document)
     live.rename(target)
     disk.sync_directory(day)
     disk.sync_directory(storage.live)
+    by = Actor("recovery" if recovered else "call_end")
+    storage.chain.append(chain.published(header.recording_id, document, by))
     storage.journal(header.recording_id).unlink()
     return Outcome(
         header.recording_id, result, reasons, ended.duration_samples, ended.intervals, target, sha256
@@ -121,6 +122,8 @@ def _manifest(
         result=result,
         reasons=reasons,
         master=master,
+        policy=header.policy,
+        keep_days=header.keep_days,
     )
 
 

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mediaproxy.ids import CallId, RecordingId
-from mediaproxy.recording import journal, manifest, wav
+from mediaproxy.recording import chain, journal, manifest, wav
 from mediaproxy.recording.journal import Ended, Header, JournalState
 from mediaproxy.storage import disk
 from mediaproxy.storage.audio import identity
-from mediaproxy.storage.last_known import Kept, Opened, judged
+from mediaproxy.storage.last_known import RECOVERY, Kept, Opened, judged
 from mediaproxy.storage.outcome import Outcome, Refused, Repaired
 from mediaproxy.storage.publish import discard, publish
 from mediaproxy.storage.store import Storage, is_id
@@ -134,6 +134,8 @@ def _published(storage: Storage, header: Header, live: Path) -> Outcome:
     outcome = published(storage, header.recording_id, header.answered_at_ms)
     if outcome is None:
         raise Kept("its published audio has no valid manifest")
+    document = storage.manifest(header.recording_id, header.answered_at_ms).read_bytes()
+    storage.chain.append(chain.published(header.recording_id, document, RECOVERY), once=True)
     storage.journal(header.recording_id).unlink()
     return outcome
 
