@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from mediaproxy.clock import NS_PER_S
 from mediaproxy.recording.live import G711_HZ, LATE_PAYLOAD_MS, TABLES, LiveRecording, Track
+from mediaproxy.recording.packets import Margins, Packet
 from mediaproxy.recording.ring import HAS_PAYLOAD
-from mediaproxy.recording.streams import Margins, Packet, Stream
+from mediaproxy.recording.streams import Stream
 from mediaproxy.recording.transits import LeastTransits
 from mediaproxy.recording.window import CHANNELS, WindowPool
 
@@ -32,8 +33,8 @@ NOT_LENT = -1  # no record's words: payload type, leg and flags are never all on
 # The numbers of a lane. WHO and NEXT are words of the record that must come: leg, flags, payload type and
 # SSRC; sequence number, length and timestamp. INTO is the index in its block of the window's first sample,
 # ROOM how many samples behind it there is room for.
-WHO, NEXT, ANSWERED, POSITION, LAST, FLOOR, ROOM, OFFSET, ROW, COUNT, GROUP, INTO = range(12)
-NUMBERS = 12
+WHO, NEXT, ANSWERED, POSITION, LAST, FLOOR, DUE, ROOM, OFFSET, ROW, COUNT, GROUP, INTO = range(13)
+NUMBERS = 13
 
 
 class Batch(NamedTuple):
@@ -86,8 +87,10 @@ class Lanes:
             return
         if gate.is_open:
             floor, into, room, flags = gate.openings[-1].start, 0, 0, HAS_PAYLOAD
-            if packet.arrival < floor or packet.position < floor or packet.payload is None:
+            if packet.arrival < floor or packet.payload is None:
                 return
+            if packet.end + min(stream.spread(packet).early, -self._margins.lower) < floor:
+                return  # what comes may begin before the opening
             if window.row is None or not window.in_row or window.reaches(track.channel) != packet.end:
                 return
             into = window.row.number * self._pool.row_frames * CHANNELS + track.channel
@@ -110,6 +113,7 @@ class Lanes:
             packet.end,
             packet.arrival,
             floor,
+            stream.due,
             room,
             stream.offset,
             stream.row,
@@ -158,10 +162,11 @@ class Lanes:
             (numbers[:, WHO] == batch.who)
             & (numbers[:, NEXT] == batch.next)
             & (earliest - numbers[:, LAST] <= margins.gap)
-            & (end >= earliest - margins.late)
+            & (end >= earliest - margins.raised)
             & (end <= arrival + margins.lower)
             & (end - base <= numbers[:, ROOM])
             & (arrival >= numbers[:, FLOOR])
+            & (arrival < numbers[:, DUE])
         )
         if not regular.all():
             numbers, lanes, batch = numbers[regular], lanes[regular], batch.pick(regular)

@@ -12,8 +12,9 @@ from mediaproxy.calls.plane import Codec, Tap
 from mediaproxy.limits import MAX_STREAMS_PER_LEG
 from mediaproxy.recording.clock import CallClock
 from mediaproxy.recording.manifest import Actor, StreamFacts
+from mediaproxy.recording.packets import Margins, Packet
 from mediaproxy.recording.states import Action, Refusal, States, Toggled
-from mediaproxy.recording.streams import Margins, Packet, Stream
+from mediaproxy.recording.streams import NOWHERE_ELSE, Stream
 from mediaproxy.recording.transits import LeastTransits
 from mediaproxy.recording.window import Stretch, Window, WindowPool
 
@@ -290,11 +291,15 @@ class LiveRecording:
             return
         if packet.payload is None:
             return
-        for opening in self.states.gate.admitting(packet.arrival, self._late):
-            start = max(packet.position, opening.start)
-            end = packet.end if opening.end is None else min(packet.end, opening.end)
+        openings = self.states.gate.admitting(packet.arrival, self._late)
+        early, late = stream.spread(packet) if openings else NOWHERE_ELSE
+        for opening in openings:
+            start = max(packet.position, opening.start - early)
+            end = packet.end if opening.end is None else min(packet.end, opening.end - late)
             if start < end:
                 self._decode(track, packet, start, end)
+            if packet.repeat and opening.start - early < packet.position < end:
+                self._repeat(track, packet)
 
     def _decode(self, track: Track, packet: Packet, start: int, end: int) -> None:
         """Cut first, then decode: what lies outside the gate is never heard by anyone."""
@@ -303,6 +308,12 @@ class LiveRecording:
         pcm = TABLES[packet.law][np.frombuffer(codes, dtype=np.uint8)]
         if self.window.write(track.channel, start, pcm):
             self.reasons.add(WINDOW_FULL)
+
+    def _repeat(self, track: Track, packet: Packet) -> None:
+        """A slip: the sample before this packet is its first one."""
+        assert packet.payload is not None
+        first = TABLES[packet.law][np.frombuffer(packet.payload[:1], dtype=np.uint8)]
+        self.window.write(track.channel, packet.position - 1, first)
 
     def _final(self, mark: int) -> int:
         """Up to where nothing can change any more."""
@@ -330,4 +341,6 @@ def facts(leg: str, stream: Stream) -> StreamFacts:
         duplicate=stream.duplicate,
         reordered=stream.reordered,
         reanchors=stream.reanchors,
+        slips=stream.slips,
+        ppm=stream.ppm,
     )

@@ -1,10 +1,11 @@
 """Media time: where on the call clock a packet's audio lies.
 
-Everything is counted in samples of the file, which are the timestamp units of the codecs that we decode.
-A is a packet's arrival, A0 the earliest moment at which it can have arrived (the drain mark before its
-pass), D the drain mark. Each stream (leg, SSRC) has one offset: `position = unwrapped timestamp + offset`.
-A packet carries the past: its last sample lies at its arrival if nothing delayed it, so its *transit*
-is A - end timestamp, and the least transit of many is the offset that the network did not add to.
+Everything is counted in samples of the file; only timestamps and what a packet lasts are in ticks of the
+stream's RTP clock. A is a packet's arrival, A0 the earliest moment at which it can have arrived (the drain
+mark before its pass), D the drain mark. Each stream (leg, SSRC) has one offset: `position = unwrapped
+timestamp * rate // clock + offset`. A packet carries the past: its last sample lies at its arrival if
+nothing delayed it, so its *transit* is A - end timestamp, and the least transit of many is the offset that
+the network did not add to.
 
 * Anchor: the first 300 ms of a stream are held, then all placed at their least transit.
 * A packet fits when its end lies between A0 - 300 ms and A + 200 ms. More than 20 ms ahead of A lowers the
@@ -14,101 +15,39 @@ is A - end timestamp, and the least transit of many is the offset that the netwo
 * After a gap (A0 - previous A > 150 ms, so never a stall of ours) 300 ms are held; the offset moves only
   if their least transit is more than 60 ms above or 20 ms below it.
 * At an opening after more than a second of closed gate the offset is the least transit of ten seconds.
+* The least transit of ten seconds more than 100 ms above the offset raises it: a hole, no audio lost.
+* Two clocks drift apart: the offset slips after its target (see `drift`), a sample at a time.
 
 A move is valid from its timestamp on; older timestamps keep the old offset.
 """
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
+from mediaproxy.recording.drift import Drift
+from mediaproxy.recording.packets import Margins, Packet
 from mediaproxy.recording.transits import LeastTransits
 from mediaproxy.serial import signed_distance, unwrap
 
-HOLD_MS = 300
-AGREE_MS = 20
-GIVE_UP_MS = 400
-LATE_MS = 300
-AHEAD_MS = 200
-LOWER_MS = 20
-GAP_MS = 150
-GAP_ABOVE_MS = 60
-GAP_BELOW_MS = 20
-CLOSED_MS = 1_000
-KEEP_TRANSITS_MS = 1_000  # a larger move is another timeline: its transits can't be compared
-
+RECENT_S = 2
 MAX_HELD = 1_024  # packets; twenty seconds of usual ones
-MAX_MOVES = 4
+MAX_MOVES = 8  # slips among them: three in the 300 ms that a packet may be late
 MAX_SEQ_JUMP = 3_000  # beyond it the sender began anew (RFC 3550 A.1), nothing was lost
+MAX_TICKS_MS = 120  # no packet lasts longer (RFC 6716)
 _SEEN = (1 << 128) - 1
+_TIMESTAMPS = (1 << 32) - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Margins:
-    """The rule's times in samples."""
+class Spread(NamedTuple):
+    """Where else a packet may lie: at most `early` (not positive) and `late` (not negative) from its
+    position, by what the network showed of late."""
 
-    rate: int
-    hold: int
-    agree: int
-    give_up: int
+    early: int
     late: int
-    ahead: int
-    lower: int
-    gap: int
-    gap_above: int
-    gap_below: int
-    closed: int
-    keep_transits: int
-
-    @classmethod
-    def of(cls, rate: int) -> "Margins":
-        times = (
-            HOLD_MS, AGREE_MS, GIVE_UP_MS, LATE_MS, AHEAD_MS, LOWER_MS,
-            GAP_MS, GAP_ABOVE_MS, GAP_BELOW_MS, CLOSED_MS, KEEP_TRANSITS_MS,
-        )  # fmt: skip
-        return cls(rate, *(ms * rate // 1000 for ms in times))
 
 
-class Packet:
-    """One record of the ring. `samples` is 0 when it holds no audio that we place. A `digit` is the span
-    of a withheld one. `start` is the unwrapped timestamp, `position` the outcome."""
-
-    __slots__ = (
-        "arrival", "digit", "earliest", "law", "payload", "payload_type", "position", "samples", "seq",
-        "start", "timestamp",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        earliest: int,
-        arrival: int,
-        seq: int,
-        timestamp: int,
-        samples: int,
-        payload: bytes | None = None,
-        law: int = 0,
-        *,
-        payload_type: int = 0,
-        digit: bool = False,
-    ) -> None:
-        self.earliest = earliest
-        self.arrival = arrival
-        self.seq = seq
-        self.timestamp = timestamp
-        self.samples = samples
-        self.payload = payload
-        self.law = law
-        self.payload_type = payload_type
-        self.digit = digit
-        self.start = timestamp
-        self.position = 0
-
-    @property
-    def transit(self) -> int:
-        return self.arrival - self.start - self.samples
-
-    @property
-    def end(self) -> int:
-        return self.position + self.samples
+NOWHERE_ELSE = Spread(0, 0)
 
 
 class Why(Enum):
@@ -131,8 +70,9 @@ class Stream:
     """One SSRC of a leg. `receive` and `settle` return the packets that now have a position."""
 
     __slots__ = (
-        "_margins", "_moves", "_openings", "_row", "_seen", "_transits", "codec", "duplicate", "hold",
-        "last_arrival", "last_seq", "late", "lost", "offset", "packets", "reanchors", "reordered", "ssrc",
+        "_clock_hz", "_drift", "_heard", "_margins", "_moves", "_next", "_openings", "_row", "_seen",
+        "_slips_at", "_ticks", "_transits", "codec", "due", "duplicate", "hold", "last_arrival", "last_seq",
+        "late", "lost", "offset", "packets", "reanchors", "reordered", "slips", "ssrc",
     )  # fmt: skip
 
     def __init__(self, ssrc: int, margins: Margins, transits: LeastTransits, openings: int = 0) -> None:
@@ -142,13 +82,20 @@ class Stream:
         self.hold: Hold | None = None
         self.last_arrival = 0
         self.last_seq: int | None = None
-        self.packets = self.lost = self.late = self.duplicate = self.reordered = self.reanchors = 0
+        self.due = 0  # the arrival from which on the drift has to be looked at
+        self.packets = self.lost = self.late = self.duplicate = self.reordered = 0
+        self.reanchors = self.slips = 0
         self._seen = 0  # bit n: the packet n before the highest was seen
         self._moves: list[tuple[int, int]] = []  # (first timestamp of the new offset, the old one)
         self._margins = margins
         self._transits = transits
         self._row = transits.take_row()
         self._openings = openings
+        self._clock_hz: int | None = None
+        self._drift = Drift(margins.rate)
+        self._heard = 0  # packets with audio that were placed
+        self._slips_at = 0  # the arrival from which on a slip may be made
+        self._next = self._ticks = 0  # the timestamp that follows the newest packet's, and what that lasts
 
     def receive(self, packet: Packet, *, is_open: bool) -> list[Packet]:
         """Place a packet, and what its arrival settles; `is_open`: a move now is a re-anchor."""
@@ -157,10 +104,13 @@ class Stream:
             return placed
         if packet.digit:
             return placed + self._span(packet)
-        if not packet.samples:
+        if not packet.ticks:
             return placed
+        if packet.clock_hz != self._clock_hz:
+            placed += self._begin_anew(packet.clock_hz, is_open=is_open)
         gap = packet.earliest - self.last_arrival > self._margins.gap
         self.last_arrival = packet.arrival
+        self._follow(packet)
         if self.hold is not None and self.hold.why is not Why.UNFIT:
             return placed + self._keep(packet, is_open=is_open)
         if self.offset is None:
@@ -200,18 +150,40 @@ class Stream:
             least = self._transits.least(self._row, openings[self._openings] // self._margins.rate)
             if self.offset is not None and least is not None:
                 placed += self.finish(is_open=is_open)
-                self.offset = least
+                self.offset = self._drift.target = least
                 self._moves.clear()
             self._openings += 1
         return placed
+
+    def spread(self, packet: Packet) -> Spread:
+        """Where else a placed packet may lie. A packet of another timeline can't be compared."""
+        by, rate = packet.position - packet.start, self._margins.rate
+        now = max(packet.arrival, self.last_arrival) // rate
+        least = self._transits.least(self._row, now)
+        recent = self._transits.least(self._row, now, RECENT_S + now - packet.arrival // rate)
+        if least is None or self.offset is None or abs(by - self.offset) >= self._margins.keep_transits:
+            return NOWHERE_ELSE
+        recent = least if recent is None else recent
+        return Spread(min(least - by, 0), max(recent - by, 0))
+
+    def usual_ticks(self, seq: int, timestamp: int, clock_hz: int) -> int:
+        """What a packet lasts of which only the header is known: as long as the last one did, which its
+        successor's timestamp tells; 20 ms at first."""
+        follows = self.last_seq is not None and seq == (self.last_seq + 1) & 0xFFFF
+        apart = (timestamp - self._next + self._ticks) & _TIMESTAMPS
+        if follows and 0 < apart <= MAX_TICKS_MS * clock_hz // 1000:
+            return apart
+        return self._ticks or clock_hz // 50
 
     def advance(self, packets: int, arrival: int) -> None:
         """As many packets were received in order, each placed where the one before it ended."""
         if packets and self.last_seq is not None:
             self.packets += packets
+            self._heard += packets
             self.last_seq = (self.last_seq + packets) & 0xFFFF
             shift = min(packets, _SEEN.bit_length())
             self._seen = (self._seen << shift | (1 << shift) - 1) & _SEEN
+            self._next = (self._next + packets * self._ticks) & _TIMESTAMPS
             self.last_arrival = arrival
 
     def is_steady(self, packet: Packet, openings: int) -> bool:
@@ -229,6 +201,11 @@ class Stream:
     def row(self) -> int:
         return self._row
 
+    @property
+    def ppm(self) -> int | None:
+        """By how much the sender's clock runs faster than ours, as far as it was measured."""
+        return self._drift.ppm(self._margins.rate)
+
     def resume(self) -> None:
         """Packets passed untapped: the next sequence number tells nothing about loss."""
         self.last_seq = None
@@ -236,7 +213,7 @@ class Stream:
     def give_back(self) -> None:
         self._transits.give_back(self._row)
 
-    # Sequence numbers.
+    # Sequence numbers and timestamps.
 
     def _count(self, seq: int) -> bool:
         """Count a packet; false when it is a duplicate."""
@@ -256,11 +233,28 @@ class Stream:
             self.lost = max(self.lost - 1, 0)
         return True
 
+    def _follow(self, packet: Packet) -> None:
+        if packet.seq == self.last_seq:
+            packet.follows = packet.timestamp == self._next
+            self._next = (packet.timestamp + packet.ticks) & _TIMESTAMPS
+            self._ticks = packet.ticks
+
+    def _begin_anew(self, clock_hz: int | None, *, is_open: bool) -> list[Packet]:
+        """Another RTP clock (RFC 7160): nothing that is known of the timestamps holds any more."""
+        placed = self.finish(is_open=is_open)
+        self.reanchors += is_open and self.offset is not None
+        self._clock_hz, self.offset = clock_hz, None
+        self._moves.clear()
+        self._forget_transits()
+        return placed
+
     # Holds.
 
     def _begin(self, why: Why, packet: Packet) -> list[Packet]:
-        if self.offset is not None:
-            packet.start = self._unwrapped(packet, self.offset)
+        if self.offset is None:
+            packet.lie_at(packet.timestamp, self._margins.rate)
+        else:
+            self._unwrap(packet, self.offset)
         self.hold = Hold(why, packet.arrival, packet.earliest, [packet])
         return []
 
@@ -268,7 +262,7 @@ class Stream:
         """Hold a packet with those already held, on their timeline."""
         assert self.hold is not None
         held = self.hold.packets
-        packet.start = unwrap(held[-1].start, packet.timestamp, bits=32)
+        packet.lie_at(unwrap(held[-1].stamp, packet.timestamp, bits=32), self._margins.rate)
         held.append(packet)
         return self.finish(is_open=is_open) if len(held) >= MAX_HELD else []
 
@@ -287,6 +281,9 @@ class Stream:
             least, min(p.earliest - p.start - p.samples for p in audio)
         ):
             self._move(least, min(p.start for p in audio), is_open=is_open)
+        if hold.why is Why.ANCHOR:
+            self._drift.begin(hold.since // self._margins.rate, self._heard)
+            self.due = self._drift.ends * self._margins.rate
         return [p for p in hold.packets if self._place(p)]
 
     def _has_moved(self, least: int, earliest: int) -> bool:
@@ -304,19 +301,54 @@ class Stream:
     # The offset.
 
     def _fit(self, packet: Packet, offset: int, *, is_open: bool) -> list[Packet]:
-        packet.start = self._unwrapped(packet, offset)
+        self._unwrap(packet, offset)
         end = packet.start + packet.samples + self._offset_at(packet.start, offset)
-        margins = self._margins
-        if not packet.earliest - margins.late <= end <= packet.arrival + margins.ahead:
+        if not packet.earliest - self._margins.late <= end <= packet.arrival + self._margins.ahead:
             if self.hold is None:
                 return self._begin(Why.UNFIT, packet)
             return self._keep(packet, is_open=is_open)
         if self.hold is not None:
             self._drop(self.hold)
-        if end > packet.arrival + margins.lower and self._is_newest(packet.start):
-            self._move(packet.transit, packet.start, is_open=is_open)
+        if self._is_newest(packet.start):
+            if packet.arrival >= self.due:
+                offset = self._mind_drift(packet, offset, is_open=is_open)
+            self._follow_network(packet, offset, is_open=is_open)
         self._place(packet)
         return [packet]
+
+    def _follow_network(self, packet: Packet, offset: int, *, is_open: bool) -> None:
+        """The offset moves at once when a packet comes too early for it, and late when all come too late."""
+        end = packet.start + packet.samples + offset
+        if end > packet.arrival + self._margins.lower:
+            self._move(packet.transit, packet.start, is_open=is_open)
+        elif end < packet.earliest - self._margins.raised:
+            least = self._transits.least(self._row, packet.arrival // self._margins.rate)
+            least = packet.transit if least is None else min(least, packet.transit)
+            if least > offset + self._margins.raised:
+                self._move(least, packet.start, is_open=is_open)
+
+    def _mind_drift(self, packet: Packet, offset: int, *, is_open: bool) -> int:
+        """Look at the clocks, slip if it is time; the offset from this packet on. Where nothing is kept
+        the offset follows at once."""
+        second = packet.arrival // self._margins.rate
+        if second >= self._drift.ends:
+            least = self._transits.least(self._row, second - 1)
+            self._drift.end_window(second, self._heard, least)
+        behind = self._drift.target - offset
+        if abs(behind) > self._margins.slip:
+            if not is_open:
+                offset = self._drift.target
+            elif packet.arrival >= self._slips_at:
+                self._moves = [*self._moves, (packet.start, offset)][-MAX_MOVES:]
+                offset += 1 if behind > 0 else -1
+                packet.repeat = behind > 0 and packet.follows
+                self.slips += 1
+                self._slips_at = packet.arrival + self._margins.slip_every
+        self.offset = offset
+        self.due = self._drift.ends * self._margins.rate
+        if abs(self._drift.target - offset) > self._margins.slip:
+            self.due = min(self.due, self._slips_at)
+        return offset
 
     def _place(self, packet: Packet) -> bool:
         """Give a packet its position; nothing lies further ahead than 200 ms, whatever it claims."""
@@ -327,34 +359,44 @@ class Stream:
         if packet.end > packet.arrival + self._margins.ahead:
             self.late += 1
             return False
+        self._heard += 1
         self._transits.note(self._row, packet.arrival // self._margins.rate, packet.transit)
         return True
 
     def _span(self, packet: Packet) -> list[Packet]:
-        """A withheld digit's span. Without an offset it ends where it arrived."""
-        if self.hold is not None and self.hold.why is not Why.UNFIT:
-            return self._keep(packet, is_open=False)
-        offset = self.offset
-        if offset is None:
-            packet.position = packet.arrival - packet.samples
-            return [packet]
-        packet.start = self._unwrapped(packet, offset)
-        self._place(packet)
+        """A withheld digit's span. Without an offset, or on another clock, it ends where it arrived."""
+        if packet.clock_hz == self._clock_hz:
+            if self.hold is not None and self.hold.why is not Why.UNFIT:
+                return self._keep(packet, is_open=False)
+            if self.offset is not None:
+                self._unwrap(packet, self.offset)
+                self._place(packet)
+                return [packet]
+        packet.lie_at(packet.timestamp, self._margins.rate)
+        packet.position = packet.arrival - packet.samples
         return [packet]
 
     def _move(self, offset: int, start: int, *, is_open: bool) -> None:
         """From timestamp `start` on another offset holds."""
         old, self.offset = self.offset, offset
+        self._drift.target = offset
         if old is None or old == offset:
             return
         self._moves = [*self._moves, (start, old)][-MAX_MOVES:]
         self.reanchors += is_open
         if abs(offset - old) >= self._margins.keep_transits:
-            self._transits.forget(self._row)
+            self._forget_transits()
 
-    def _unwrapped(self, packet: Packet, offset: int) -> int:
-        """The timestamp nearest to the one that is expected at this arrival: no gap is too long."""
-        return unwrap(packet.arrival - packet.samples - offset, packet.timestamp, bits=32)
+    def _forget_transits(self) -> None:
+        self._transits.forget(self._row)
+        self._drift.forget()
+
+    def _unwrap(self, packet: Packet, offset: int) -> None:
+        """Take the timestamp nearest to the one that is expected at this arrival: no gap is too long."""
+        expected, rate = packet.arrival - offset, self._margins.rate
+        if packet.clock_hz is not None:
+            expected = expected * packet.clock_hz // rate
+        packet.lie_at(unwrap(expected - packet.ticks, packet.timestamp, bits=32), rate)
 
     def _offset_at(self, start: int, offset: int) -> int:
         for since, old in reversed(self._moves):

@@ -51,9 +51,9 @@ class LeastTransits:
         second[at] = seconds
         least[at] = np.minimum(known, transits)
 
-    def least(self, row: int, second: int) -> int | None:
-        """The least transit noted in the ten seconds that end with `second`."""
-        since = second - SECONDS
+    def least(self, row: int, second: int, seconds: int = SECONDS) -> int | None:
+        """The least transit noted in the last (at most ten) seconds that end with `second`."""
+        since = second - seconds
         noted = zip(self._second[row].tolist(), self._least[row].tolist(), strict=True)
         return min((least for at, least in noted if since < at <= second), default=None)
 

@@ -8,7 +8,8 @@ import pytest
 from mediaproxy.recording import streams
 from mediaproxy.recording.gate import Gate, Opening
 from mediaproxy.recording.live import LiveRecording, Track
-from mediaproxy.recording.streams import Packet, Stream
+from mediaproxy.recording.packets import Packet
+from mediaproxy.recording.streams import Stream
 from tests.support.oracle import Network, any_group, judge, turns
 from tests.support.recorded_calls import Desk
 

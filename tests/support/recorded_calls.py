@@ -70,7 +70,8 @@ class Desk:
         frames = np.frombuffer(bytes(self.files[call.number]), dtype="<i2").reshape(-1, 2)
         intervals = [(i.start_sample, i.end_sample) for i in finished.intervals]
         reanchors = {("AB".index(s.leg), s.ssrc): s.reanchors for s in finished.streams}
-        return Result(frames, intervals, reanchors)
+        slips = {("AB".index(s.leg), s.ssrc): s.slips for s in finished.streams}
+        return Result(frames, intervals, reanchors, slips)
 
     def _arm(self, call: Call) -> None:
         policy = RecordingPolicy(Policy.AUTOMATIC if call.automatic else Policy.ON_DEMAND)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediaproxy.recording.streams import MAX_HELD, Margins, Packet, Stream, Why
+from mediaproxy.recording.packets import Margins, Packet
+from mediaproxy.recording.streams import MAX_HELD, Stream, Why
 from mediaproxy.recording.transits import LeastTransits
 
 MS = 8
