@@ -114,6 +114,7 @@ class Tone(Enum):
     STARTED = "started"
     STOPPED = "stopped"
     REFUSED = "refused"
+    WARNING = "warning"  # paused for too long
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,12 +197,16 @@ class AllocationFailed:
 
 @dataclass(frozen=True, slots=True)
 class CodeDialled:
-    """A whole code came from a leg; `arrived_ns` is its last digit's first packet's arrival."""
+    """A whole code came from a leg; `arrived_ns` is its last digit's first packet's arrival.
+
+    With `certain` false it may still become a longer code: the leg's next one says what it was.
+    """
 
     call: CallId
     leg: LegId
     action: str
     arrived_ns: int
+    certain: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +227,6 @@ class Hindrance(Enum):
     NOWHERE = "nowhere"  # the leg's party has not said where it hears, or no longer does
     NOT_LISTENING = "not_listening"  # by the SDP it hears nothing: hold, one-way media
     CODEC = "codec"  # none that we can encode
-    SEND_FAILED = "send_failed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ class Capability(Enum):
     TAP = "tap"  # SetTap: accepted packets are copied into the ring
     CODES = "codes"  # WatchCodes: digits of codes are withheld, refused ones made anew
     TONES = "tones"  # PlayTone
+    ANNOUNCEMENTS = "announcements"  # PlayAnnouncement: with the codecs of `audio.codecs`
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ SEQUENCE: Final = Struct("!H")
 SEQUENCE_AT: Final = 2
 PLAIN: Final = 0x80  # the first byte of a packet without padding, extension or CSRCs
 MARKER: Final = 0x80
+PADDING: Final = 0x20  # of the first byte
 RTCP_TYPES: Final = range(192, 224)  # of the second byte, where RTP and RTCP share a port
 
-_PADDING: Final = 0x20
 _EXTENSION: Final = 0x10
 
 
@@ -28,7 +28,7 @@ def payload_bounds(packet: bytes | bytearray | memoryview, size: int) -> tuple[i
         if start + 4 > size:
             return None
         start += 4 + 4 * (packet[start + 2] << 8 | packet[start + 3])
-    if first & _PADDING:
+    if first & PADDING:
         padding = packet[size - 1]
         if padding == 0:
             return None

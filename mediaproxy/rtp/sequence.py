@@ -87,6 +87,10 @@ class Renumbering:
         """`relayed`: the SSRC's last sequence number relayed so far, None when there is none."""
         self._map(ssrc, seq - 1 if relayed is None else relayed).withhold(seq)
 
+    def know(self, ssrc: int, *, relayed: int) -> None:
+        """From here on this SSRC is numbered here: packets of ours may come between its own."""
+        self._map(ssrc, relayed)
+
     def insert(self, ssrc: int, *, relayed: int) -> int:
         return self._map(ssrc, relayed).insert()
 

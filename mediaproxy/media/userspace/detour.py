@@ -1,23 +1,19 @@
-"""The few packets that need more than copying: digits that may command us, audio with a tone in it; and
-the packets of ours that this brings about.
+"""The few packets that need more than copying: digits that may command us, audio with a sound of ours in
+it; and the packets of ours that digits bring about.
 
 `withheld` and `injected` are counted where the packets would have come from: on the leg whose stream
 to the other one was changed.
 """
 
-import os
 from collections.abc import Callable, Mapping
 
-from mediaproxy.calls import plane
-from mediaproxy.calls.plane import Codec, CodeDialled, DigitsSeen, PlaneEvent, Tap
-from mediaproxy.clock import NS_PER_S
+from mediaproxy.calls.plane import CodeDialled, DigitsSeen, PlaneEvent, Tap
 from mediaproxy.media.userspace.leg import Fields, Leg
-from mediaproxy.media.userspace.tone import PACKET_NS, RATE_HZ, SILENT_NS, Tone, can_sound
+from mediaproxy.media.userspace.player import Player, renumbering
 from mediaproxy.recording.ring import PacketRing
 from mediaproxy.rtp.digits import Dialled, DigitFilter, Regenerated, Seen
 from mediaproxy.rtp.events import TelephoneEvent, parse_event
-from mediaproxy.rtp.packet import HEADER, MARKER, PLAIN, SEQUENCE, SEQUENCE_AT, build
-from mediaproxy.rtp.sequence import Renumbering
+from mediaproxy.rtp.packet import HEADER, PADDING, SEQUENCE, SEQUENCE_AT, build
 
 
 class Detour:
@@ -26,10 +22,11 @@ class Detour:
     def __init__(
         self, ring: PacketRing, emit: Callable[[PlaneEvent], None], rearm: Callable[[], None]
     ) -> None:
+        self.player = Player(emit, rearm)
         self._ring = ring
         self._emit = emit
         self._rearm = rearm
-        self._timed: dict[Leg, None] = {}  # legs with a filter that waits or a tone that sounds
+        self._timed: dict[Leg, None] = {}  # legs with a filter that waits
 
     # Operations.
 
@@ -43,16 +40,9 @@ class Detour:
             leg.filter.watch(codes, now_ns)
             self._settle(leg)
 
-    def play(self, leg: Leg, tone: plane.Tone, now_ns: int) -> None:
-        """Sound `tone` to `leg`'s party, instead of one that still sounds; nothing when it can't be."""
-        if leg.destination is None or _tone_codec(leg.other) is None:
-            return
-        leg.tone = Tone(tone, max(now_ns, leg.other.last_ns + SILENT_NS))
-        leg.other.refresh_actions()
-        self._wait_for(leg)
-
     def forget(self, leg: Leg) -> None:
         self._timed.pop(leg, None)
+        self.player.forget(leg)
 
     # Packets.
 
@@ -65,18 +55,39 @@ class Detour:
                 return self._withhold(leg, fields, event, now_ns)
         if leg.target is None:
             return None
+        if leg.other.sounding is not None and self._carry(leg, packet, size, start, end, now_ns):
+            return None
+        self._number(leg, fields, packet)
         view = memoryview(packet)
-        payload: bytes | memoryview = view[start:end]
-        if leg.other.tone is not None:
-            payload = bytes(payload)  # the recorder is given what the party said, without the tone
-            self._mix(leg, leg.other.tone, packet, start, payload, fields[1] & 0x7F, now_ns)
-        if leg.renumbering is not None:
-            SEQUENCE.pack_into(packet, SEQUENCE_AT, leg.renumbering.forward(fields[4], fields[2]))
         if self._send(leg, view[:size]):
             leg.relayed += 1
             leg.last = fields
-            self._tap(leg, fields, payload, now_ns)
+            self._tap(leg, fields, view[start:end], now_ns)
         return None
+
+    def _carry(self, leg: Leg, packet: bytearray, size: int, start: int, end: int, now_ns: int) -> bool:
+        """Relay a packet with a stretch of the sound in it; False: it passes as it is. The recorder is
+        given what the party said, without the sound."""
+        assert leg.other.sounding is not None
+        fields, said = HEADER.unpack_from(packet), bytes(packet[start:end])
+        _, _, seq, _, ssrc = fields
+        last = _last_seq(leg, ssrc)
+        renumbering(leg).know(ssrc, relayed=seq - 1 if last is None else last)
+        mixed = self.player.mix(leg, leg.other.sounding, fields, said, now_ns)
+        if mixed is None:
+            return False
+        payload, went = mixed
+        self._number(leg, fields, packet)
+        if self._send(leg, _with_payload(packet, size, start, end, payload)):
+            leg.relayed += 1
+            leg.last = fields
+            self._tap(leg, fields, said, now_ns)
+            went()
+        return True
+
+    def _number(self, leg: Leg, fields: Fields, packet: bytearray) -> None:
+        if leg.renumbering is not None:
+            SEQUENCE.pack_into(packet, SEQUENCE_AT, leg.renumbering.forward(fields[4], fields[2]))
 
     def _tap(self, leg: Leg, fields: Fields, payload: bytes | memoryview, now_ns: int) -> None:
         _, second, seq, timestamp, ssrc = fields
@@ -114,7 +125,7 @@ class Detour:
 
     def _withhold(self, leg: Leg, fields: Fields, event: TelephoneEvent, now_ns: int) -> None:
         _, second, seq, timestamp, ssrc = fields
-        self._renumbering(leg).withhold(ssrc, seq, relayed=_last_seq(leg, ssrc))
+        renumbering(leg).withhold(ssrc, seq, relayed=_last_seq(leg, ssrc))
         leg.withheld += 1
         if leg.heard and leg.tap is not Tap.OFF:
             self._ring.put_digit(
@@ -128,82 +139,34 @@ class Detour:
             match output:
                 case Seen(arrived_ns):
                     self._emit(DigitsSeen(leg.call, leg.id, arrived_ns))
-                case Dialled(action, arrived_ns):
-                    self._emit(CodeDialled(leg.call, leg.id, action, arrived_ns))
+                case Dialled(action, arrived_ns, certain):
+                    self._emit(CodeDialled(leg.call, leg.id, action, arrived_ns, certain))
                 case Regenerated():
                     self._inject(leg, output)
         self._wait_for(leg)
 
     def _inject(self, leg: Leg, packet: Regenerated) -> None:
-        seq = self._renumbering(leg).insert(packet.ssrc, relayed=_last_seq(leg, packet.ssrc) or 0)
+        seq = renumbering(leg).insert(packet.ssrc, relayed=_last_seq(leg, packet.ssrc) or 0)
         sent = self._send(
             leg, build(packet.payload_type, packet.marker, seq, packet.timestamp, packet.ssrc, packet.payload)
         )
         leg.injected += sent
 
-    def _renumbering(self, leg: Leg) -> Renumbering:
-        if leg.renumbering is None:
-            leg.renumbering = Renumbering()
-        return leg.renumbering
-
-    # Tones: `leg` is whose stream carries it, to the other one.
-
-    def _mix(
-        self,
-        leg: Leg,
-        tone: Tone,
-        packet: bytearray,
-        start: int,
-        payload: bytes,
-        payload_type: int,
-        now_ns: int,
-    ) -> None:
-        codec = leg.audio.get(payload_type)
-        if codec is None or not can_sound(codec):
-            return
-        packet[start : start + len(payload)] = tone.mix(codec, payload)
-        leg.injected += 1
-        tone.due_ns = now_ns + SILENT_NS
-        self._end_if_over(leg.other, tone)
-
-    def _play_alone(self, leg: Leg, tone: Tone) -> None:
-        """The next 20 ms of the melody to `leg`, as the other leg's stream would go on."""
-        found = _tone_codec(leg.other)
-        if found is None:
-            leg.tone = None
-            leg.other.refresh_actions()
-            return
-        payload_type, codec = found
-        source = leg.other
-        fields = source.last or _begin_stream(source, payload_type)
-        _, _, seq, timestamp, ssrc = fields
-        timestamp += (tone.due_ns - source.last_ns) * RATE_HZ // NS_PER_S
-        seq = self._renumbering(source).insert(ssrc, relayed=seq)
-        source.injected += self._send(
-            source, build(payload_type, False, seq, timestamp, ssrc, tone.alone(codec))
-        )
-        tone.due_ns += PACKET_NS
-        self._end_if_over(leg, tone)
-
-    def _end_if_over(self, leg: Leg, tone: Tone) -> None:
-        if tone.over:
-            leg.tone = None
-            leg.other.refresh_actions()
-
     # Time.
 
     def next_deadline_ns(self) -> int | None:
-        return min((at for leg in self._timed if (at := _deadline_ns(leg)) is not None), default=None)
+        deadlines = [at for leg in self._timed if (at := _deadline_ns(leg)) is not None]
+        sound_ns = self.player.next_deadline_ns()
+        return min(deadlines if sound_ns is None else [*deadlines, sound_ns], default=None)
 
     def handle_timer(self, now_ns: int) -> None:
         for leg in tuple(self._timed):
             if leg.filter is not None:
                 leg.filter.handle_timer(now_ns)
                 self._settle(leg)
-            while leg.tone is not None and leg.tone.due_ns <= now_ns:
-                self._play_alone(leg, leg.tone)
             if _deadline_ns(leg) is None:
-                del self._timed[leg]
+                self._timed.pop(leg, None)
+        self.player.handle_timer(now_ns)
 
     def _wait_for(self, leg: Leg) -> None:
         if _deadline_ns(leg) is not None:
@@ -212,10 +175,7 @@ class Detour:
 
 
 def _deadline_ns(leg: Leg) -> int | None:
-    waits = leg.filter.next_deadline_ns() if leg.filter is not None else None
-    if leg.tone is None:
-        return waits
-    return leg.tone.due_ns if waits is None else min(waits, leg.tone.due_ns)
+    return leg.filter.next_deadline_ns() if leg.filter is not None else None
 
 
 def _last_seq(leg: Leg, ssrc: int) -> int | None:
@@ -223,17 +183,10 @@ def _last_seq(leg: Leg, ssrc: int) -> int | None:
     return leg.last[2] if leg.last is not None and leg.last[4] == ssrc else None
 
 
-def _tone_codec(source: Leg) -> tuple[int, Codec] | None:
-    """The payload type and codec for a tone in `source`'s stream: what it speaks now, or may speak."""
-    spoken = source.last[1] & 0x7F if source.last is not None else -1
-    for payload_type in (spoken,) if spoken in source.audio else source.audio:
-        if can_sound(source.audio[payload_type]):
-            return payload_type, source.audio[payload_type]
-    return None
-
-
-def _begin_stream(source: Leg, payload_type: int) -> Fields:
-    """Nothing was ever relayed: the tone begins a stream of its own."""
-    ssrc = int.from_bytes(os.urandom(4), "big")
-    source.last = (PLAIN, payload_type | MARKER, 0, 0, ssrc)
-    return source.last
+def _with_payload(packet: bytearray, size: int, start: int, end: int, payload: bytes) -> bytes | memoryview:
+    """The packet with another payload. Of the same length it goes where the old one was; another one
+    goes without padding."""
+    if len(payload) == end - start:
+        packet[start:end] = payload
+        return memoryview(packet)[:size]
+    return bytes([packet[0] & ~PADDING]) + bytes(packet[1:start]) + payload

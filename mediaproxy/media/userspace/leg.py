@@ -12,7 +12,7 @@ from mediaproxy.ids import CallId
 from mediaproxy.media.ports import PortPair
 from mediaproxy.media.userspace.latching import Latching, Source
 from mediaproxy.media.userspace.reports import Reports
-from mediaproxy.media.userspace.tone import Tone
+from mediaproxy.media.userspace.sounding import Sounding
 from mediaproxy.net import Family
 from mediaproxy.rtp.digits import DigitFilter
 from mediaproxy.rtp.packet import MARKER, RTCP_TYPES
@@ -28,7 +28,7 @@ class Action(IntEnum):
     RELAY = 0
     TAP_HEADER = 1  # also of what is no audio: its sequence numbers are not lost ones
     TAP_PAYLOAD = 2
-    DETOUR = 3  # digits that may be ours, a tone to be mixed in
+    DETOUR = 3  # digits that may be ours, audio for a sound to be mixed in
     RTCP = 4
 
 
@@ -65,10 +65,10 @@ class Leg:
         "rtcp",
         "send",
         "send_failed",
+        "sounding",
         "source",
         "tap",
         "target",
-        "tone",
         "withheld",
         "wrong_source",
     )
@@ -94,7 +94,7 @@ class Leg:
         self.tap = Tap.OFF
         self.filter: DigitFilter | None = None
         self.renumbering: Renumbering | None = None
-        self.tone: Tone | None = None  # that this leg's party hears
+        self.sounding: Sounding | None = None  # what of ours this leg's party hears
         self.last: Fields | None = None  # relayed
         self.last_ns = 0
         self.reports = Reports()  # what this leg's party says it hears
@@ -155,7 +155,7 @@ class Leg:
         if self.filter is not None:
             for payload_type in self.digits:
                 _set(actions, payload_type, Action.DETOUR)
-        if self.other.tone is not None:
+        if self.other.sounding is not None:
             for payload_type in range(128):
                 _set(actions, payload_type, Action.DETOUR)
         self.actions = bytes(actions)

@@ -17,10 +17,12 @@ from mediaproxy.calls.plane import (
     MediaTimedOut,
     PlaneEvent,
     PlaneOperation,
+    PlayAnnouncement,
     PlayTone,
     Release,
     Released,
     SetTap,
+    StopAnnouncement,
     WatchCodes,
     WatchMedia,
 )
@@ -90,15 +92,21 @@ class UserspacePlane:
         match operation:
             case Connect(leg=leg):
                 call.legs[leg].connect(operation, monotonic_ns())
+                self._reconsider(call)
             case Describe(leg=leg):
                 call.legs[leg].describe(operation)
+                self._reconsider(call)
             case SetTap(leg=leg, tap=tap):
                 call.legs[leg].tap = tap
                 call.legs[leg].refresh_actions()
             case WatchCodes(leg=leg, codes=codes):
                 self._detour.watch(call.legs[leg], codes or {}, monotonic_ns())
             case PlayTone(leg=leg, tone=tone):
-                self._detour.play(call.legs[leg], tone, monotonic_ns())
+                self._detour.player.play_tone(call.legs[leg], tone, monotonic_ns())
+            case PlayAnnouncement(leg=leg, number=number, sound=sound):
+                self._detour.player.announce(call.legs[leg], number, sound, monotonic_ns())
+            case StopAnnouncement(leg=leg):
+                self._detour.player.stop(call.legs[leg])
             case WatchMedia(timeout_s=timeout_s):
                 call.timeout_ns, call.watched_from_ns = round(timeout_s * NS_PER_S), monotonic_ns()
             case Release():
@@ -170,6 +178,10 @@ class UserspacePlane:
             self._detour.forget(leg)
             self._relay.remove(leg)
             self._pools[leg.family].give_back(leg.pair, monotonic_ns())
+
+    def _reconsider(self, call: _Call) -> None:
+        for leg in call.legs:
+            self._detour.player.reconsider(leg, monotonic_ns())
 
     def _emit(self, event: PlaneEvent) -> None:
         self._loop.call_soon(self._on_event, event)
