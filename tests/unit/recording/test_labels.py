@@ -9,7 +9,12 @@ from mediaproxy.recording.manifest import Actor, Interval
 @pytest.mark.parametrize(
     ("kind", "by", "until", "words"),
     [
-        ("audio", Actor("api", "alice"), Actor("dtmf", "alice"), "recorded by alice (api) until alice (dtmf)"),
+        (
+            "audio",
+            Actor("api", "alice"),
+            Actor("dtmf", "alice"),
+            "recorded by alice (api) until alice (dtmf)",
+        ),
         ("audio", Actor("policy"), Actor("call_end"), "recorded by policy until call end"),
         ("announcement", Actor("policy"), Actor("policy"), "announcement by policy until policy"),
         ("audio", Actor("sip", "Łucja 😀"), Actor("api", ""), "recorded by Łucja 😀 (sip) until api"),
