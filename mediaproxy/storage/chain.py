@@ -33,7 +33,7 @@ class Chain:
     def __init__(self, path: Path, private_key: bytes, *, now_ms: Callable[[], int] = unix_ms) -> None:
         self.path = path
         self._private_key = private_key
-        self._now_ms = now_ms
+        self.now_ms = now_ms
 
     def append(self, *drafts: Draft, once: bool = False) -> list[Entry]:
         """Add them in this order, durably, by one write and one sync; all or (`OSError`) none.
@@ -54,6 +54,11 @@ class Chain:
         with self._opened(fcntl.LOCK_SH) as fd:
             return _head(fd, _whole_bytes(fd))
 
+    def last(self, recording: str) -> Entry | None:
+        """What the chain says last of a recording. Reads all of it."""
+        with self._opened(fcntl.LOCK_SH) as fd:
+            return _last_entries(fd, {recording}).get(recording)
+
     def begin(self, drafts: Sequence[Draft]) -> bool:
         """Make the chain, holding these, unless there is one; whether it was made."""
         if os.path.lexists(self.path):
@@ -65,7 +70,7 @@ class Chain:
 
     def _entries(self, drafts: Sequence[Draft], head: Head) -> list[Entry]:
         entries = []
-        at = manifest.rfc3339(self._now_ms())
+        at = manifest.rfc3339(self.now_ms())
         for draft in drafts:
             entry = chain.entry(draft, head, at, self._private_key)
             entries.append(entry)

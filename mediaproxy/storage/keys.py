@@ -1,12 +1,15 @@
 """The signing key: made at the first start, kept beside the recordings, readable by us alone.
 
-The public half lies beside it under its key id, so that a manifest signed with a former key can
-still be verified. Copy `keys/*.pub` elsewhere to hold recordings against keys that nobody here can change.
+The public half lies beside it under its key id, so that what was signed with a former key can still be
+verified: to change the key, move `keys/signing.pem` away and restart. Copy `keys/*.pub` elsewhere to hold
+recordings against keys that nobody here can change.
 """
 
-import os
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -34,6 +37,7 @@ def load_or_make(directory: Path) -> bytes:
         disk.write_new(path, pem)
     else:
         key = _load(path)
+        path.chmod(disk.FILE_MODE)  # whoever copied it here may have left it open
     _keep_public(directory, key.public_key())
     disk.sync_directory(directory)
     return key.private_bytes_raw()
@@ -56,23 +60,57 @@ def _no_key(path: Path) -> Unavailable:
 def _keep_public(directory: Path, key: Ed25519PublicKey) -> None:
     path = directory / f"{manifest.key_id(key.public_bytes_raw())}.pub"
     if not path.exists():
-        disk.write_new(path, key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+        disk.write_new(path, _pem(key))
 
 
-def find_public(published: Path, key_id: str) -> bytes | None:
-    """The raw public key of that id, from the storage directory in which `published` lies."""
-    if not key_id.isalnum():
-        return None
-    for directory in published.absolute().parents:
-        path = directory / "keys" / f"{key_id}.pub"
-        if os.path.lexists(path):
-            return read_public(path)
-    return None
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """A public half: its id, the 32 raw bytes, and the same as PEM."""
+
+    key_id: str
+    raw: bytes
+    pem: str
 
 
-def read_public(path: Path) -> bytes | None:
+def public_keys(directory: Path) -> list[PublicKey]:
+    """Every public key in a directory, former ones too, in the order of their ids."""
+    found = (_public(path) for path in sorted(directory.glob("*.pub")))
+    return sorted((key for key in found if key is not None), key=lambda key: key.key_id)
+
+
+def beside(path: Path) -> dict[str, bytes]:
+    """The raw public keys by id of the storage in which `path` lies; none when it lies in none."""
+    for directory in (path.absolute(), *path.absolute().parents):
+        if (directory / "keys").is_dir():
+            return _by_id(public_keys(directory / "keys"))
+    return {}
+
+
+def given(paths: Iterable[Path]) -> dict[str, bytes]:
+    """The raw public keys by id in PEM files, or directories of `*.pub`. `Unavailable` when one has none."""
+    found: dict[str, bytes] = {}
+    for path in paths:
+        named = public_keys(path) if path.is_dir() else [key for key in [_public(path)] if key]
+        if not named:
+            raise Unavailable(f"{path}: holds no Ed25519 public key in PEM")
+        found |= _by_id(named)
+    return found
+
+
+def _by_id(keys: Iterable[PublicKey]) -> dict[str, bytes]:
+    return {key.key_id: key.raw for key in keys}
+
+
+def _public(path: Path) -> PublicKey | None:
     try:
         key = load_pem_public_key(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, UnsupportedAlgorithm):
         return None
-    return key.public_bytes_raw() if isinstance(key, Ed25519PublicKey) else None
+    if not isinstance(key, Ed25519PublicKey):
+        return None
+    raw = key.public_bytes_raw()
+    return PublicKey(manifest.key_id(raw), raw, _pem(key).decode())
+
+
+def _pem(key: Ed25519PublicKey) -> bytes:
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)

@@ -3,7 +3,7 @@
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 _CHUNK = 1 << 20
 _ZEROS = bytes(_CHUNK)
@@ -64,17 +64,30 @@ def blank(fd: int, start: int, end: int) -> int:
     return blanked
 
 
-def sha256(fd: int) -> str:
-    """The SHA-256 of the whole file, in hex. Holes are hashed without being read."""
+def sha256(
+    fd: int, on_progress: Callable[[int], None] = lambda _: None, *, zeroed: tuple[int, int] = (0, 0)
+) -> str:
+    """The SHA-256 of the whole file, in hex. Holes are hashed without being read.
+
+    `on_progress` is told how many more bytes were hashed. What lies in `zeroed`, `[start, end)`, counts
+    as zero, whatever it is.
+    """
     digest = hashlib.sha256()
     size = os.fstat(fd).st_size
     at = 0
     for offset, chunk in chunks(fd, 0, size):
         _hash_zeros(digest, offset - at)
-        digest.update(chunk)
+        digest.update(_blanked(chunk, zeroed[0] - offset, zeroed[1] - offset))
+        on_progress(offset + len(chunk) - at)
         at = offset + len(chunk)
     _hash_zeros(digest, size - at)
+    on_progress(size - at)
     return digest.hexdigest()
+
+
+def _blanked(chunk: bytes, start: int, end: int) -> bytes:
+    start, end = max(start, 0), min(end, len(chunk))
+    return chunk[:start] + bytes(end - start) + chunk[end:] if start < end else chunk
 
 
 def _hash_zeros(digest: "hashlib._Hash", count: int) -> None:

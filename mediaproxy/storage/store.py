@@ -5,6 +5,7 @@
 <directory>/renditions/<id>-<master's SHA-256>.opus, .mp3   made when asked for; may be deleted
 <directory>/keys/signing.pem, <key id>.pub           Ed25519, PEM
 <directory>/chain.jsonl                              every publishing, redaction and removal, signed
+<directory>/changes/                                 redactions and removals under way
 <directory>/.lock                                    one process at a time
 """
 
@@ -21,6 +22,7 @@ from mediaproxy.ids import RecordingId
 from mediaproxy.recording import manifest
 from mediaproxy.storage import disk, keys
 from mediaproxy.storage.chain import CHAIN_FILE, Chain, adoptions
+from mediaproxy.storage.encoders import Encoders
 
 MIN_FREE_BYTES = 64 << 20
 MASTER_FORMATS = ("wav", "flac")
@@ -46,6 +48,7 @@ class Storage:
         self.renditions = root / "renditions"
         self.private_key = private_key
         self.chain = Chain(root / CHAIN_FILE, private_key)
+        self.encoders = Encoders()
         self.adopted = 0  # how many recordings the chain began with, when this start began it
         self.min_free_bytes = min_free_bytes
         self._lock: int | None = lock
@@ -75,8 +78,21 @@ class Storage:
         storage._begin_chain()
         return storage
 
+    @classmethod
+    def attach(cls, directory: Path) -> "Storage":
+        """Beside the process that has it: to change or remove what was published, and nothing else."""
+        root = directory.absolute()
+        if not (root / CHAIN_FILE).is_file():
+            raise Unavailable(f"{root}: no storage directory that a server has used (it has no {CHAIN_FILE})")
+        try:
+            private_key = keys.load_or_make(root / "keys")
+        except OSError as error:
+            raise _unusable(root, error) from error
+        return cls(root, lock=None, private_key=private_key, min_free_bytes=0)
+
     def close(self) -> None:
         """Let another process have the directory. Idempotent."""
+        self.encoders.stop()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -134,6 +150,10 @@ class Storage:
         if audio is None or audio.name != master.file:
             return None
         return PublishedFile(audio, document, master.sha256)
+
+    def locate(self, recording: RecordingId) -> Path | None:
+        """A published recording's manifest, whatever its day. Looks through all days."""
+        return next(self.root.glob(f"[0-9]*/[0-9]*/[0-9]*/{_checked(recording)}.json"), None)
 
     def has_space(self) -> bool:
         return disk.free_bytes(self.live) >= self.min_free_bytes

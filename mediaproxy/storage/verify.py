@@ -1,31 +1,176 @@
-"""Property 12: a published recording is held against its manifest, and the manifest against its key."""
+"""Recordings against their manifests, manifests against their keys, and all of them against the chain.
+
+Beside a running server and its commands this may be run at any time: what looks wrong is looked at
+again while nobody changes anything, with the chain as it is then.
+"""
 
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mediaproxy.errors import Malformed
-from mediaproxy.recording import manifest, wav
-from mediaproxy.recording.manifest import Manifest
-from mediaproxy.storage import keys, sparse
-from mediaproxy.storage.publish import gaps
-from mediaproxy.storage.store import is_id
+from mediaproxy.recording.chain import REDACTED, TOMBSTONES, Head
+from mediaproxy.recording.lineage import Lineage, Standing
+from mediaproxy.storage import chain, keys
+from mediaproxy.storage.changes import manifest_draft, unchanging
+from mediaproxy.storage.judge import Verdict, audio_files, ignore, judge
+from mediaproxy.storage.store import MASTER_FORMATS, is_id
+
+SUFFIXES = frozenset({".json", *(f".{form}" for form in MASTER_FORMATS)})
+NOT_PUBLISHED = frozenset({"live", "renditions"})
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """One recording, named by its audio file; good when there are no problems."""
+class ChainVerdict:
+    """The chain of one storage; `counts` are its lines by kind."""
 
     path: Path
-    problems: tuple[str, ...] = ()
+    problems: tuple[str, ...]
+    head: Head
+    counts: Mapping[str, int]
+    key_ids: tuple[str, ...]
 
     @property
     def ok(self) -> bool:
         return not self.problems
 
     def __str__(self) -> str:
-        return f"{self.path}: {'; '.join(self.problems) or 'ok'}"
+        lawful = ", ".join(f"{self.counts[kind]} {kind}" for kind in (REDACTED, *sorted(TOMBSTONES)))
+        said = "; ".join(self.problems) or f"ok, {self.head.seq + 1} lines ({lawful}), head {self.head}"
+        return f"{self.path}: {said}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A recording by its manifest's path, and the storage in which it lies."""
+
+    document: Path
+    root: Path | None
+
+
+class Verification:
+    """`given_keys` (raw public keys by id) stand for those that lie beside the recordings; `noted` is
+    a head that must be in the chain of every storage looked at. `on_progress` is told how many more
+    bytes of audio were read."""
+
+    def __init__(
+        self,
+        paths: Iterable[Path],
+        *,
+        given_keys: Mapping[str, bytes] | None = None,
+        noted: Head | None = None,
+        on_progress: Callable[[int], None] = ignore,
+    ) -> None:
+        self._paths = list(paths)
+        self._given_keys = given_keys
+        self._noted = noted
+        self._on_progress = on_progress
+        self._lineages: dict[Path, Lineage | None] = {}
+        self._found, self._strange = _recordings(self._paths)
+        self._whole = [path.absolute() for path in self._paths if _is_storage(path)]
+        self._keys: dict[Path, Mapping[str, bytes]] = {}
+
+    @property
+    def audio_bytes(self) -> int:
+        """How much there is to read."""
+        files = (path for each in self._found for path in audio_files(each.document))
+        return sum(_size(path) for path in files)
+
+    def __len__(self) -> int:
+        return len(self._found) + len(self._strange)
+
+    def verdicts(self) -> Iterator[Verdict]:
+        """One for every recording that lies there, and for every one that should and does not."""
+        yield from self._strange
+        for found in self._found:
+            verdict = self._judge(found)
+            if not verdict.ok and found.root is not None:
+                with unchanging(found.root):
+                    self._lineages.pop(found.root, None)
+                    verdict = self._judge(found)
+                if not verdict.ok and self._is_no_longer_or_not_yet(found, found.root):
+                    continue
+            yield verdict
+        for root in self._whole:
+            yield from self._missing(root)
+
+    def chains(self) -> list[ChainVerdict]:
+        """One for every storage in which something was looked at. Ask after `verdicts`."""
+        roots = {*self._whole, *(found.root for found in self._found if found.root is not None)}
+        return [self._chain_verdict(root) for root in sorted(roots)]
+
+    def _judge(self, found: _Found) -> Verdict:
+        verdict = judge(found.document, self._keys_for(found.document), self._on_progress)
+        lineage = None if found.root is None else self._lineage(found.root)
+        if lineage is None:
+            return verdict
+        standing = lineage.standings.get(found.document.stem)
+        return replace(verdict, problems=(*verdict.problems, *_standing_problems(found, verdict, standing)))
+
+    def _is_no_longer_or_not_yet(self, found: _Found, root: Path) -> bool:
+        """It was removed since it was found; or its publishing is not over, for its journal goes last."""
+        lineage = self._lineage(root)
+        standing = None if lineage is None else lineage.standings.get(found.document.stem)
+        if standing is None:
+            return (root / "live" / f"{found.document.stem}.journal").exists()
+        return standing.gone and not (os.path.lexists(found.document) or audio_files(found.document))
+
+    def _keys_for(self, path: Path) -> Mapping[str, bytes]:
+        if self._given_keys is not None:
+            return self._given_keys
+        if path.parent not in self._keys:
+            self._keys[path.parent] = keys.beside(path.parent)
+        return self._keys[path.parent]
+
+    def _lineage(self, root: Path) -> Lineage | None:
+        """The chain of a storage as it is now or was a moment ago; None when there is none."""
+        if root not in self._lineages:
+            self._lineages[root] = self._read_chain(root)
+        return self._lineages[root]
+
+    def _read_chain(self, root: Path) -> Lineage | None:
+        try:
+            content = chain.read(root / chain.CHAIN_FILE)
+        except OSError:
+            return None
+        ids = frozenset(each.document.stem for each in self._found)
+        lineage = Lineage(
+            self._keys_for(root / chain.CHAIN_FILE),
+            noted=self._noted,
+            signed_for=None if root in self._whole else ids,
+        )
+        for line in content.split(b"\n")[:-1]:  # what follows the last newline is no line yet
+            lineage.receive_line(line)
+        return lineage
+
+    def _missing(self, root: Path) -> Iterator[Verdict]:
+        """What the chain says is there, and is not."""
+        there = {each.document.stem for each in self._found if each.root == root}
+        missing = self._not_among(there, root)
+        if missing:
+            with unchanging(root):
+                self._lineages.pop(root, None)
+                there |= {each.document.stem for each in _recordings([root])[0]}
+                missing = self._not_among(there, root)
+        for recording, standing in missing.items():
+            said = f"is gone, and nothing says why ({standing.kind}, line {standing.seq} of the chain)"
+            yield Verdict(root / f"{recording}.wav", (said,))
+
+    def _not_among(self, there: set[str], root: Path) -> dict[str, Standing]:
+        lineage = self._lineage(root)
+        standings = {} if lineage is None else lineage.standings
+        return {
+            each: standing for each, standing in standings.items() if not (standing.gone or each in there)
+        }
+
+    def _chain_verdict(self, root: Path) -> ChainVerdict:
+        lineage = self._lineage(root)
+        path = root / chain.CHAIN_FILE
+        if lineage is None:
+            return ChainVerdict(path, ("the chain is missing",), Lineage({}).head, Lineage({}).counts, ())
+        used = tuple(sorted(lineage.key_ids))
+        return ChainVerdict(path, lineage.problems, lineage.head, lineage.counts, used)
 
 
 def verify(paths: Iterable[Path]) -> Iterator[Verdict]:
@@ -33,81 +178,54 @@ def verify(paths: Iterable[Path]) -> Iterator[Verdict]:
 
     Live recordings are passed over; they have no manifest yet.
     """
+    return Verification(paths).verdicts()
+
+
+def _standing_problems(found: _Found, verdict: Verdict, standing: Standing | None) -> Iterator[str]:
+    """What is wrong with a recording that lies there, by the chain."""
+    if standing is None:
+        yield "nothing in the chain says that it was published"
+    elif standing.gone:
+        yield f"was {standing.kind} on {standing.at}, and still lies there"
+    elif verdict.manifest_sha256 == standing.manifest or verdict.claims is None:
+        return
+    elif found.root is not None and manifest_draft(found.root, found.document.stem).exists():
+        yield "a redaction was begun and not finished: start the server"
+    else:
+        yield f"its manifest is not the one that the chain names in line {standing.seq}"
+
+
+def _recordings(paths: Iterable[Path]) -> tuple[list[_Found], list[Verdict]]:
+    """The recordings named, each once, and verdicts on what is none."""
+    found: dict[Path, _Found] = {}
+    strange: list[Verdict] = []
     for path in paths:
         if path.is_dir():
-            yield from (_verdict(each) for each in _recordings(path))
-        elif path.suffix in {".wav", ".json"}:
-            yield _verdict(path.with_suffix(".wav"))
+            documents = _below(path)
+        elif path.suffix in SUFFIXES:
+            documents = [path.with_suffix(".json")]
         else:
-            yield Verdict(path, ("is no recording",) if path.exists() else ("does not exist",))
+            strange.append(Verdict(path, ("is no recording",) if path.exists() else ("does not exist",)))
+            continue
+        found |= {each: _Found(each, storage_above(each)) for each in documents}
+    return list(found.values()), strange
 
 
-def _recordings(directory: Path) -> list[Path]:
-    found = {path.with_suffix(".wav") for kind in ("wav", "json") for path in directory.rglob(f"*.{kind}")}
-    return sorted(path for path in found if is_id(path.stem) and path.parent.name != "live")
+def _below(directory: Path) -> list[Path]:
+    found = (path for path in directory.rglob("*") if path.suffix in SUFFIXES and is_id(path.stem))
+    return sorted({path.with_suffix(".json") for path in found if path.parent.name not in NOT_PUBLISHED})
 
 
-def _verdict(audio: Path) -> Verdict:
-    try:
-        document = audio.with_suffix(".json").read_bytes()
-        claims = manifest.decode(document)
-    except OSError:
-        return Verdict(audio, ("the manifest cannot be read",))
-    except Malformed as error:
-        return Verdict(audio, (error.reason,))
-    problems = [*_signature_problems(audio, document, claims), *_claim_problems(audio, claims)]
-    try:
-        problems += _audio_problems(audio, claims)
-    except OSError:
-        problems.append("the audio cannot be read")
-    return Verdict(audio, tuple(problems))
+def storage_above(path: Path) -> Path | None:
+    """The storage directory in which a path lies."""
+    return next((each for each in path.absolute().parents if _is_storage(each)), None)
 
 
-def _signature_problems(audio: Path, document: bytes, claims: Manifest) -> Iterator[str]:
-    public = keys.find_public(audio, claims.key_id) if claims.key_id else None
-    if public is None:
-        yield "the public key that signed the manifest is not there"
-    elif manifest.key_id(public) != claims.key_id:
-        yield "the public key is not the one that the manifest names"
-    elif not manifest.signature_holds(document, public):
-        yield "the manifest's signature does not hold"
+def _is_storage(path: Path) -> bool:
+    return (path / chain.CHAIN_FILE).is_file() or ((path / "live").is_dir() and (path / "keys").is_dir())
 
 
-def _claim_problems(audio: Path, claims: Manifest) -> Iterator[str]:
-    if claims.master.file != audio.name:
-        yield "the manifest is that of another file"
-    at = 0
-    for interval in claims.intervals:
-        if not at <= interval.start_sample < interval.end_sample <= claims.duration_samples:
-            yield "the intervals are empty, out of order or outside the call"
-            return
-        at = interval.end_sample
-
-
-def _audio_problems(audio: Path, claims: Manifest) -> Iterator[str]:
-    fd = os.open(audio, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        yield from _length_problems(fd, claims)
-        for start, end in gaps(claims.intervals, claims.duration_samples):
-            at = sparse.first_nonzero(fd, wav.data_end(start), wav.data_end(end))
-            if at is not None:
-                yield f"not silent outside the intervals, at sample {wav.held_frames(at)}"
-                break
-        if sparse.sha256(fd) != claims.master.sha256:
-            yield "the audio's SHA-256 is another one"
-    finally:
-        os.close(fd)
-
-
-def _length_problems(fd: int, claims: Manifest) -> Iterator[str]:
-    try:
-        shape = wav.parse(os.pread(fd, wav.HEADER_BYTES, 0))
-    except Malformed as error:
-        yield error.reason
-        return
-    if shape.sample_rate != claims.sample_rate:
-        yield f"the file's rate is {shape.sample_rate} Hz, the manifest's {claims.sample_rate}"
-    if shape.frames != claims.duration_samples:
-        yield f"the file has {shape.frames} sample frames, the call had {claims.duration_samples}"
-    if os.fstat(fd).st_size != shape.file_bytes:
-        yield "the file's size is not what its header promises"
+def _size(path: Path) -> int:
+    with suppress(OSError):
+        return path.stat().st_size
+    return 0

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mediaproxy.recording import manifest, wav
+from mediaproxy.recording import chain, manifest, wav
 from mediaproxy.recording.journal import Ended
-from mediaproxy.recording.manifest import Master
+from mediaproxy.recording.manifest import Actor, Master
 from mediaproxy.storage import Storage, sparse, verify
 from mediaproxy.storage.audio import identity
 from mediaproxy.storage.publish import publish
@@ -48,7 +48,10 @@ def sign_anew(audio: Path, storage: Storage, **changes: object) -> None:
     with audio.open("rb") as file:
         claims = manifest._built(fields)
         fields["master"] = {"file": claims.master.file, "sha256": sparse.sha256(file.fileno())}
-    path.write_bytes(manifest.encode(manifest.sign(manifest._built(fields), storage.private_key)))
+    document = manifest.encode(manifest.sign(manifest._built(fields), storage.private_key))
+    path.write_bytes(document)
+    storage.chain.path.write_bytes(b"")
+    storage.chain.append(chain.published(audio.stem, document, Actor("call_end")))
 
 
 def test_what_we_published_is_good(audio: Path, storage: Storage) -> None:
@@ -103,7 +106,9 @@ def test_another_rate_is_found(audio: Path, storage: Storage) -> None:
 def test_a_changed_manifest_is_found(audio: Path) -> None:
     path = audio.with_suffix(".json")
     path.write_bytes(path.read_bytes().replace(b'"alice"', b'"clair"'))
-    assert problems(audio) == "the manifest's signature does not hold"
+    assert problems(audio) == (
+        "the manifest's signature does not hold; its manifest is not the one that the chain names in line 0"
+    )
 
 
 @pytest.mark.parametrize("spans", [[(400, 400)], [(400, 2_001)], [(1_000, 1_200), (400, 800)]])
@@ -131,7 +136,7 @@ def test_another_key_under_the_same_name_is_found(audio: Path, storage: Storage,
     Storage.open(tmp_path / "other", min_free_bytes=0).close()
     (foreign,) = (tmp_path / "other" / "keys").glob("*.pub")
     public.write_bytes(foreign.read_bytes())
-    assert problems(audio) == "the public key is not the one that the manifest names"
+    assert problems(audio) == "the public key that signed the manifest is not there"
 
 
 def test_missing_halves_are_found(audio: Path, storage: Storage) -> None:
@@ -149,7 +154,9 @@ def test_a_manifest_for_another_file_is_found(audio: Path) -> None:
     other = audio.with_name(f"{recording_id(2)}.wav")
     for path in (audio, audio.with_suffix(".json")):
         path.rename(other.with_suffix(path.suffix))
-    assert problems(other) == "the manifest is that of another file"
+    assert problems(other) == (
+        "the manifest is that of another file; nothing in the chain says that it was published"
+    )
 
 
 def test_what_is_no_recording_is_named(storage: Storage, tmp_path: Path) -> None:
