@@ -113,11 +113,15 @@ def verify(
 @app.command()
 def repair(
     directory: Annotated[Path, typer.Argument(help="A storage directory (it holds `live/`).")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
-    """Publish what a crash left in the spool, by hand. The server does the same when it starts."""
-    from mediaproxy.cli.files import repair_directory
+    """Publish what a crash left in the spool, by hand. The server does the same when it starts.
 
-    raise typer.Exit(repair_directory(directory))
+    1 when a recording was refused: its files are as they were, and the line says why.
+    """
+    from mediaproxy.cli.repair import repair_directory
+
+    raise typer.Exit(repair_directory(directory, as_json=as_json))
 
 
 @app.command()
