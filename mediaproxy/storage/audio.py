@@ -1,12 +1,14 @@
-"""The audio thread: writes pieces into live files and keeps their headers true.
+"""The audio thread: one writer for thousands of live files.
 
-A disk error costs the audio it hit, which becomes silence; the file keeps its length where the disk
-allows it. A file stays open from its first flush to its last.
+What the disk refuses waits here, in order, and is tried again: a file that could not be written stands
+still, and goes on in place when it can. So a failing disk costs memory first (bounded by the spool's
+backlog, which counts what waits here too), and audio only when that is used up.
 """
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mediaproxy.ids import RecordingId
 from mediaproxy.recording import wav
@@ -15,8 +17,11 @@ from mediaproxy.storage import disk
 from mediaproxy.storage.live import Piece
 from mediaproxy.storage.store import Storage
 
+RETRY_S = 0.25
+TOLD_BYTES = 4 << 20  # after so much the loop is told, so that the backlog has room again
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Flush:
     """Write the pieces, extend file and header to `frames` if they fall short; with `last`, close it."""
 
@@ -26,24 +31,20 @@ class Flush:
     last: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    recording: RecordingId
-    reason: str
-    lost_samples: int
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Flushed:
-    """One submitted list is done: bytes that no longer wait, what went wrong, which files are closed."""
+    """What came of it: bytes that no longer wait, whose files stand still for which reason and whose go on
+    again (None), who lost how many bytes for good, which files are closed."""
 
-    audio_bytes: int
-    faults: tuple[Fault, ...]
-    closed: tuple[RecordingId, ...]
+    audio_bytes: int = 0
+    troubles: dict[RecordingId, str | None] = field(default_factory=dict)
+    lost_bytes: dict[RecordingId, int] = field(default_factory=dict)
+    closed: list[RecordingId] = field(default_factory=list)
 
 
 class AudioWriter:
-    """Owned by its thread: `perform` is the only entrance."""
+    """Owned by its thread: `perform` is the only entrance. `busy_since` is when it last turned to the
+    disk, as a time of the monotonic clock, and 0 while it does not: anybody may read it."""
 
     def __init__(
         self,
@@ -51,102 +52,174 @@ class AudioWriter:
         report: Callable[[Flushed], None],
         on_crash: Callable[[Exception], None],
     ) -> None:
+        self.busy_since = 0.0
         self._storage = storage
         self._report = report
         self._on_crash = on_crash
         self._files: dict[RecordingId, _LiveFile] = {}
+        self._stuck: dict[RecordingId, str] = {}
+        self._retry_at = 0.0
+        self._flushed = Flushed()
 
     def perform(self, batch: list[list[Flush]]) -> None:
-        for flushes in batch:
-            faults = tuple(fault for flush in flushes if (fault := self._flush(flush)))
-            closed = tuple(flush.header.recording_id for flush in flushes if flush.last)
-            audio_bytes = sum(len(piece.frames) for flush in flushes for piece in flush.pieces)
-            self._report(Flushed(audio_bytes, faults, closed))
+        """All that waits for a file goes out together. An empty batch tries again what failed."""
+        touched = [self._accept(flush) for flushes in batch for flush in flushes]
+        work = {id(file): file for file in touched if file.recording not in self._stuck}
+        now = time.monotonic()
+        if self._stuck and (not batch or now >= self._retry_at):
+            self._retry_at = now + RETRY_S
+            work |= {id(file): file for file in map(self._files.__getitem__, list(self._stuck))}
+        for file in work.values():
+            self._work(file)
+            if self._flushed.audio_bytes > TOLD_BYTES:
+                self._tell()
+        self.busy_since = 0.0
+        self._tell()
 
     def close(self) -> None:
         """After the thread has ended."""
         while self._files:
             self._files.popitem()[1].close()
 
-    def _flush(self, flush: Flush) -> Fault | None:
+    def _accept(self, flush: Flush) -> "_LiveFile":
         recording = flush.header.recording_id
-        fault: Fault | None = None
+        file = self._files.get(recording)
+        if file is None:
+            file = self._files[recording] = _LiveFile(flush.header, self._storage)
+        file.waiting += flush.pieces
+        if flush.frames > file.wanted:
+            file.wanted = flush.frames
+        file.last |= flush.last
+        return file
+
+    def _work(self, file: "_LiveFile") -> None:
+        self.busy_since = time.monotonic()
         try:
-            file = self._files.get(recording) or self._open(flush)
-            lost, error = file.write(flush.pieces)
-            if error is not None:
-                fault = Fault(recording, disk.reason_of(error), lost)
-            file.extend(flush.frames)
+            self._flushed.audio_bytes += file.write()
+            file.extend()
         except OSError as error:
-            fault = fault or Fault(recording, disk.reason_of(error), _samples(flush))
+            self._flushed.audio_bytes += file.take_written()
+            if not self._is_gone(error):
+                self._stand_still(file, disk.reason_of(error))
+                return
+            self._give_up(file)
         except Exception as error:  # noqa: BLE001 - a bug that one recording meets is that one's alone
             self._on_crash(error)
-            fault = Fault(recording, disk.STORAGE_ERROR, _samples(flush))
-        finally:
-            if flush.last and (ended := self._files.pop(recording, None)):
-                ended.close()
-        return fault
+            self._give_up(file)
+        if file.recording in self._stuck:
+            del self._stuck[file.recording]
+            self._flushed.troubles[file.recording] = None
+        if file.last:
+            self._end(file)
 
-    def _open(self, flush: Flush) -> "_LiveFile":
-        file = _LiveFile(
-            disk.open_existing(self._storage.live_audio(flush.header.recording_id)), flush.header
-        )
-        self._files[flush.header.recording_id] = file
-        return file
+    def _is_gone(self, error: OSError) -> bool:
+        """Somebody removed the file: no disk that comes back will bring it."""
+        return isinstance(error, FileNotFoundError) and os.path.isdir(self._storage.live)
+
+    def _give_up(self, file: "_LiveFile") -> None:
+        lost = file.give_up()
+        self._flushed.audio_bytes += lost + file.take_written()
+        self._flushed.lost_bytes[file.recording] = self._flushed.lost_bytes.get(file.recording, 0) + lost
+
+    def _stand_still(self, file: "_LiveFile", reason: str) -> None:
+        if self._stuck.get(file.recording) != reason:
+            self._stuck[file.recording] = self._flushed.troubles[file.recording] = reason
+
+    def _end(self, file: "_LiveFile") -> None:
+        del self._files[file.recording]
+        file.close()
+        self._flushed.closed.append(file.recording)
+
+    def _tell(self) -> None:
+        told = self._flushed
+        if told.audio_bytes or told.troubles or told.closed or told.lost_bytes:
+            self._flushed = Flushed()
+            self._report(told)
 
 
 class _LiveFile:
-    def __init__(self, fd: int, header: Header) -> None:
-        self._fd = fd
-        self._constant = wav.constant_part(identity(header))
+    """A file that grows; opened when there is first something to write, open until its last flush."""
+
+    __slots__ = (
+        "_constant", "_fd", "_header", "_promised", "_size", "_storage", "_written_bytes",
+        "last", "recording", "waiting", "wanted",
+    )  # fmt: skip
+
+    def __init__(self, header: Header, storage: Storage) -> None:
+        self.recording = header.recording_id
+        self.waiting: list[Piece] = []
+        self.wanted = 0  # frames that the file is to be long
+        self.last = False
+        self._header = header
+        self._storage = storage
+        self._fd = -1
+        self._constant = b""
         self._size = wav.HEADER_BYTES
         self._promised = 0
+        self._written_bytes = 0
 
-    def write(self, pieces: Sequence[Piece]) -> tuple[int, OSError | None]:
-        """Sample frames that could not be written, and why."""
-        lost, failure = 0, None
-        for first, end, block in _runs(pieces):
-            try:
-                disk.write_at(self._fd, block, wav.data_end(first))
-                self._size = max(self._size, wav.data_end(end))
-            except OSError as error:
-                lost, failure = lost + end - first, error
-        return lost, failure
+    def write(self) -> int:
+        """All that waits; returns its bytes. What could be written before an `OSError` waits no more."""
+        if not self.waiting:
+            return 0
+        fd = self._open()
+        if len(self.waiting) == 1:
+            self._put(fd, self.waiting)
+            self.waiting.clear()
+        else:
+            for block in list(_runs(self.waiting)):
+                self._put(fd, block)
+                del self.waiting[: len(block)]
+        return self.take_written()
 
-    def extend(self, frames: int) -> None:
+    def take_written(self) -> int:
+        written, self._written_bytes = self._written_bytes, 0
+        return written
+
+    def extend(self) -> None:
         """The file first, the header second."""
+        frames = self.wanted
         if frames <= self._promised:
             return
-        end = wav.data_end(frames)
+        fd, end = self._open(), wav.data_end(frames)
         if end > self._size:
-            os.ftruncate(self._fd, end)
+            os.ftruncate(fd, end)
             self._size = end
-        disk.write_at(self._fd, [wav.header(self._constant, frames)], 0)
+        disk.write_at(fd, [wav.header(self._constant, frames)], 0)
         self._promised = frames
 
+    def give_up(self) -> int:
+        """Nothing more of it is written; returns the bytes that waited."""
+        dropped = sum(len(piece.frames) for piece in self.waiting)
+        self.waiting.clear()
+        self.wanted = self._promised
+        return dropped
+
     def close(self) -> None:
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
+    def _open(self) -> int:
+        if self._fd < 0:
+            self._fd = disk.open_existing(self._storage.live_audio(self.recording))
+            self._constant = wav.constant_part(identity(self._header))
+        return self._fd
 
-def _samples(flush: Flush) -> int:
-    return sum(piece.end - piece.first for piece in flush.pieces)
+    def _put(self, fd: int, block: Sequence[Piece]) -> None:
+        disk.write_at(fd, [piece.frames for piece in block], wav.data_end(block[0].first))
+        self._size = max(self._size, wav.data_end(block[-1].end))
+        self._written_bytes += sum(len(piece.frames) for piece in block)
 
 
 def identity(header: Header) -> wav.Identity:
     return wav.Identity(header.recording_id, header.call_id, header.answered_at_ms, header.sample_rate)
 
 
-def _runs(pieces: Sequence[Piece]) -> Iterator[tuple[int, int, list[bytes | memoryview]]]:
-    """Adjoining pieces go out in one write."""
-    block: list[bytes | memoryview] = []
-    first = end = 0
-    for piece in pieces:
-        if block and piece.first != end:
-            yield first, end, block
-            block = []
-        if not block:
-            first = piece.first
-        block.append(piece.frames)
-        end = piece.end
-    if block:
-        yield first, end, block
+def _runs(pieces: Sequence[Piece]) -> Iterator[Sequence[Piece]]:
+    """Adjoining pieces, to go out in one write."""
+    first = 0
+    for index in range(1, len(pieces) + 1):
+        if index == len(pieces) or pieces[index].first != pieces[index - 1].end:
+            yield pieces[first:index]
+            first = index

@@ -14,6 +14,7 @@ DIRECTORY_MODE = 0o700
 
 STORAGE_FULL = "storage_full"
 STORAGE_ERROR = "storage_error"
+STORAGE_HUNG = "storage_hung"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _MAX_PIECES = os.sysconf("SC_IOV_MAX")
 
@@ -48,7 +49,7 @@ def write_at(fd: int, pieces: Sequence[bytes | memoryview], offset: int) -> None
     for first in range(0, len(pieces), _MAX_PIECES):
         block = pieces[first : first + _MAX_PIECES]
         size = sum(map(len, block))
-        written = os.pwritev(fd, block, offset)
+        written = os.pwritev(fd, block, offset) if len(block) > 1 else os.pwrite(fd, block[0], offset)
         if written < size:
             _write_rest(fd, b"".join(block), offset, written)
         offset += size

@@ -1,8 +1,9 @@
 """The journal thread: toggles become durable here, apart from the audio so that no burst delays them.
 
 All lines that wait for one journal go out in one write and one fsync. An **opening** that fails is
-cut off again and forgotten: it did not happen. Every other line must be written: it is tried again
-until the disk takes it, in order, before any later line.
+cut off again and forgotten: it did not happen. Every other line must be written (and an opening that
+nobody waits for: the policy's): it is tried again until the disk takes it, in order, before any later
+line.
 """
 
 import os
@@ -18,17 +19,19 @@ from mediaproxy.storage import disk
 from mediaproxy.storage.audio import identity
 from mediaproxy.storage.store import Storage
 
-RETRY_S = 1.0
+RETRY_S = 0.5
 UNKNOWN = "not_recording"
 
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """One line; a `Header` begins a journal and its live file. `ticket` names it in the result."""
+    """One line; a `Header` begins a journal and its live file. `ticket` names it in the result. With
+    `must` it is tried again until it is durable; without, it may be refused."""
 
     ticket: int
     recording: RecordingId
     record: Record
+    must: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,24 +45,25 @@ class Forget:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What became of a line: `durable`, or not and why; `awaited` when it is still to be written."""
+    """What became of a line: `durable`, or not and why; `awaited` when it is still to be written, `lost`
+    when it never will be: the file must not grow beyond what it would have told."""
 
     ticket: int
     durable: bool
     reason: str | None = None
     awaited: bool = False
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Journalled:
     """The lines of one journal, settled together; `fsync_s` is None when it did not come to that.
+    `waits_for` is why lines of it still wait for the disk."""
 
-    `space_again` comes alone: openings had been refused for want of space and need be no more.
-    """
-
+    recording: RecordingId
     lines: tuple[Line, ...]
     fsync_s: float | None = None
-    space_again: bool = False
+    waits_for: str | None = None
 
 
 @dataclass(slots=True)
@@ -67,6 +71,8 @@ class _Journal:
     header: Header
     path: Path
     fd: int | None = None
+    audio_there: bool = False  # of our own making, with its header or still without
+    begun: bool = False
     size: int = 0
     lines: int = 0
     torn: bool = False  # bytes that nobody vouches for may lie beyond `size`
@@ -74,7 +80,7 @@ class _Journal:
 
 
 class JournalWriter:
-    """Owned by its thread: `perform` is the only entrance."""
+    """Owned by its thread: `perform` is the only entrance. `busy_since` is as the audio writer's."""
 
     def __init__(
         self,
@@ -82,18 +88,17 @@ class JournalWriter:
         report: Callable[[Journalled], None],
         on_crash: Callable[[Exception], None],
     ) -> None:
+        self.busy_since = 0.0
         self._storage = storage
         self._report = report
         self._on_crash = on_crash
         self._journals: dict[RecordingId, _Journal] = {}
         self._behind: set[RecordingId] = set()
-        self._full = False
+        self._retry_at = 0.0
 
     def perform(self, batch: list[Append | Forget]) -> None:
         """An empty batch tries again what failed."""
-        if not batch:
-            self._look_for_space()
-        waiting = dict.fromkeys(self._behind if not batch else ())
+        waiting = dict.fromkeys(self._due_again(at_once=not batch))
         for item in batch:
             if isinstance(item, Append):
                 self._accept(item)
@@ -104,16 +109,19 @@ class JournalWriter:
                 if item.then is not None:
                     item.then()
         self._settle_all(waiting)
+        self.busy_since = 0.0
 
     def close(self) -> None:
         """After the thread has ended."""
         for recording in list(self._journals):
             self._forget(recording)
 
-    def _look_for_space(self) -> None:
-        if self._full and self._storage.has_space():
-            self._full = False
-            self._report(Journalled((), space_again=True))
+    def _due_again(self, *, at_once: bool) -> Iterable[RecordingId]:
+        now = time.monotonic()
+        if not at_once and now < self._retry_at:
+            return ()
+        self._retry_at = now + RETRY_S
+        return self._behind
 
     def _accept(self, item: Append) -> None:
         if isinstance(item.record, Header):
@@ -122,7 +130,7 @@ class JournalWriter:
         if opened := self._journals.get(item.recording):
             opened.unwritten.append(item)
         else:
-            self._report(Journalled((_lost(item, UNKNOWN),)))
+            self._report(Journalled(item.recording, (Line(item.ticket, False, UNKNOWN, lost=True),)))
 
     def _forget(self, recording: RecordingId) -> None:
         self._behind.discard(recording)
@@ -134,6 +142,7 @@ class JournalWriter:
         for recording in list(recordings):
             opened = self._journals.get(recording)
             if opened is not None and opened.unwritten:
+                self.busy_since = time.monotonic()
                 self._report(self._supervised(opened))
                 keep = self._behind.add if opened.unwritten else self._behind.discard
                 keep(recording)
@@ -144,49 +153,47 @@ class JournalWriter:
             return self._settle(opened)
         except Exception as error:  # noqa: BLE001 - the supervisor of one recording's journal
             self._on_crash(error)
-            lines = tuple(_lost(item, disk.STORAGE_ERROR) for item in opened.unwritten)
+            reason = disk.STORAGE_ERROR
+            lines = tuple(Line(item.ticket, False, reason, lost=True) for item in opened.unwritten)
             opened.unwritten.clear()
             self._forget(opened.header.recording_id)
-            return Journalled(lines)
+            return Journalled(opened.header.recording_id, lines)
 
     def _settle(self, opened: _Journal) -> Journalled:
+        recording = opened.header.recording_id
         refused: tuple[Line, ...] = ()
         try:
-            if any(_opens(item) for item in opened.unwritten) and not self._storage.has_space():
+            if not all(item.must for item in opened.unwritten) and not self._storage.has_space():
                 refused = _refuse_openings(opened)
-                self._full = True
                 if not opened.unwritten:
-                    return Journalled(refused)
-            if opened.fd is None:
+                    return Journalled(recording, refused)
+            if not opened.begun:
                 self._begin(opened)
             fsync_s = _write(opened)
         except OSError as error:
-            failed = _failed(opened, disk.reason_of(error))
-            return Journalled(refused + failed)
+            reason = disk.reason_of(error)
+            failed = _failed(opened, reason)
+            return Journalled(recording, refused + failed, waits_for=reason if opened.unwritten else None)
         lines = tuple(Line(item.ticket, True) for item in opened.unwritten)
         opened.unwritten.clear()
-        return Journalled(refused + lines, fsync_s)
+        return Journalled(recording, refused + lines, fsync_s)
 
     def _begin(self, opened: _Journal) -> None:
-        """The journal's file, then the audio's, then the names: no audio file without a journal."""
-        fd = disk.create(opened.path)
-        audio = self._storage.live_audio(opened.header.recording_id)
-        try:
-            _make_audio(audio, opened.header)
-            disk.sync_directory(self._storage.live)
-        except OSError:
-            os.close(fd)
-            audio.unlink(missing_ok=True)
-            opened.path.unlink(missing_ok=True)
-            raise
-        opened.fd = fd
+        """The journal's file, then the audio's, then the names: no audio file without a journal. Where the
+        disk stopped us, the next try goes on."""
+        if opened.fd is None:
+            opened.fd = disk.create(opened.path)
+        _make_audio(self._storage.live_audio(opened.header.recording_id), opened)
+        disk.sync_directory(self._storage.live)
+        opened.begun = True
 
 
-def _make_audio(path: Path, header: Header) -> None:
+def _make_audio(path: Path, opened: _Journal) -> None:
     """No fsync: a header that a power cut takes away is written anew by the repair."""
-    fd = disk.create(path)
+    fd = disk.open_existing(path) if opened.audio_there else disk.create(path)
+    opened.audio_there = True
     try:
-        disk.write_at(fd, [wav.header(wav.constant_part(identity(header)), 0)], 0)
+        disk.write_at(fd, [wav.header(wav.constant_part(identity(opened.header)), 0)], 0)
     finally:
         os.close(fd)
 
@@ -208,8 +215,8 @@ def _write(opened: _Journal) -> float:
 
 def _refuse_openings(opened: _Journal) -> tuple[Line, ...]:
     """What space is left is kept for what must be written."""
-    refused = tuple(Line(i.ticket, False, disk.STORAGE_FULL) for i in opened.unwritten if _opens(i))
-    opened.unwritten = [item for item in opened.unwritten if not _opens(item)]
+    refused = tuple(Line(i.ticket, False, disk.STORAGE_FULL) for i in opened.unwritten if not i.must)
+    opened.unwritten = [item for item in opened.unwritten if item.must]
     return refused
 
 
@@ -218,11 +225,11 @@ def _failed(opened: _Journal, reason: str) -> tuple[Line, ...]:
     opened.torn = not _cut(opened)
     failed, opened.unwritten = opened.unwritten, []
     for item in failed:
-        if not _opens(item):
+        if item.must:
             opened.unwritten.append(item)
         elif opened.torn:
             opened.unwritten.append(_annulment(item))
-    return tuple(Line(i.ticket, False, reason, awaited=opened.torn or not _opens(i)) for i in failed)
+    return tuple(Line(i.ticket, False, reason, awaited=opened.torn or i.must) for i in failed)
 
 
 def _cut(opened: _Journal) -> bool:
@@ -234,15 +241,6 @@ def _cut(opened: _Journal) -> bool:
     except OSError:
         return False
     return True
-
-
-def _lost(item: Append, reason: str) -> Line:
-    """It will never be durable: the file must not grow beyond what it would have told, save an opening."""
-    return Line(item.ticket, False, reason, awaited=not _opens(item))
-
-
-def _opens(item: Append) -> bool:
-    return isinstance(item.record, Toggled) and item.record.opens
 
 
 def _annulment(item: Append) -> Append:

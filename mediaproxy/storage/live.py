@@ -95,12 +95,23 @@ class LiveRecording:
             if opening.number == number:
                 opening.refused = self._refused = True
 
+    @property
+    def awaits(self) -> bool:
+        """Whether some line must become durable before all may go to the disk."""
+        return bool(self._barriers)
+
     def take(self) -> list[Piece]:
         """The pieces that may go to the disk now, in the order they came; moves `handed` on."""
         if self._barriers:
             return self._take_until(min(*self._barriers.values(), self.frames))
         self.handed = self.frames
-        return self._take_until(self.frames) if self._refused else self._swap()
+        if not self._openings:
+            return self._swap()
+        return self._take_until(self.frames) if self._refused else self._take_settled()
+
+    def _take_settled(self) -> list[Piece]:
+        self._forget_openings()
+        return self._swap()
 
     def _swap(self) -> list[Piece]:
         pieces, self._pieces = self._pieces, []
@@ -112,7 +123,19 @@ class LiveRecording:
         pieces = self._swap()
         self._pieces = [rest for each in pieces if (rest := each.within(limit, each.end))]
         self._measure()
-        return self._allowed([head for each in pieces if (head := each.within(0, limit))])
+        allowed = self._allowed([head for each in pieces if (head := each.within(0, limit))])
+        self._forget_openings()
+        return allowed
+
+    def _forget_openings(self) -> None:
+        """However often the gate was moved, only the openings that audio may still come for are kept."""
+        openings = self._openings
+        over = 0
+        while over + 1 < len(openings) and openings[over + 1].position <= self.handed:
+            over += 1
+        if over:
+            del openings[:over]
+            self._refused = any(opening.refused for opening in openings)
 
     def take_all(self, duration: int, intervals: Sequence[Interval]) -> list[Piece]:
         """At the end: what lies in the intervals, whatever is still awaited; the rest is dropped."""

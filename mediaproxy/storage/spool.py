@@ -1,15 +1,16 @@
 """The spool: what the loop asks of the disk, without ever waiting for it.
 
 Threads work for it: one writes audio, some make journal lines durable, some publish (several, because
-the kernel commits together what is synced at the same time). Between them and the loop go only
-values. A disk that fails or hangs costs audio (silence, counted, the recording degraded) or an
-opening (refused), never the loop's time.
+the kernel commits together what is synced at the same time), one looks whether the disk is well. Between
+them and the loop go only values. A disk that fails or hangs costs memory first: audio waits, all of it
+together up to the backlog, and goes to its place when the disk takes it again. Beyond that it costs audio
+(silence, counted, the recording degraded), and openings (refused); never the loop's time.
 """
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,17 +21,19 @@ from mediaproxy.clock import NS_PER_MS
 from mediaproxy.ids import RecordingId
 from mediaproxy.recording.journal import Annulled, Ended, Header, Record, Toggled
 from mediaproxy.recording.wav import FRAME_BYTES
+from mediaproxy.storage import audio, journals
 from mediaproxy.storage.audio import AudioWriter, Flush, Flushed
-from mediaproxy.storage.disk import STORAGE_ERROR, STORAGE_FULL
-from mediaproxy.storage.journals import RETRY_S, UNKNOWN, Append, Forget, Journalled, JournalWriter, Line
+from mediaproxy.storage.disk import STORAGE_ERROR, STORAGE_HUNG
+from mediaproxy.storage.health import PROBE_S, Probe, Probed, Troubles, hangs
+from mediaproxy.storage.journals import UNKNOWN, Append, Forget, Journalled, JournalWriter, Line
 from mediaproxy.storage.live import LiveRecording
 from mediaproxy.storage.outcome import FAILED, Outcome
-from mediaproxy.storage.publisher import Job, Publisher, failure
+from mediaproxy.storage.publisher import Job, Postponed, Publisher, failure
 from mediaproxy.storage.store import Storage
+from mediaproxy.storage.wheel import Wheel
 from mediaproxy.storage.worker import Worker
 
-FLUSH_NS = 400 * NS_PER_MS
-STAGGER_NS = 247 * NS_PER_MS  # near the golden section of the period: any number spreads evenly
+HEADER_NS = 400 * NS_PER_MS  # how often a live file's header is made true, at least
 MAX_BACKLOG_BYTES = 256 << 20
 SHARDS = 4
 STORAGE_BACKLOG = "storage_backlog"
@@ -38,9 +41,11 @@ STORAGE_STOPPED = "storage_stopped"
 
 _FSYNCS_KEPT = 1024
 _JOIN_S = 5.0  # for all threads together
+_LOOK_S = 0.25  # between two looks whether a thread hangs
+_MOST_PATIENCE_S = 30.0  # between two tries to publish what could not be
 
 T = TypeVar("T")
-AnyWorker = Worker[list[Flush]] | Worker[Append | Forget] | Worker[Job]
+AnyWorker = Worker[list[Flush]] | Worker[Append | Forget] | Worker[Job] | Worker[None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,10 @@ class JournalResult:
 class SpoolStats:
     live: int
     backlog_bytes: int
+    max_backlog_bytes: int
     lost_samples: int
+    standing: int  # recordings whose audio cannot reach the disk
+    postponed: int  # recordings that could not be published yet
     published: int
     failed: int
     fsync_p99_ms: float  # of the last thousand journal writes
@@ -64,15 +72,27 @@ class SpoolStats:
 @dataclass(slots=True)
 class _Entry:
     live: LiveRecording
+    number: int  # of it alone
     promised: int = 0  # by the file's header
+    dirty: bool = False  # has audio that came since the last flush
     ended: Ended | None = None
     outcome: asyncio.Future[Outcome] | None = None
     closing: bool = False  # its last flush is on the way
-    failure: str | None = None  # its end could not be journalled
+    lost_line: str | None = None  # why its journal will never be whole
+    stands: str | None = None  # why its audio cannot be written now
+    unjournalled: str | None = None  # why lines of it wait for the disk
 
     @property
     def kept(self) -> bool:
         return self.live.header.keep_unrecorded or bool(self.ended and self.ended.intervals)
+
+
+@dataclass(slots=True)
+class _Postponed:
+    job: Job
+    reason: str
+    patience_s: float
+    due: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +102,7 @@ class _Awaited:
     recording: RecordingId
     record: Record
     result: asyncio.Future[JournalResult]
+    patient: bool  # who waits does so until the line is durable
 
 
 @dataclass(slots=True)
@@ -112,26 +133,48 @@ class Spool:
         self._on_crash = on_crash
         self._max_backlog_bytes = max_backlog_bytes
         self._entries: dict[RecordingId, _Entry] = {}
+        self._wheel = Wheel[_Entry](HEADER_NS)
+        self._dirty: list[_Entry] = []
         self._awaited: dict[int, _Awaited] = {}
+        self._postponed: dict[RecordingId, _Postponed] = {}
         self._tickets = count(1)
-        self._troubles: dict[str, str] = {}
+        self._troubles = Troubles()
+        self._hung: set[str] = set()
+        self._look_at = 0.0
         self._counters = _Counters()
         crashed = partial(self._tell, self._crashed)
         self._audio_writer = AudioWriter(storage, partial(self._tell, self._flushed), crashed)
         self._journal_writers = [
             JournalWriter(storage, partial(self._tell, self._journalled), crashed) for _ in range(SHARDS)
         ]
-        publisher = Publisher(storage, partial(self._tell, self._published), crashed)
-        self._audio = Worker("audio", self._audio_writer.perform, crashed)
+        publisher = Publisher(
+            storage,
+            partial(self._tell, self._published),
+            partial(self._tell, self._could_not_publish),
+            crashed,
+        )
+        self._probe = Probe(storage, partial(self._tell, self._probed))
+        self._audio = Worker("audio", self._audio_writer.perform, crashed, idle_s=audio.RETRY_S)
         self._journals = [
-            Worker("journal", writer.perform, crashed, idle_s=RETRY_S) for writer in self._journal_writers
+            Worker("journal", writer.perform, crashed, idle_s=journals.RETRY_S)
+            for writer in self._journal_writers
         ]
         self._publishers = [Worker("publish", publisher.perform, crashed) for _ in range(SHARDS)]
+        self._prober: Worker[None] = Worker("probe", self._probe.perform, crashed, idle_s=PROBE_S)
 
     @property
     def failing(self) -> str | None:
         """The fixed word for what is wrong with the disk at present."""
-        return next(iter(self._troubles.values()), None)
+        return self._troubles.first
+
+    def trouble_of(self, recording: RecordingId) -> str | None:
+        """Why the audio of a live recording cannot reach the disk at present."""
+        if not self._troubles:
+            return None
+        entry = self._entries.get(recording)
+        if entry is None or entry.closing:
+            return None
+        return entry.lost_line or entry.stands or entry.unjournalled or self._hold_up(entry)
 
     def stats(self) -> SpoolStats:
         counters = self._counters
@@ -139,6 +182,9 @@ class Spool:
         return SpoolStats(
             live=len(self._entries),
             backlog_bytes=counters.backlog_bytes,
+            max_backlog_bytes=self._max_backlog_bytes,
+            standing=sum(bool(self.trouble_of(each)) for each in self._entries) if self._troubles else 0,
+            postponed=len(self._postponed),
             lost_samples=counters.lost_samples,
             published=counters.published,
             failed=counters.failed,
@@ -148,20 +194,25 @@ class Spool:
     def create(self, header: Header) -> asyncio.Future[JournalResult]:
         """Begin a journal and a live file. Tried again while the disk refuses; audio waits for it."""
         ticket, result = self._append(header.recording_id, header)
-        live = LiveRecording(header, due_ns=ticket * STAGGER_NS % FLUSH_NS)
-        live.await_header(ticket)
-        self._entries[header.recording_id] = _Entry(live)
+        entry = _Entry(LiveRecording(header), ticket)
+        entry.live.await_header(ticket)
+        self._entries[header.recording_id] = entry
+        self._wheel.add(ticket, entry)
         return result
 
-    def toggle(self, recording: RecordingId, toggled: Toggled) -> asyncio.Future[JournalResult]:
+    def toggle(
+        self, recording: RecordingId, toggled: Toggled, *, insist: bool = False
+    ) -> asyncio.Future[JournalResult]:
         """Journal a change of state. The file does not grow beyond it before it is durable.
 
-        An opening that is not durable did not happen: its line is off the disk, its audio dropped.
+        An opening that is not durable did not happen: its line is off the disk, its audio dropped. With
+        `insist` it is tried again like any other line, and its audio waits (the policy's own opening:
+        nobody is told yet that it is open).
         """
         entry = self._open_entry(recording)
         if entry is None:
             return self._resolved(JournalResult(False, UNKNOWN))
-        ticket, result = self._append(recording, toggled)
+        ticket, result = self._append(recording, toggled, must=insist or not toggled.opens)
         entry.live.await_toggle(ticket, toggled)
         return result
 
@@ -173,15 +224,17 @@ class Spool:
 
     def write(self, recording: RecordingId, first_frame: int, frames: bytes) -> None:
         """Final audio: interleaved 16-bit little-endian stereo from `first_frame` on."""
-        entry = self._open_entry(recording)
-        if entry is None:
+        entry = self._entries.get(recording)
+        if entry is None or entry.ended:
             return
-        if self._counters.backlog_bytes + len(frames) > self._max_backlog_bytes:
-            entry.live.extend(first_frame + len(frames) // FRAME_BYTES)
-            self._lose(entry, len(frames) // FRAME_BYTES, STORAGE_BACKLOG)
+        size = len(frames)
+        if entry.lost_line or self._counters.backlog_bytes + size > self._max_backlog_bytes:
+            entry.live.extend(first_frame + size // FRAME_BYTES)
+            self._lose(entry, size // FRAME_BYTES, entry.lost_line or STORAGE_BACKLOG)
             return
-        self._counters.backlog_bytes += len(frames)
+        self._counters.backlog_bytes += size
         entry.live.write(first_frame, frames)
+        self._mark(entry)
 
     def extend(self, recording: RecordingId, frames: int) -> None:
         """The recording is final up to `frames`; where nothing was written it is silent."""
@@ -191,17 +244,16 @@ class Spool:
     def flush(self, now_ns: int) -> None:
         """Hand over audio as it comes, so that little waits in memory, and lengths when they are due; call
         it with every drain. `now_ns` is monotonic."""
-        entries = [entry for entry in self._entries.values() if not entry.ended]
-        due = [entry for entry in entries if entry.live.due_ns <= now_ns or entry.live.waiting_bytes]
-        flushes = [flush for entry in due if (flush := self._flush(entry, now_ns))]
+        flushes = list(self._flushes(now_ns))
         if flushes:
             self._audio.submit(flushes)
+        self._look(time.monotonic())
 
     def finish(self, recording: RecordingId, ended: Ended) -> asyncio.Future[Outcome]:
         """The call is over: publish. With no interval there is no file, unless it is to be kept.
 
         Audio outside `ended.intervals` that still waits is dropped. Resolves when the audio may be
-        downloaded; on a disk that hangs it does not resolve.
+        downloaded: while the disk refuses anything of it, it is tried again.
         """
         entry = self._open_entry(recording)
         if entry is None:
@@ -216,13 +268,13 @@ class Spool:
 
     async def close(self) -> None:
         """End the threads when they have done what was asked so far. Live recordings wait for repair."""
-        workers: list[AnyWorker] = [self._audio, *self._journals, *self._publishers]
+        workers: list[AnyWorker] = [self._audio, *self._journals, *self._publishers, self._prober]
         writers: list[AudioWriter | JournalWriter] = [self._audio_writer, *self._journal_writers]
         for worker in workers:
             worker.stop()
         ended = await asyncio.to_thread(_join, workers)
         await asyncio.sleep(0)  # what the threads told last
-        for worker, writer in zip(workers, writers, strict=False):  # publishers hold nothing open
+        for worker, writer in zip(workers, writers, strict=False):  # the others hold nothing open
             if worker in ended:
                 writer.close()
         self._abandon()
@@ -232,28 +284,67 @@ class Spool:
         entry = self._entries.get(recording)
         return None if entry is None or entry.ended else entry
 
-    def _append(self, recording: RecordingId, record: Record) -> tuple[int, asyncio.Future[JournalResult]]:
+    def _append(
+        self, recording: RecordingId, record: Record, *, must: bool = True
+    ) -> tuple[int, asyncio.Future[JournalResult]]:
         ticket = next(self._tickets)
         result: asyncio.Future[JournalResult] = self._loop.create_future()
-        self._awaited[ticket] = _Awaited(recording, record, result)
-        self._journals[_shard(recording)].submit(Append(ticket, recording, record))
+        patient = must and isinstance(record, Toggled) and record.opens
+        self._awaited[ticket] = _Awaited(recording, record, result, patient)
+        self._journals[_shard(recording)].submit(Append(ticket, recording, record, must))
         return ticket, result
 
-    def _flush(self, entry: _Entry, now_ns: int) -> Flush | None:
-        live = entry.live
-        due = live.due_ns <= now_ns
-        live.due_ns += FLUSH_NS * (1 + (now_ns - live.due_ns) // FLUSH_NS)
-        waiting = live.waiting_bytes
+    def _mark(self, entry: _Entry) -> None:
+        if not entry.dirty:
+            entry.dirty = True
+            self._dirty.append(entry)
+
+    def _flushes(self, now_ns: int) -> Iterator[Flush]:
+        """What was handed over since a header was last patched is promised when that is due, not when the
+        next audio happens to come."""
+        for entry in self._wheel.due(now_ns):
+            if not entry.ended and entry.live.frames > entry.promised:
+                flush = self._taken(entry)
+                flush.frames = entry.live.handed
+                if flush.pieces or flush.frames > entry.promised:
+                    entry.promised = flush.frames
+                    yield flush
+        dirty, self._dirty = self._dirty, []
+        for entry in dirty:
+            entry.dirty = False
+            if entry.live.waiting_bytes and not entry.ended and (flush := self._taken(entry)).pieces:
+                yield flush
+
+    def _taken(self, entry: _Entry) -> Flush:
+        live, waiting = entry.live, entry.live.waiting_bytes
         pieces = live.take()
-        taken = sum(len(each.frames) for each in pieces)
-        self._counters.backlog_bytes -= waiting - live.waiting_bytes - taken  # refused audio
-        # What was handed over since the header was last patched is promised when that is due, not when the
-        # next audio happens to come.
-        promise = live.handed if due and live.handed > entry.promised else 0
-        if not pieces and not promise:
-            return None
-        entry.promised = max(entry.promised, promise)
-        return Flush(live.header, pieces, promise)
+        sent = 0
+        for piece in pieces:
+            sent += len(piece.frames)
+        self._counters.backlog_bytes -= waiting - live.waiting_bytes - sent  # refused audio
+        return Flush(live.header, pieces, 0)
+
+    def _look(self, now: float) -> None:
+        """A thread that does not come back from the disk can say nothing itself."""
+        if now < self._look_at:
+            return
+        self._look_at = now + _LOOK_S
+        self._hung = {name for name, since in self._busy() if hangs(since, now)}
+        self._note_trouble("hung", STORAGE_HUNG if self._hung else None)
+
+    def _busy(self) -> Iterator[tuple[str, float]]:
+        yield "audio", self._audio_writer.busy_since
+        yield "probe", self._probe.busy_since
+        for shard, writer in enumerate(self._journal_writers):
+            yield f"journal {shard}", writer.busy_since
+
+    def _hold_up(self, entry: _Entry) -> str | None:
+        """What no thread has said of this recording, but is plain to see."""
+        journal = f"journal {_shard(entry.live.header.recording_id)}"
+        if "audio" in self._hung or (journal in self._hung and entry.live.awaits):
+            return STORAGE_HUNG
+        full = self._counters.backlog_bytes > self._max_backlog_bytes * 9 // 10
+        return STORAGE_BACKLOG if full and STORAGE_BACKLOG in entry.live.reasons else None
 
     def _lose(self, entry: _Entry, samples: int, reason: str) -> None:
         self._counters.lost_samples += samples
@@ -266,11 +357,14 @@ class Spool:
 
     def _flushed(self, flushed: Flushed) -> None:
         self._counters.backlog_bytes -= flushed.audio_bytes
-        if flushed.faults or flushed.audio_bytes:  # a hole costs no space, so it proves nothing
-            self._note_trouble("audio", flushed.faults[0].reason if flushed.faults else None)
-        for fault in flushed.faults:
-            if entry := self._entries.get(fault.recording):
-                self._lose(entry, fault.lost_samples, fault.reason)
+        for recording, reason in flushed.troubles.items():
+            if entry := self._entries.get(recording):
+                entry.stands = reason
+        for recording, lost_bytes in flushed.lost_bytes.items():
+            if entry := self._entries.get(recording):
+                self._lose(entry, lost_bytes // FRAME_BYTES, STORAGE_ERROR)
+        if flushed.troubles:
+            self._sum_up()
         for recording in flushed.closed:
             entry = self._entries.get(recording)
             if entry is not None and entry.ended is not None:
@@ -279,14 +373,25 @@ class Spool:
     def _journalled(self, journalled: Journalled) -> None:
         if journalled.fsync_s is not None:
             self._counters.fsync_s.append(journalled.fsync_s)
-        if journalled.space_again:
-            self._troubles = {k: v for k, v in self._troubles.items() if v != STORAGE_FULL}
-        else:
-            self._note_trouble(
-                "journal", next((line.reason for line in journalled.lines if line.reason), None)
-            )
+        entry = self._entries.get(journalled.recording)
+        if entry is not None and entry.unjournalled != journalled.waits_for:
+            entry.unjournalled = journalled.waits_for
+            self._sum_up()
         for line in journalled.lines:
             self._settle(line)
+
+    def _sum_up(self) -> None:
+        """After a change of what waits for the disk."""
+        entries = self._entries.values()
+        self._note_trouble("audio", next((e.stands for e in entries if e.stands), None))
+        self._note_trouble("journal", next((e.unjournalled for e in entries if e.unjournalled), None))
+
+    def _probed(self, probed: Probed) -> None:
+        self._note_trouble("space", probed.space)
+        self._note_trouble("probe", probed.refused)
+        if probed.wrote:
+            self._note_trouble("refused", None)
+            self._publish_again(self._loop.time())
 
     def _settle(self, line: Line) -> None:
         """Answer who waits for the line, once; the file waits on for a line that must be written."""
@@ -295,29 +400,33 @@ class Spool:
             return
         if not line.awaited:
             del self._awaited[line.ticket]
-        if not awaited.result.done():
+        if not awaited.result.done() and not (awaited.patient and line.awaited):
             awaited.result.set_result(JournalResult(line.durable, line.reason))
         entry = self._entries.get(awaited.recording)
         if entry is None:
             return
+        if line.lost:
+            entry.lost_line = line.reason
+        elif not line.awaited:
+            entry.live.settle(line.ticket)
+            self._mark(entry)
         if isinstance(awaited.record, Ended):
             self._end_settled(entry, awaited.record, line)
-        elif isinstance(awaited.record, Toggled) and awaited.record.opens and not line.durable:
+        elif isinstance(awaited.record, Toggled) and awaited.record.opens and _is_refused(awaited, line):
             entry.live.refuse(awaited.record.number)
-        if not line.awaited:
-            entry.live.settle(line.ticket)
+            self._note_trouble("refused", line.reason)
 
     def _end_settled(self, entry: _Entry, ended: Ended, line: Line) -> None:
-        if not entry.closing:
-            entry.failure = None if line.durable else line.reason
+        if not entry.closing and not line.awaited:
             self._close(entry, ended)
 
     def _close(self, entry: _Entry, ended: Ended) -> None:
         """The last flush: all that is left, or what may go where the end could not be journalled."""
         live, waiting = entry.live, entry.live.waiting_bytes
-        pieces = live.take() if entry.failure else live.take_all(ended.duration_samples, ended.intervals)
+        pieces = live.take() if entry.lost_line else live.take_all(ended.duration_samples, ended.intervals)
         self._counters.backlog_bytes -= waiting - sum(len(each.frames) for each in pieces)
-        self._audio.submit([Flush(live.header, pieces, live.handed, last=True)])
+        frames = live.handed if entry.kept else 0  # a file that is to go may not even be there
+        self._audio.submit([Flush(live.header, pieces, frames, last=True)])
         entry.closing = True
 
     def _conclude(self, entry: _Entry, ended: Ended) -> None:
@@ -325,8 +434,8 @@ class Spool:
         header = entry.live.header
         reasons = tuple(dict.fromkeys((*ended.reasons, *entry.live.reasons)))
         told = replace(ended, reasons=reasons)
-        if entry.failure:
-            self._published(failure(header, told, entry.failure))
+        if entry.lost_line:
+            self._published(failure(header, told, entry.lost_line))
             return
         shard = _shard(header.recording_id)
         publish = partial(self._publishers[shard].submit, Job(header, told, entry.kept))
@@ -335,32 +444,46 @@ class Spool:
         else:  # a slow disk may not have begun the journal yet, and must not begin it afterwards
             self._journals[shard].submit(Forget(header.recording_id, publish))
 
+    def _could_not_publish(self, postponed: Postponed) -> None:
+        """When the disk is found well again, but for a job that fails again and again less often."""
+        recording, reason = postponed.job.header.recording_id, postponed.reason
+        before = self._postponed.get(recording)
+        patience_s = PROBE_S if before is None else min(before.patience_s * 2, _MOST_PATIENCE_S)
+        due = self._loop.time() + patience_s / 2
+        self._postponed[recording] = _Postponed(postponed.job, reason, patience_s, due)
+        self._note_trouble("publish", reason)
+
+    def _publish_again(self, now: float) -> None:
+        for recording, each in self._postponed.items():
+            if each.due <= now:
+                each.due = float("inf")  # until it is answered
+                self._publishers[_shard(recording)].submit(each.job)
+
     def _published(self, outcome: Outcome) -> None:
-        entry = self._entries.pop(outcome.recording_id, None)
-        if not self._entries:
-            self._note_trouble("audio", None)  # the next recording may find a better disk
+        recording = outcome.recording_id
+        entry = self._entries.pop(recording, None)
         failed = outcome.result == FAILED
         if outcome.audio is None:  # a line that the disk never took is not asked for any more
-            self._awaited = {
-                ticket: each
-                for ticket, each in self._awaited.items()
-                if each.recording != outcome.recording_id
-            }
+            for ticket in [t for t, each in self._awaited.items() if each.recording == recording]:
+                del self._awaited[ticket]
         self._counters.failed += failed
         self._counters.published += outcome.audio is not None
-        self._note_trouble("publish", outcome.reasons[-1] if failed else None)
-        self._journals[_shard(outcome.recording_id)].submit(Forget(outcome.recording_id))
-        if entry is not None and entry.outcome is not None and not entry.outcome.done():
-            entry.outcome.set_result(outcome)
+        self._postponed.pop(recording, None)
+        self._note_trouble("publish", next((each.reason for each in self._postponed.values()), None))
+        self._journals[_shard(recording)].submit(Forget(recording))
+        if entry is not None:
+            self._wheel.remove(entry.number)
+            if entry.stands or entry.unjournalled:
+                self._sum_up()
+            if entry.outcome is not None and not entry.outcome.done():
+                entry.outcome.set_result(outcome)
 
     def _note_trouble(self, work: str, reason: str | None) -> None:
-        if reason is None:
-            self._troubles.pop(work, None)
-        else:
-            self._troubles[work] = reason
+        self._troubles.note(work, reason)
+        self._probe.suspicious = bool(self._troubles)
 
     def _crashed(self, error: Exception) -> None:
-        self._troubles["thread"] = STORAGE_ERROR
+        self._note_trouble("refused", STORAGE_ERROR)
         self._on_crash(error)
 
     def _resolved(self, value: T) -> asyncio.Future[T]:
@@ -378,6 +501,10 @@ class Spool:
                 entry.outcome.set_result(failure(entry.live.header, entry.ended, STORAGE_STOPPED))
         self._awaited.clear()
         self._entries.clear()
+
+
+def _is_refused(awaited: _Awaited, line: Line) -> bool:
+    return not line.durable and not (awaited.patient and line.awaited)
 
 
 def _shard(recording: RecordingId) -> int:

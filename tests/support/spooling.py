@@ -21,8 +21,12 @@ class Marker(list[Flush]):
 
 
 async def written(spool: Spool) -> None:
-    """All that was handed over is in the files, and the loop has heard of it."""
-    marker = Marker()
-    spool._audio.submit(marker)
-    assert await asyncio.to_thread(marker.reached.wait, 10)
+    """All that was handed over was tried on the files, and the loop has heard of it.
+
+    A marker is reached before the work of its batch is done, but after that of every batch before.
+    """
+    for _ in range(2):
+        marker = Marker()
+        spool._audio.submit(marker)
+        assert await asyncio.to_thread(marker.reached.wait, 10)
     await asyncio.sleep(0)

@@ -254,6 +254,7 @@ async def test_a_header_never_promises_more_than_the_file_holds(
         spool.write(ONE, at, speech(at, at + 80).tobytes())
         spool.extend(ONE, at + 160)
         spool.flush(now_ns())
+        await written(spool)
     outcome = await spool.finish(ONE, Ended(1_500, (interval(0, 1_500),)))  # shorter than the file was
     assert outcome.result == "complete"
     assert len(promises) >= 12
