@@ -20,6 +20,7 @@ class ActorJson(TypedDict):
 
 
 class IntervalJson(TypedDict):
+    kind: str
     start_sample: int
     end_sample: int | None
     start_ms: int
@@ -175,6 +176,7 @@ def _ms(samples: int, rate: int) -> int:
 
 def _interval_json(one: IntervalRow, rate: int) -> IntervalJson:
     return {
+        "kind": one.kind,
         "start_sample": one.start_sample,
         "end_sample": one.end_sample,
         "start_ms": _ms(one.start_sample, rate),

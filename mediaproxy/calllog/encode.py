@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from mediaproxy.calllog.rows import IntervalRow, LoggedCall, RecordingRow
+from mediaproxy.calllog.rows import AUDIO, IntervalRow, LoggedCall, RecordingRow
 from mediaproxy.calls.events import CallRecord, Participant
 from mediaproxy.calls.plane import LegId
 from mediaproxy.ids import CallId, RecordingId
@@ -136,6 +136,7 @@ def _interval_json(one: IntervalRow) -> Columns:
         "end_sample": one.end_sample,
         "started_by": _actor_json(one.started_by),
         "ended_by": None if one.ended_by is None else _actor_json(one.ended_by),
+        "kind": one.kind,
     }
 
 
@@ -146,6 +147,7 @@ def _interval(one: Mapping[str, Any]) -> IntervalRow:
         one["end_sample"],
         _actor(one["started_by"]),
         None if ended_by is None else _actor(ended_by),
+        one.get("kind", AUDIO),
     )
 
 

@@ -7,15 +7,21 @@ from mediaproxy.calls.events import CallRecord
 from mediaproxy.ids import CallId, RecordingId
 from mediaproxy.recording.manifest import Actor
 
+AUDIO = "audio"
+
 
 @dataclass(frozen=True, slots=True)
 class IntervalRow:
-    """`[start_sample, end_sample)` on the call clock; an open interval has neither end nor its actor."""
+    """`[start_sample, end_sample)` on the call clock; an open interval has neither end nor its actor.
+
+    `kind` is "audio" or "announcement": what the parties said, or what we did.
+    """
 
     start_sample: int
     end_sample: int | None
     started_by: Actor
     ended_by: Actor | None
+    kind: str = AUDIO
 
 
 @dataclass(frozen=True, slots=True)

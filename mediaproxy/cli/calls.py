@@ -14,7 +14,7 @@ from rich.text import Text
 from mediaproxy import config as configuration
 from mediaproxy.api.shapes import CallJson, call_json
 from mediaproxy.calllog.reader import Reader
-from mediaproxy.calllog.rows import CallFilter, LoggedCall
+from mediaproxy.calllog.rows import AUDIO, CallFilter, LoggedCall
 from mediaproxy.clock import NS_PER_MS
 
 MS_PER_S = 1_000
@@ -53,7 +53,8 @@ def as_of(logged: LoggedCall, now_ms: int) -> LoggedCall:
     if logged.call.state != "answered" or answered_at_ms is None or row is None:
         return logged
     duration = max(row.duration_samples, (now_ms - answered_at_ms) * row.sample_rate // MS_PER_S)
-    recorded = sum((one.end_sample or duration) - one.start_sample for one in row.intervals)
+    audio = [one for one in row.intervals if one.kind == AUDIO]
+    recorded = sum((one.end_sample or duration) - one.start_sample for one in audio)
     return replace(logged, recording=replace(row, duration_samples=duration, recorded_samples=recorded))
 
 
@@ -91,7 +92,8 @@ def spans(call: CallJson) -> str:
         end = "…" if interval["end_ms"] is None else clock(interval["end_ms"])
         by = interval["started_by"]
         who = f"{by['user']}, {by['means']}" if by["user"] else by["means"]
-        texts.append(f"{clock(interval['start_ms'])}–{end} ({who})")
+        what = "" if interval["kind"] == AUDIO else f"{interval['kind']}, "
+        texts.append(f"{clock(interval['start_ms'])}–{end} ({what}{who})")
     return ", ".join(texts)
 
 

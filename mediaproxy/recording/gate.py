@@ -21,11 +21,15 @@ class Opening:
 
 
 class Gate:
-    """Openings in the order of the call clock; they never overlap. At most the last one is open."""
+    """Openings in the order of the call clock; they never overlap. At most the last one is open.
 
-    __slots__ = ("openings",)
+    `kind` is that of its intervals: "audio" of what the parties say, "announcement" of what we do.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("kind", "openings")
+
+    def __init__(self, kind: str = "audio") -> None:
+        self.kind = kind
         self.openings: list[Opening] = []
 
     @property
@@ -83,7 +87,7 @@ class Gate:
     def intervals(self) -> tuple[Interval, ...]:
         """The closed, non-empty intervals."""
         return tuple(
-            Interval(o.start, o.end, o.started_by, o.ended_by)
+            Interval(o.start, o.end, o.started_by, o.ended_by, self.kind)
             for o in self.openings
             if o.end is not None and o.ended_by is not None and o.end > o.start
         )

@@ -23,7 +23,9 @@ from mediaproxy.recording.manifest import Actor, Interval, Participant, StreamFa
 
 VERSION = 1
 MAX_POSITION = 1 << 48  # a thousand years; what lies beyond was never a call
-RECORDING = "recording"  # the one state in which the gate is open
+# The states that make an interval, and its kind: in the first alone the gate is open, in the other an
+# announcement is played that must be heard before it opens.
+KINDS = {"recording": "audio", "announcing": "announcement"}
 
 _CRC_BYTES = len(',"crc":"00000000"}')
 
@@ -47,11 +49,13 @@ class Header:
     version: int = VERSION
     format: str = "wav"
     keep_days: int = 0
+    consent: str = "none"  # or "required": nobody is heard before the announcement was
 
 
 @dataclass(frozen=True, slots=True)
 class Toggled:
-    """A change of state at `position`; `number` is unique in its recording. `state` is the new one."""
+    """A change of state at `position`; `number` is unique in its recording. `state` is the new one, or
+    "announcing" while what is to be recorded waits for its announcement."""
 
     number: int
     position: int
@@ -60,8 +64,13 @@ class Toggled:
     state: str
 
     @property
+    def kind(self) -> str | None:
+        """Of the interval that begins here, if one does."""
+        return KINDS.get(self.state)
+
+    @property
     def opens(self) -> bool:
-        return self.state == RECORDING
+        return self.kind is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +135,13 @@ class JournalState:
         since: Toggled | None = None
         closing = Toggled(-1, end, "stop", ended_by, "finished")
         for toggle in (*self.toggles, closing):
-            if toggle.opens:
-                since = since or toggle
-            elif since is not None:
+            if since is not None and since.kind == toggle.kind:
+                continue
+            if since is not None and since.kind is not None:
                 stop = min(toggle.position, end)
                 if stop > since.position:
-                    found.append(Interval(since.position, stop, since.by, toggle.by))
-                since = None
+                    found.append(Interval(since.position, stop, since.by, toggle.by, since.kind))
+            since = toggle if toggle.opens else None
         return tuple(found)
 
 

@@ -4,6 +4,10 @@ A recording is armed `inactive` at the answer. Every change happens at one posit
 has an author, and moves the gate exactly there. An opening is *tentative* until its journal line is
 durable: it takes effect at once in memory, but nothing of it is written out, and `annul` makes it as if
 it had never been. A closing needs nobody's permission.
+
+Where consent is required the first opening opens no gate: it begins an announcement (an interval of its
+own, `notices`), and only when that was played in full does the gate open, tentatively once more. Once a
+call is enough: whoever heard it all has been told.
 """
 
 from dataclasses import dataclass
@@ -11,7 +15,7 @@ from enum import Enum
 
 from mediaproxy.calls.model import Policy, RecordingPolicy
 from mediaproxy.recording.gate import Gate
-from mediaproxy.recording.manifest import Actor
+from mediaproxy.recording.manifest import Actor, Interval
 
 
 class State(Enum):
@@ -28,6 +32,7 @@ class Action(Enum):
     RESUME = "resume"
     TOGGLE = "toggle"  # start if not recording, else stop
     FINISH = "finish"  # the call is over; never asked for by a user
+    ANNOUNCED = "announced"  # the announcement was heard; never asked for by a user
 
 
 class Refusal(Enum):
@@ -60,7 +65,8 @@ class Toggled:
     """What a toggle did. When `changed` is false, `effective_sample` is when the present state began.
 
     `number` counts the changes of one recording from 1 (0 when nothing changed). With `tentative` the
-    change is an opening that waits for `confirm(number)` or `annul(number)`.
+    change is an opening that waits for `confirm(number)` or `annul(number)`; with `announcing` it opens
+    nothing yet: the announcement is to be played.
     """
 
     action: Action
@@ -69,6 +75,7 @@ class Toggled:
     changed: bool
     effective_sample: int
     number: int = 0
+    announcing: bool = False
 
     @property
     def tentative(self) -> bool:
@@ -85,17 +92,29 @@ class _Before:
 
 
 class States:
-    """One recording's state, its gate and the policy that both obey."""
+    """One recording's state, its gate, its announcements and the policy that all obey."""
 
-    __slots__ = ("_before", "_number", "_policy", "gate", "since", "state")
+    __slots__ = ("_before", "_may_open", "_number", "_policy", "gate", "notices", "since", "state")
 
     def __init__(self, policy: RecordingPolicy) -> None:
         self.gate = Gate()
+        self.notices = Gate("announcement")
         self.state = State.INACTIVE
         self.since = 0
         self._policy = policy
+        self._may_open = not policy.consent_required
         self._number = 0
         self._before: _Before | None = None
+
+    def intervals(self) -> tuple[Interval, ...]:
+        """The closed, non-empty intervals of both kinds, in their order."""
+        found = (*self.gate.intervals(), *self.notices.intervals())
+        return tuple(sorted(found, key=lambda interval: interval.start_sample))
+
+    def settled_until(self) -> int | None:
+        """Nothing at or beyond this position may be written out yet; None = no limit."""
+        limits = (self.gate.settled_until(), self.notices.settled_until())
+        return min((limit for limit in limits if limit is not None), default=None)
 
     def toggle(self, action: Action, by: Actor, at: int) -> Toggled | Refusal:
         """Apply a command at position `at`."""
@@ -104,21 +123,38 @@ class States:
         refusal = self._refusal(action, by)
         return refusal if refusal else self._apply(action, by, at)
 
+    def announced(self, at: int) -> Toggled | None:
+        """The announcement was played in full to everyone: the gate opens at `at`. None: nobody waits for
+        it any more."""
+        if not self.notices.is_open:
+            return None
+        by = self.notices.openings[-1].started_by
+        self._may_open = True
+        self._number += 1
+        self._before = _Before(self._number, State.INACTIVE, at)
+        self.notices.close(at, by)
+        self.gate.open(at, by, number=self._number)
+        self.since = at
+        return Toggled(Action.ANNOUNCED, by, self.state, True, at, self._number)
+
     def finish(self, duration: int, by: Actor) -> Toggled:
         """The call is over, `duration` samples long: nothing lies at or beyond its end."""
         finished = self._apply(Action.FINISH, by, duration)
         self.gate.cut(duration, by)
+        self.notices.cut(duration, by)
         return finished
 
     def confirm(self, number: int) -> None:
         """The journal line of opening `number` is durable."""
         self.gate.confirm(number)
+        self.notices.confirm(number)
         if self._before and self._before.number == number:
             self._before = None
 
     def annul(self, number: int) -> None:
         """Opening `number` did not become durable: its interval vanishes, whatever came after it."""
         self.gate.annul(number)
+        self.notices.annul(number)
         if self._before and self._before.number == number:
             self.state, self.since = self._before.state, self._before.since
             self._before = None
@@ -139,10 +175,11 @@ class States:
         at = at if action is Action.FINISH else max(at, self.since)
         before = _Before(self._number + 1, self.state, self.since)
         self._number += 1
+        opens = following is State.RECORDING
         if self.state is State.RECORDING:
-            self.gate.close(at, by)
-        if following is State.RECORDING:
-            self.gate.open(at, by, number=self._number)
-        self._before = before if following is State.RECORDING else None
+            (self.notices if self.notices.is_open else self.gate).close(at, by)
+        if opens:
+            (self.gate if self._may_open else self.notices).open(at, by, number=self._number)
+        self._before = before if opens else None
         self.state, self.since = following, at
-        return Toggled(action, by, following, True, at, self._number)
+        return Toggled(action, by, following, True, at, self._number, announcing=opens and not self._may_open)

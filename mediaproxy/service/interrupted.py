@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from mediaproxy.calllog.rows import InterruptedCall, RecordingRow
+from mediaproxy.calllog.rows import AUDIO, InterruptedCall, RecordingRow
 from mediaproxy.calls.events import CallRecord
 from mediaproxy.calls.record import left
 from mediaproxy.recording.manifest import Actor
@@ -85,6 +85,8 @@ def _cut(row: RecordingRow, duration: int) -> RecordingRow:
         row,
         state=State.FINISHED.value,
         duration_samples=duration,
-        recorded_samples=sum((one.end_sample or 0) - one.start_sample for one in intervals),
+        recorded_samples=sum(
+            (one.end_sample or 0) - one.start_sample for one in intervals if one.kind == AUDIO
+        ),
         intervals=tuple(intervals),
     )

@@ -60,6 +60,7 @@ ACTOR = shape({"means": one_of(*MEANS), "user": null_or(text)})
 
 INTERVAL = shape(
     {
+        "kind": one_of("audio", "announcement"),
         "start_sample": whole,
         "end_sample": null_or(whole),
         "start_ms": whole,

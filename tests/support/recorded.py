@@ -18,7 +18,7 @@ RECORDING_KEYS = {
     "id", "state", "result", "reasons", "policy", "sample_rate", "duration_samples", "recorded_samples",
     "intervals",
 }  # fmt: skip
-INTERVAL_KEYS = {"start_sample", "end_sample", "start_ms", "end_ms", "started_by", "ended_by"}
+INTERVAL_KEYS = {"kind", "start_sample", "end_sample", "start_ms", "end_ms", "started_by", "ended_by"}
 TOGGLE_KEYS = {"state", "changed", "durable", "effective_sample", "effective_ms", "sample_rate"}
 
 
