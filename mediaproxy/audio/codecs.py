@@ -93,7 +93,7 @@ def coding(name: str, clock_hz: int, channels: int = 1) -> Coding | None:
     """The codec of an rtpmap, its name in upper case; None: not one of ours."""
     if name == "OPUS":  # always written 48000/2, whatever is sent (RFC 7587 7)
         known = opus.AVAILABLE and clock_hz == opus.CLOCK_HZ
-        return Coding(name, clock_hz, channels, opus.CLOCK_HZ) if known else None
+        return Coding(name, clock_hz, 2, opus.CLOCK_HZ) if known else None
     if name == "G722":  # some write the clock as the 16000 that it should have been
         known = clock_hz in (g722.CLOCK_HZ, g722.RATE_HZ) and channels == 1
         return Coding(name, clock_hz, channels, g722.RATE_HZ) if known else None

@@ -14,10 +14,11 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from mediaproxy.clock import NS_PER_S
-from mediaproxy.recording.live import G711_HZ, LATE_PAYLOAD_MS, TABLES, LiveRecording, Track
+from mediaproxy.recording.live import LATE_PAYLOAD_MS, TABLES, LiveRecording
 from mediaproxy.recording.packets import Margins, Packet
 from mediaproxy.recording.ring import HAS_PAYLOAD
 from mediaproxy.recording.streams import Stream
+from mediaproxy.recording.tracks import G711_HZ, OTHERS, Track
 from mediaproxy.recording.transits import LeastTransits
 from mediaproxy.recording.window import CHANNELS, WindowPool
 
@@ -83,7 +84,7 @@ class Lanes:
         track, window, gate = live.tracks[leg], live.window, live.states.gate
         if live.clock.sample_rate != G711_HZ or not 0 < packet.samples <= MAX_SAMPLES or packet.digit:
             return
-        if not stream.is_steady(packet, live.openings):
+        if not stream.is_steady(packet, live.openings) or (gate.is_open and packet.law >= OTHERS):
             return
         if gate.is_open:
             floor, into, room, flags = gate.openings[-1].start, 0, 0, HAS_PAYLOAD

@@ -1,6 +1,5 @@
 """One call's recording while it lives: its clock, its gate, the streams of both legs and its window."""
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -8,13 +7,14 @@ from numpy.typing import NDArray
 
 from mediaproxy.audio.g711 import ALAW_TO_PCM, ULAW_TO_PCM
 from mediaproxy.calls.model import RecordingPolicy
-from mediaproxy.calls.plane import Codec, Tap
+from mediaproxy.calls.plane import Tap
 from mediaproxy.limits import MAX_STREAMS_PER_LEG
 from mediaproxy.recording.clock import CallClock
-from mediaproxy.recording.manifest import Actor, StreamFacts
+from mediaproxy.recording.manifest import Actor
 from mediaproxy.recording.packets import Margins, Packet
 from mediaproxy.recording.states import Action, Refusal, States, Toggled
 from mediaproxy.recording.streams import NOWHERE_ELSE, Stream
+from mediaproxy.recording.tracks import OTHERS, Track, facts
 from mediaproxy.recording.transits import LeastTransits
 from mediaproxy.recording.window import Stretch, Window, WindowPool
 
@@ -22,19 +22,17 @@ LAG_MS = 400  # how far the written end stays behind the drain mark
 CHUNK_MS = 250  # how much is handed out at once
 LATE_PAYLOAD_MS = 200  # how long after a stop audio spoken before it may still arrive
 EVICT_MS = 1_000  # a stream that was silent for so long gives its place to a fifth one
+USUAL_MS = 20  # what a packet lasts of which nobody knows
 MAX_STREAM_FACTS = 64  # per leg: a sender that changes its SSRC all day must not fill our memory
 
 RING_FULL = "ring_full"
 WINDOW_FULL = "window_full"
 CODEC_UNSUPPORTED = "codec_unsupported"
+PAYLOAD_BAD = "payload_bad"
 STREAMS_EXCEEDED = "streams_exceeded"
 RECORDER_FAILED = "recorder_failed"
 
-PCMU, PCMA = 0, 1
-LAWS: dict[str, int] = {"PCMU": PCMU, "PCMA": PCMA}
 TABLES: tuple[NDArray[np.int16], NDArray[np.int16]] = (ULAW_TO_PCM, ALAW_TO_PCM)
-UNPLACED = frozenset({"CN", "TELEPHONE-EVENT"})
-G711_HZ = 8_000
 
 
 class Record(NamedTuple):
@@ -50,34 +48,6 @@ class Record(NamedTuple):
     earliest_ns: int
     arrival_ns: int
     payload: bytes | None
-
-
-class Track:
-    """One leg's share: what it may send, and its streams."""
-
-    __slots__ = ("channel", "facts", "heard", "laws", "name", "streams", "unsupported")
-
-    def __init__(self, name: str, channel: int) -> None:
-        self.name = name
-        self.channel = channel
-        self.heard = True
-        self.laws: dict[int, int] = {}  # payload type -> law
-        self.unsupported: dict[int, str] = {}  # payload type -> codec
-        self.streams: dict[int, Stream] = {}
-        self.facts: list[StreamFacts] = []  # of streams that gave their place away
-
-    def describe(self, audio: Mapping[int, Codec], rate: int, *, heard: bool) -> None:
-        audio = {number: codec for number, codec in audio.items() if codec.name not in UNPLACED}
-        decodable = {n for n, c in audio.items() if c.name in LAWS and c.clock_hz == rate and c.channels == 1}
-        self.laws = {number: LAWS[audio[number].name] for number in decodable}
-        self.unsupported = {number: codec.name for number, codec in audio.items() if number not in decodable}
-        if heard and not self.heard:
-            for stream in self.streams.values():
-                stream.resume()
-        self.heard = heard
-
-    def all_facts(self) -> list[StreamFacts]:
-        return self.facts + [facts(self.name, stream) for stream in self.streams.values()]
 
 
 class LiveRecording:
@@ -103,7 +73,7 @@ class LiveRecording:
         self.slot = slot
         self.clock = clock
         self.states = States(policy)
-        self.tracks = (Track("A", channels[0]), Track("B", channels[1]))
+        self.tracks = (Track("A", channels[0], rate), Track("B", channels[1], rate))
         self.window = Window(pool)
         self.duration: int | None = None  # once the call is over
         self.reasons: set[str] = set()
@@ -119,20 +89,39 @@ class LiveRecording:
     def toggle(self, action: Action, by: Actor, at: int) -> Toggled | Refusal:
         """Apply a command at position `at`, or at the first that was not handed out."""
         closed_at = self.states.gate.closed_at
-        outcome = self.states.toggle(action, by, max(at, self.window.base))
+        outcome = self.states.toggle(action, by, max(at, self.window.base, *self._decoded()))
         if isinstance(outcome, Toggled) and outcome.changed:
             start = outcome.effective_sample
             if not outcome.tentative:
                 self.window.erase(start, self.window.top)  # a fast sender's audio runs ahead of the clock
-            elif closed_at is None or start - closed_at > self._margins.closed:
-                self._openings.append(start)
+            elif not outcome.announcing:
+                self._opened(start, closed_at)
         return outcome
 
+    def announced(self, at: int) -> Toggled | None:
+        """The announcement was played in full: the gate opens at `at`, tentatively like every opening."""
+        closed_at = self.states.gate.closed_at
+        outcome = self.states.announced(max(at, self.window.base, *self._decoded()))
+        if outcome is not None:
+            self._opened(outcome.effective_sample, closed_at)
+        return outcome
+
+    def speak(self, channel: int, position: int, pcm: NDArray[np.int16]) -> None:
+        """Samples of ours that were heard from `position` on; those outside an announcement are not kept."""
+        end = position + len(pcm) if self.duration is None else min(position + len(pcm), self.duration)
+        for notice in self.states.notices.openings:
+            first = max(position, notice.start)
+            last = end if notice.end is None else min(end, notice.end)
+            if first < last:
+                self.window.write(channel, first, pcm[first - position : last - position])
+
     def annul(self, number: int) -> None:
-        for opening in self.states.gate.openings:
+        for opening in (*self.states.gate.openings, *self.states.notices.openings):
             if opening.number == number:
                 end = self.window.top if opening.end is None else opening.end
                 self.window.erase(opening.start, end)
+        for track in self.tracks:
+            track.annul(number)
         self.states.annul(number)
 
     def tap_at(self, position: int) -> Tap:
@@ -161,10 +150,10 @@ class LiveRecording:
         counts = self._counts(packet.arrival)
         for placed in stream.opened(self._openings, packet.arrival, is_open=counts):
             self._write(track, stream, placed)
-        if packet.samples and not packet.digit:
-            stream.codec = _NAMES[packet.law]
-        elif record.payload_type in track.unsupported:
-            self._miss(stream, track.unsupported[record.payload_type], packet.arrival)
+        if packet.ticks and not packet.digit:
+            stream.codec = track.codec(packet.law)
+        elif not packet.digit and (codec := track.missing(record.payload_type)) is not None:
+            self._miss(stream, codec, packet.arrival)
         for placed in stream.receive(packet, is_open=counts):
             self._write(track, stream, placed)
         return stream, packet
@@ -187,6 +176,7 @@ class LiveRecording:
         self.broken = True
         self.reasons.add(RECORDER_FAILED)
         for track in self.tracks:
+            track.silence()
             for stream in track.streams.values():
                 stream.hold = None
 
@@ -201,6 +191,7 @@ class LiveRecording:
         until = self._final(mark)
         if until - self.window.base < self._chunk:
             return []
+        self._pour(until)
         stretches = self.window.take(until)
         if not self.states.gate.is_open:
             self.window.rest()
@@ -215,13 +206,15 @@ class LiveRecording:
     def finish(self) -> list[Stretch]:
         """Everything up to the end of the call; nothing of it stays in memory."""
         assert self.duration is not None, "a recording is told its end before it is finished"
-        for opening in [o for o in self.states.gate.openings if o.tentative]:
+        openings = (*self.states.gate.openings, *self.states.notices.openings)
+        for opening in [o for o in openings if o.tentative]:
             self.annul(opening.number)
         is_open = self._counts(self.duration)
         for track in self.tracks:
             for stream in track.streams.values():
                 for placed in stream.finish(is_open=is_open):
                     self._write(track, stream, placed)
+        self._pour(self.duration)
         return self.window.take(self.duration)
 
     def discard(self) -> None:
@@ -232,23 +225,48 @@ class LiveRecording:
 
     # Helpers.
 
+    def _opened(self, start: int, closed_at: int | None) -> None:
+        if closed_at is None or start - closed_at > self._margins.closed:
+            self._openings.append(start)
+
     def _counts(self, at: int) -> bool:
         """Whether a move of an offset at `at` can show: audio that was held or late may still be kept."""
         return self.states.gate.overlaps(at - self._margins.give_up - self._late, at + 1)
 
     def _packet(self, track: Track, record: Record) -> Packet:
-        law = track.laws.get(record.payload_type)
+        law = None if record.is_digit else track.laws.get(record.payload_type)
+        ticks, clock_hz = self._measure(track, record, law)
         return Packet(
             self.clock.position(record.earliest_ns),
             self.clock.position(record.arrival_ns),
             record.seq,
             record.timestamp,
-            record.length if law is not None or record.is_digit else 0,
+            ticks,
             record.payload,
             law or 0,
             payload_type=record.payload_type,
             digit=record.is_digit,
+            clock_hz=None if clock_hz == self.clock.sample_rate else clock_hz,
         )
+
+    def _measure(self, track: Track, record: Record, law: int | None) -> tuple[int, int]:
+        """How long a record lasts, and the RTP clock that counts it."""
+        stream = track.streams.get(record.ssrc)
+        if record.is_digit:  # on the clock of the sound that it interrupts (RFC 4733 2.1)
+            return record.length, track.digits_hz if stream is None else self._clock_of(stream)
+        if law is None:
+            return 0, self.clock.sample_rate
+        clock_hz = track.clock_hz(law)
+        ticks = track.ticks(law, record.payload, record.length)
+        if ticks is None:
+            usual = None if stream is None else stream.usual_ticks(record.seq, record.timestamp, clock_hz)
+            ticks = clock_hz * USUAL_MS // 1000 if usual is None else usual
+        if not ticks and self.states.gate.contains(self.clock.position(record.arrival_ns)):
+            self.reasons.add(PAYLOAD_BAD)
+        return ticks, clock_hz
+
+    def _clock_of(self, stream: Stream) -> int:
+        return self.clock.sample_rate if stream.clock_hz is None else stream.clock_hz
 
     def _stream(self, track: Track, ssrc: int, arrival: int) -> Stream | None:
         stream = track.streams.get(ssrc)
@@ -296,6 +314,10 @@ class LiveRecording:
         for opening in openings:
             start = max(packet.position, opening.start - early)
             end = packet.end if opening.end is None else min(packet.end, opening.end - late)
+            if packet.law >= OTHERS:
+                if start < end:
+                    track.wait(stream.ssrc, packet, opening, start, end)
+                continue
             if start < end:
                 self._decode(track, packet, start, end)
             if packet.repeat and opening.start - early < packet.position < end:
@@ -315,6 +337,20 @@ class LiveRecording:
         first = TABLES[packet.law][np.frombuffer(packet.payload[:1], dtype=np.uint8)]
         self.window.write(track.channel, packet.position - 1, first)
 
+    def _pour(self, until: int) -> None:
+        """Decode what was waiting for its turn."""
+        for track in self.tracks:
+            if not track.waits:
+                continue
+            for position, pcm in track.pour(until):
+                if self.window.write(track.channel, position, pcm):
+                    self.reasons.add(WINDOW_FULL)
+            if track.faults:
+                self.reasons.add(PAYLOAD_BAD)
+
+    def _decoded(self) -> list[int]:
+        return [track.decoded for track in self.tracks if track.waits]
+
     def _final(self, mark: int) -> int:
         """Up to where nothing can change any more."""
         for track in self.tracks:
@@ -322,25 +358,6 @@ class LiveRecording:
                 if stream.hold is not None:
                     mark = min(mark, stream.hold.earliest)
         until = mark - self._lag
-        for limit in (self.states.gate.settled_until(), self.duration):
+        for limit in (self.states.settled_until(), self.duration):
             until = until if limit is None else min(until, limit)
         return until
-
-
-_NAMES = {law: name for name, law in LAWS.items()}
-
-
-def facts(leg: str, stream: Stream) -> StreamFacts:
-    return StreamFacts(
-        leg,
-        stream.ssrc,
-        stream.codec,
-        stream.packets,
-        lost=stream.lost,
-        late=stream.late,
-        duplicate=stream.duplicate,
-        reordered=stream.reordered,
-        reanchors=stream.reanchors,
-        slips=stream.slips,
-        ppm=stream.ppm,
-    )

@@ -7,7 +7,7 @@ A toggle, a description and an end concern what arrives from then on: drain the 
 recorder of them (a toggle is exact either way: it is judged by arrival and media time).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from mediaproxy.calls.model import Policy, RecordingPolicy
 from mediaproxy.calls.plane import Codec, LegId, Tap
 from mediaproxy.recording.clock import CallClock
+from mediaproxy.recording.gate import Gate
 from mediaproxy.recording.lanes import ANY_MARKER, Batch, Ints, Lanes
 from mediaproxy.recording.live import LiveRecording, Record
 from mediaproxy.recording.manifest import Actor, Interval, StreamFacts
@@ -69,16 +70,24 @@ class TapChange(NamedTuple):
     tap: Tap
 
 
+class OpenInterval(NamedTuple):
+    """The one that has no end yet; `kind` as in `manifest.Interval`."""
+
+    start: int
+    by: Actor
+    kind: str
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A live recording as of a moment."""
+    """A live recording as of a moment. `recorded_samples` are those of the parties' audio alone."""
 
     state: State
     sample_rate: int
     duration_samples: int
     recorded_samples: int
     intervals: tuple[Interval, ...]  # closed ones
-    open_since: tuple[int, Actor] | None  # start and author of the open one
+    open_since: OpenInterval | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +95,8 @@ class Finished:
     """The whole of a recording; `writes` brings the file to `duration_samples`.
 
     `opened` is false when no sample lies in an interval. `reasons` are fixed words that say why audio
-    may be missing: `ring_full`, `window_full`, `codec_unsupported`, `streams_exceeded`, `recorder_failed`.
+    may be missing: `ring_full`, `window_full`, `codec_unsupported`, `payload_bad`, `streams_exceeded`,
+    `recorder_failed`.
     """
 
     writes: list[Write]
@@ -151,8 +161,7 @@ class Recorder:
         live = self._live.get(generation)
         if live is not None:
             self._lanes.recall(live)
-            audio = {number: codec for number, codec in audio.items() if number not in digits}
-            live.tracks[leg].describe(audio, live.clock.sample_rate, heard=heard)
+            live.tracks[leg].describe(audio, digits, heard=heard)
 
     def toggle(self, generation: int, action: Action, by: Actor, now_ns: int) -> Toggled | Refusal:
         """Apply a command at the call clock's position of `now_ns`; `ENDED` when the call is unknown.
@@ -165,6 +174,24 @@ class Recorder:
         self._lanes.recall(live)
         self._tapping[generation] = live
         return live.toggle(action, by, max(live.clock.position(now_ns), 0))
+
+    def announced(self, generation: int, now_ns: int) -> Toggled | None:
+        """The announcement that the recording waits for was played in full to everyone: it opens at the
+        position of `now_ns`. To be journalled as any opening; None when nothing waits for it any more."""
+        live = self._live.get(generation)
+        if live is None:
+            return None
+        self._lanes.recall(live)
+        self._tapping[generation] = live
+        return live.announced(live.clock.position(now_ns))
+
+    def speak(self, generation: int, leg: LegId, at_ns: int, pcm: NDArray[np.int16]) -> None:
+        """Samples of ours, at the file's rate, that `leg`'s party hears from `at_ns` on. They stand where
+        the other leg's audio would, and only in an announcement's interval; absorbed when unknown."""
+        live = self._live.get(generation)
+        if live is not None:
+            self._lanes.recall(live)
+            live.speak(live.tracks[leg.other].channel, live.clock.position(at_ns), pcm)
 
     def confirm(self, generation: int, number: int) -> None:
         """Opening `number` is durable: its audio may be written out. Unknown ones are absorbed."""
@@ -214,15 +241,12 @@ class Recorder:
         live = self._live.get(generation)
         if live is None:
             return None
-        gate, now = live.states.gate, max(live.clock.position(now_ns), 0)
-        intervals = gate.intervals()
-        recorded = sum(i.end_sample - i.start_sample for i in intervals)
-        open_since = None
-        if gate.is_open:
-            opening = gate.openings[-1]
-            open_since = (opening.start, opening.started_by)
-            recorded += max(now - opening.start, 0)
-        return Status(live.states.state, live.clock.sample_rate, now, recorded, intervals, open_since)
+        states, now = live.states, max(live.clock.position(now_ns), 0)
+        recorded = sum(i.end_sample - i.start_sample for i in states.gate.intervals())
+        open_since = _open_since(states.gate) or _open_since(states.notices)
+        if states.gate.is_open:
+            recorded += max(now - states.gate.openings[-1].start, 0)
+        return Status(states.state, live.clock.sample_rate, now, recorded, states.intervals(), open_since)
 
     def end(self, generation: int, ended_ns: int, by: Actor) -> Toggled | None:
         """The call ended at `ended_ns`: nothing at or beyond it is kept, no toggle is taken any more.
@@ -247,9 +271,9 @@ class Recorder:
         if live is None:
             return None
         self._lanes.recall(live)
-        stretches = live.finish()
+        stretches = self._guarded(live, live.finish)
         self._forget(live)
-        intervals = live.states.gate.intervals()
+        intervals = live.states.intervals()
         return Finished(
             [Write(generation, *stretch) for stretch in stretches],
             live.duration or 0,
@@ -335,6 +359,14 @@ class Recorder:
         elif self._fast:
             self._lanes.lend(live, record.leg, stream, packet)
 
+    def _guarded(self, live: LiveRecording, hand_out: Callable[[], list[Stretch]]) -> list[Stretch]:
+        """What waited is decoded as it is handed out: a fault there is silence of this call alone."""
+        try:
+            return hand_out()
+        except Exception:  # noqa: BLE001  # as in _receive_one
+            self._break(live)
+            return hand_out()
+
     def _break(self, live: LiveRecording) -> None:
         """From here on this recording is silence; it still becomes as long as its call."""
         self._lanes.recall(live)
@@ -364,11 +396,19 @@ class Recorder:
     def _take(self, live: LiveRecording, mark_ns: int) -> list[Stretch]:
         self._lanes.before_take(live)
         base = live.window.base
-        stretches = live.write_out(live.clock.position(mark_ns))
+        mark = live.clock.position(mark_ns)
+        stretches = self._guarded(live, lambda: live.write_out(mark))
         if live.window.base != base:
             self._lanes.after_take(live)
             self._due_ns[live.slot] = live.due_ns()
         return stretches
+
+
+def _open_since(gate: Gate) -> OpenInterval | None:
+    if not gate.is_open:
+        return None
+    opening = gate.openings[-1]
+    return OpenInterval(opening.start, opening.started_by, gate.kind)
 
 
 def _one_a_lane(lanes: Ints) -> Iterator[Ints]:

@@ -202,6 +202,11 @@ class Stream:
         return self._row
 
     @property
+    def clock_hz(self) -> int | None:
+        """The RTP clock of its audio; None: the file's rate."""
+        return self._clock_hz
+
+    @property
     def ppm(self) -> int | None:
         """By how much the sender's clock runs faster than ours, as far as it was measured."""
         return self._drift.ppm(self._margins.rate)

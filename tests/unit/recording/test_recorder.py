@@ -318,7 +318,7 @@ def test_a_withheld_digits_span_is_zero() -> None:
 def test_comfort_noise_and_events_are_not_placed() -> None:
     loop = Loop(Policy.AUTOMATIC)
     loop.recorder.confirm(1, 1)
-    for payload_type in (13, 101, 77):
+    for payload_type in (13, 101, 19):
         loop.payload_type = payload_type
         loop.run(loop.now_ms + 500)
     finished, file = loop.finish()
@@ -335,6 +335,16 @@ def test_a_codec_that_we_do_not_decode_is_silence_with_a_reason() -> None:
     assert not file.any()
     assert finished.reasons == ("codec_unsupported",)
     assert finished.streams[0].codec == "G729"
+
+
+def test_a_payload_type_that_nobody_described_is_silence_with_a_reason() -> None:
+    loop = Loop(Policy.AUTOMATIC)
+    loop.recorder.confirm(1, 1)
+    loop.payload_type = 77
+    finished, file = loop.run(1_000).finish()
+    assert not file.any()
+    assert finished.reasons == ("codec_unsupported",)
+    assert finished.streams[0].codec == "unknown"
 
 
 def test_a_leg_that_is_not_heard_is_not_recorded() -> None:
@@ -412,7 +422,7 @@ def test_status_is_the_call_clock_of_the_moment() -> None:
         12_000,
         4_000,
     )
-    assert status.open_since == (8_000, ALICE)
+    assert status.open_since == (8_000, ALICE, "audio")
     assert loop.recorder.status(2, loop.now_ns) is None
 
 
