@@ -102,12 +102,44 @@ def loadtest(
 
 @app.command()
 def verify(
-    paths: Annotated[list[Path], typer.Argument(help="Recordings (.wav), manifests (.json) or folders.")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(help="Recordings, manifests, folders, or a whole storage."),
+    ],
+    keys: Annotated[
+        list[Path] | None,
+        typer.Option("--key", help="A public key (PEM) kept elsewhere, or a folder of them; repeatable."),
+    ] = None,
+    head: Annotated[
+        str | None,
+        typer.Option("--head", help="A head (NUMBER:HASH) noted earlier; the chain must hold it."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="A report as one JSON object.")] = False,
 ) -> None:
-    """Hold published recordings against their manifests: length, silence, hashes, signature."""
-    from mediaproxy.cli.files import verify_paths
+    """Hold recordings against their manifests: length, silence, hashes, signature; and against the chain.
 
-    raise typer.Exit(verify_paths(paths))
+    A whole storage is searched for what is missing, too. 1 when anything does not hold.
+    """
+    from mediaproxy.cli.verify import verify_paths
+
+    raise typer.Exit(verify_paths(paths, given=keys or [], head=head, as_json=as_json))
+
+
+@app.command()
+def redact(
+    recording: Annotated[str, typer.Argument(help="The recording's id.")],
+    config: ConfigOption,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it stands in manifest and chain.")],
+    span: Annotated[
+        str | None,
+        typer.Option("--range", help="FROM-TO in seconds, 61.5-75, or minutes, 1:01.5-1:15."),
+    ] = None,
+    last: Annotated[float | None, typer.Option("--last", help="The last so many seconds.")] = None,
+) -> None:
+    """Make a range of a published recording silent for ever, beside a running server or without one."""
+    from mediaproxy.cli.redact import redact_recording
+
+    raise typer.Exit(redact_recording(config, recording, span=span, last_s=last, reason=reason))
 
 
 @app.command()

@@ -31,7 +31,8 @@ UNKNOWN_VERSION = "the manifest has a version that this mediaproxy does not know
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who moved the gate: `means` is `api|dashboard|dtmf|sip|ng|policy|call_end|recovery|limit`.
+    """Who moved the gate: `means` is `api|dashboard|dtmf|sip|ng|policy|call_end|recovery|limit`; or who
+    redacted or removed: `cli` too.
 
     `user` is the token's name, the agent for dtmf and sip, None for policy, call_end and recovery.
     """
