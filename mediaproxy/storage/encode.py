@@ -1,88 +1,101 @@
-"""The worker that makes one rendition: `python -m mediaproxy.storage.encode MASTER TARGET SHA256 FORMAT`.
+"""A worker process: `python -m mediaproxy.storage.encode` does the jobs it reads (`storage.jobs`).
 
-A process of its own, of the lowest priority, that ends with whoever started it. It names the master's
-hash in the rendition, so it makes sure first that this is the master's hash. How it ended is told by its
-exit code (`encoders.Exit`).
+Of the lowest priority; it ends with whoever started it, or when nothing was asked of it for a while.
+A copy names the hash of its master, so it is made sure first that this is the master's hash.
 """
 
 import ctypes
 import os
 import resource
+import select
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from fractions import Fraction
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-import av
-import numpy as np
-from av import AudioFrame, AudioStream
-
 from mediaproxy.errors import Malformed
-from mediaproxy.recording import wav
-from mediaproxy.storage import disk, sparse
-from mediaproxy.storage.encoders import Exit, draft_of
+from mediaproxy.recording import manifest
+from mediaproxy.recording.wav import Identity
+from mediaproxy.storage import disk, forms, jobs, masters, sparse
+from mediaproxy.storage.flacs import NotExact
+from mediaproxy.storage.forms import Source
+from mediaproxy.storage.jobs import Answer, Exit, Inscription, Job, Progress, draft_of
 
-CHUNK_FRAMES: Final = 65_536
+IDLE_S: Final = 20.0
 LOWEST_PRIORITY: Final = 19
 PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 PR_SET_DUMPABLE: Final = 4
 
+_STDIN, _STDOUT = 0, 1
+_READ_BYTES: Final = 1 << 16
 
-@dataclass(frozen=True, slots=True)
-class Coding:
-    container: str
-    encoder: str
-    bits_per_s: int
-    options: Mapping[str, str]
+Tell = Callable[[Progress], None]
 
 
-# Chosen so that nothing of one channel is heard in the other, and silence is decoded as zeros: no joint
-# stereo, and of Opus the coder that keeps channels apart at this rate.
-CODINGS: Final = {
-    "opus": Coding("ogg", "libopus", 48_000, {"application": "audio"}),
-    "mp3": Coding("mp3", "libmp3lame", 64_000, {"joint_stereo": "0"}),
-}
-
-
-def main(arguments: list[str]) -> int:
-    master, target, sha256, form = arguments
+def main() -> int:
     _withdraw()
+    for line in _lines():
+        _say(perform(jobs.decode(line), _say))
+    return 0
+
+
+def perform(job: Job, tell: Tell) -> Answer:
+    """What became of the job."""
     try:
-        make(Path(master), Path(target), sha256, CODINGS[form])
+        return Answer(Exit.MADE, make(job, tell))
     except Malformed:
-        return Exit.NOT_THE_MASTER
+        return Answer(Exit.NOT_THE_MASTER)
+    except NotExact:
+        return Answer(Exit.NOT_EXACT)
     except OSError as error:  # also what FFmpeg has to say of files
         full = disk.reason_of(error) == disk.STORAGE_FULL
-        print(error.strerror, file=sys.stderr)  # noqa: T201 - the parent logs it
-        return Exit.STORAGE_FULL if full else Exit.STORAGE_ERROR
-    return Exit.MADE
+        return Answer(Exit.STORAGE_FULL if full else Exit.STORAGE_ERROR, words=error.strerror or "")
 
 
-def make(master: Path, target: Path, sha256: str, coding: Coding) -> None:
-    """`target` appears whole and durable, or not at all. `Malformed`: `master` is not what it should be."""
-    fd = os.open(master, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+def make(job: Job, tell: Tell) -> str:
+    """`target` appears whole and durable, or not at all; its SHA-256. `Malformed`: the source is not what
+    it should be."""
+    fd = os.open(job.source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        shape = wav.parse(os.pread(fd, wav.HEADER_BYTES, 0))
-        if sparse.sha256(fd) != sha256:
+        since = os.fstat(fd)
+        pcm = masters.opened(fd)
+        if job.sha256 is not None and sparse.sha256(fd) != job.sha256:
             raise Malformed("the master's SHA-256 is another one")
-        with _draft(target) as draft:
-            _encode(_frames(fd, shape), shape.sample_rate, draft, sha256, coding)
+        source = Source(pcm, job.inscription or _told_by_manifest(job.source), job.sha256)
+        with _draft(job.target) as (draft, made):
+            forms.WRITERS[job.form](made, draft, source, lambda done: tell(Progress(done, pcm.shape.frames)))
+            _require_unchanged(job.source, fd, since)
+            return sparse.sha256(made)
     finally:
         os.close(fd)
 
 
+def _told_by_manifest(master: Path) -> Inscription:
+    claims = manifest.decode(master.with_suffix(".json").read_bytes())
+    answered_at_ms = round(datetime.fromisoformat(claims.answered_at).timestamp() * 1000)
+    identity = Identity(claims.recording_id, claims.call_id, answered_at_ms, claims.sample_rate)
+    return Inscription(identity, claims.intervals)
+
+
+def _require_unchanged(source: Path, fd: int, since: os.stat_result) -> None:
+    """No copy appears of what was deleted or redacted meanwhile. Whoever does that removes drafts too,
+    afterwards, so that nothing can come between this and the renaming."""
+    now, there = os.fstat(fd), source.lstat()
+    if (now.st_dev, now.st_ino) != (there.st_dev, there.st_ino) or now.st_mtime_ns != since.st_mtime_ns:
+        raise Malformed("the master was changed")
+
+
 @contextmanager
-def _draft(target: Path) -> Iterator[Path]:
+def _draft(target: Path) -> Iterator[tuple[Path, int]]:
     """A file that gets its name when all went well, and is removed when not."""
     draft = draft_of(target)
     draft.unlink(missing_ok=True)
     fd = disk.create(draft)
     try:
-        yield draft
+        yield draft, fd
         os.fsync(fd)
         draft.rename(target)
     except BaseException:
@@ -92,31 +105,16 @@ def _draft(target: Path) -> Iterator[Path]:
         os.close(fd)
 
 
-def _frames(fd: int, shape: wav.Shape) -> Iterator[AudioFrame]:
-    for start in range(0, shape.frames, CHUNK_FRAMES):
-        count = min(CHUNK_FRAMES, shape.frames - start)
-        pcm = np.frombuffer(os.pread(fd, count * wav.FRAME_BYTES, wav.data_end(start)), np.int16)
-        frame = AudioFrame.from_ndarray(pcm.reshape(1, -1), format="s16", layout="stereo")
-        frame.sample_rate, frame.time_base, frame.pts = (
-            shape.sample_rate,
-            Fraction(1, shape.sample_rate),
-            start,
-        )
-        yield frame
+def _lines() -> Iterator[bytes]:
+    """What is asked of us, until nothing is for `IDLE_S` or nobody is there any more."""
+    unread = b""
+    while select.select([_STDIN], [], [], IDLE_S)[0] and (content := os.read(_STDIN, _READ_BYTES)):
+        *lines, unread = (unread + content).split(b"\n")
+        yield from lines
 
 
-def _encode(frames: Iterator[AudioFrame], rate: int, draft: Path, sha256: str, coding: Coding) -> None:
-    """Bit for bit the same for the same master, as long as FFmpeg is the same."""
-    with av.open(str(draft), "w", format=coding.container, options={"fflags": "+bitexact"}) as container:
-        container.metadata["comment"] = f"master sha256 {sha256}"
-        stream = container.add_stream(
-            coding.encoder, rate=rate, layout="stereo", options=dict(coding.options)
-        )
-        assert isinstance(stream, AudioStream)
-        stream.bit_rate = coding.bits_per_s
-        for frame in frames:
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+def _say(said: Progress | Answer) -> None:
+    os.write(_STDOUT, jobs.encode_said(said))
 
 
 def _withdraw() -> None:
@@ -136,4 +134,4 @@ def _withdraw() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

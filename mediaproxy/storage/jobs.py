@@ -17,7 +17,6 @@ from mediaproxy.recording.manifest import Interval, intervals_from
 from mediaproxy.recording.wav import Identity
 
 FORMS: Final = ("wav", "flac", "mono", "opus", "mp3")
-SUFFIXES: Final = {"mono": "mono.wav"}  # of the others: the name itself
 
 
 class Exit(IntEnum):
@@ -100,7 +99,8 @@ def decode_said(line: bytes) -> Progress | Answer | None:
 
 
 def suffix(form: str) -> str:
-    return SUFFIXES.get(form, form)
+    """How a file of this form is called for people."""
+    return "mono.wav" if form == "mono" else form
 
 
 def _line(fields: dict[str, Any]) -> bytes:

@@ -17,7 +17,9 @@ NONE = "none"
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """`result` none (there never was audio, there is no file), complete, degraded, recovered, or failed
-    (not published: the live file stays for the next repair). `audio` and `sha256` name the master."""
+    (not published: the live file stays for the next repair). `audio` and `sha256` name the master;
+    `remark` is for the log, of what went otherwise than configured.
+    """
 
     recording_id: RecordingId
     result: str
@@ -26,6 +28,7 @@ class Outcome:
     intervals: tuple[Interval, ...] = ()
     audio: Path | None = None
     sha256: str | None = None
+    remark: str | None = None
 
     @property
     def recorded_samples(self) -> int:

@@ -1,49 +1,90 @@
 """From the spool to its day: the steps by which a live recording becomes a master with a manifest.
 
-Each step can be the last before a crash; `repair` takes up from any of them:
-file exact and durable -> manifest durable -> audio renamed -> entry in the chain -> journal removed.
-So a published audio file always has its manifest, and the journal goes last. The call's end must be in
-the journal before.
+Each step can be the last before a crash, and may be done again; `repair` takes up from any of them:
+file exact and durable -> [FLAC made of it and read back] -> manifest durable -> audio renamed -> entry in
+the chain -> live file and journal removed. So a published audio file always has its manifest, and the
+journal goes last. The call's end must be in the journal before.
 """
 
 import errno
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
+from mediaproxy.ids import RecordingId
 from mediaproxy.recording import chain, manifest, wav
 from mediaproxy.recording.journal import Ended, Header
 from mediaproxy.recording.manifest import Actor, Interval, Manifest, Master, Participant
-from mediaproxy.storage import disk, sparse
+from mediaproxy.storage import disk, keys, sparse
 from mediaproxy.storage.audio import identity
+from mediaproxy.storage.encoders import CLOSED, Failed
+from mediaproxy.storage.jobs import Inscription, Job
 from mediaproxy.storage.outcome import COMPLETE, DEGRADED, NONE, RECOVERED, Outcome
 from mediaproxy.storage.store import Storage
 
 AUDIO_OUTSIDE = "audio_outside_interval"  # a bug of ours: it was blanked, and is told
 
+ENCODING_S: Final = 3.5  # of the five seconds until a result is due
+RECOVERING_S: Final = 60.0  # nobody waits for it
+ENCODED_BYTES_PER_S: Final = 10_000_000  # of WAV: slower than a loaded machine's spare time allows
 
-def publish(storage: Storage, header: Header, ended: Ended, *, recovered: bool = False) -> Outcome:
-    """Make the live recording a published one. `OSError` leaves it to be repaired."""
-    live, target = _paths(storage, header)
-    if target.exists():
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
-    sha256, blanked = _make_exact(live, header, ended)
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A master before it has its place: durable, exact."""
+
+    path: Path
+    form: str
+    sha256: str
+    remark: str | None = None
+
+
+def publish(
+    storage: Storage, header: Header, ended: Ended, *, recovered: bool = False, waited_s: float = 0.0
+) -> Outcome:
+    """Make the live recording a published one. After an `OSError` it may be called again, or the rest is
+    left to be repaired; `FileExistsError`: something else lies in its place.
+
+    `waited_s` is how long it had to wait for this; a FLAC that would come too late is a WAV.
+    """
+    if storage.published_audio(header.recording_id, header.answered_at_ms) is not None:
+        return _concluded(storage, header)
+    live = storage.live_audio(header.recording_id)
+    blanked = _make_exact(live, header, ended)
+    made = _master(storage, header, ended, live, (RECOVERING_S if recovered else ENCODING_S) - waited_s)
     reasons = ended.reasons + ((AUDIO_OUTSIDE,) if blanked and not recovered else ())
     result = RECOVERED if recovered else DEGRADED if reasons else COMPLETE
-    claims = _manifest(header, ended, result, reasons, Master(target.name, sha256))
+    target = storage.audio(header.recording_id, header.answered_at_ms, made.form)
+    claims = _manifest(header, ended, result, reasons, Master(target.name, made.sha256))
     document = manifest.encode(manifest.sign(claims, storage.private_key))
     day = storage.make_day(header.answered_at_ms)
     disk.write_new(storage.manifest(header.recording_id, header.answered_at_ms), document)
-    live.rename(target)
+    made.path.rename(target)
     disk.sync_directory(day)
     disk.sync_directory(storage.live)
     by = Actor("recovery" if recovered else "call_end")
     storage.chain.append(chain.published(header.recording_id, document, by))
-    storage.journal(header.recording_id).unlink()
-    return Outcome(
-        header.recording_id, result, reasons, ended.duration_samples, ended.intervals, target, sha256
-    )
+    _clear(storage, header)
+    return replace(_outcome(claims, target), remark=made.remark)
+
+
+def conclude(storage: Storage, header: Header) -> Outcome | None:
+    """Finish what stopped after the audio had its place; None unless it is what its manifest says, and the
+    manifest is ours. Then nothing is changed."""
+    found = storage.find(header.recording_id, header.answered_at_ms)
+    live = storage.live_audio(header.recording_id)
+    if found is None or (found.audio.suffix == ".wav" and os.path.lexists(live)):
+        return None
+    document = found.manifest.read_bytes()
+    if not _is_ours(header, found.manifest, document) or _sha256(found.audio) != found.sha256:
+        return None
+    claims = manifest.decode(document)
+    by = Actor("recovery" if claims.result == RECOVERED else "call_end")
+    storage.chain.append(chain.published(header.recording_id, document, by), once=True)
+    _clear(storage, header)
+    return _outcome(claims, found.audio)
 
 
 def discard(storage: Storage, header: Header, duration_samples: int) -> Outcome:
@@ -65,12 +106,72 @@ def gaps(intervals: Sequence[Interval], duration: int) -> list[tuple[int, int]]:
     return [*found, (at, duration)] if at < duration else found
 
 
-def _paths(storage: Storage, header: Header) -> tuple[Path, Path]:
-    return storage.live_audio(header.recording_id), storage.audio(header.recording_id, header.answered_at_ms)
+def _concluded(storage: Storage, header: Header) -> Outcome:
+    outcome = conclude(storage, header)
+    if outcome is None:
+        there = str(storage.published_audio(header.recording_id, header.answered_at_ms))
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), there)
+    return outcome
 
 
-def _make_exact(live: Path, header: Header, ended: Ended) -> tuple[str, int]:
-    """Exactly as long as the call, zero outside the intervals, durable. Returns SHA-256 and bytes blanked."""
+def _master(storage: Storage, header: Header, ended: Ended, live: Path, patience_s: float) -> _Made:
+    """The WAV as it is, or a FLAC of it. No trouble with an encoder loses a recording."""
+    if header.format == "wav":
+        return _Made(live, "wav", _sha256(live))
+    target = storage.live / f"{header.recording_id}.flac"
+    told = Inscription(identity(header), ended.intervals)
+    timeout_s = patience_s + live.stat().st_size / ENCODED_BYTES_PER_S
+    try:
+        sha256 = storage.encoders.run(Job("flac", live, target, inscription=told), timeout_s=timeout_s)
+    except Failed as failed:
+        if failed.reason == CLOSED:  # the next start has the time
+            raise OSError(errno.ECANCELED, os.strerror(errno.ECANCELED), str(live)) from failed
+        why = ": ".join(filter(None, (failed.reason, failed.last_words)))
+        return _Made(live, "wav", _sha256(live), f"published as WAV: {why}")
+    disk.sync_directory(storage.live)
+    return _Made(target, "flac", sha256)
+
+
+def _sha256(path: Path) -> str:
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        return sparse.sha256(fd)
+    finally:
+        os.close(fd)
+
+
+def _is_ours(header: Header, path: Path, document: bytes) -> bool:
+    """`Malformed` was ruled out when it was found."""
+    claims = manifest.decode(document)
+    key = keys.beside(path).get(claims.key_id or "")
+    if key is None or claims.recording_id != header.recording_id:
+        return False
+    return manifest.signature_holds(document, key)
+
+
+def _clear(storage: Storage, header: Header) -> None:
+    """The spool forgets it; the journal, which knows all the rest, goes last."""
+    recording = header.recording_id
+    for left in (storage.live_audio(recording), storage.live / f"{recording}.flac"):
+        left.unlink(missing_ok=True)
+    disk.sync_directory(storage.live)
+    storage.journal(recording).unlink(missing_ok=True)
+
+
+def _outcome(claims: Manifest, audio: Path) -> Outcome:
+    return Outcome(
+        RecordingId(claims.recording_id),
+        claims.result,
+        claims.reasons,
+        claims.duration_samples,
+        claims.intervals,
+        audio,
+        claims.master.sha256,
+    )
+
+
+def _make_exact(live: Path, header: Header, ended: Ended) -> int:
+    """Exactly as long as the call, zero outside the intervals, durable. Returns the bytes blanked."""
     fd = disk.open_existing(live)
     try:
         _trim(fd, header, ended.duration_samples)
@@ -80,7 +181,7 @@ def _make_exact(live: Path, header: Header, ended: Ended) -> tuple[str, int]:
         )
         _append_tail(fd, header, ended)
         os.fsync(fd)
-        return sparse.sha256(fd), blanked
+        return blanked
     finally:
         os.close(fd)
 

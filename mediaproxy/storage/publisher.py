@@ -1,17 +1,23 @@
 """The publishing thread: hashing and renaming, where it delays neither audio nor toggles.
 
-A disk that refuses has the job postponed: every step of publishing may be done again.
+A disk that refuses has the job postponed: every step of publishing may be done again. What is encoded
+first has threads of its own: a long call's FLAC holds up nobody else's recording.
 """
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from mediaproxy.recording.journal import Ended, Header
 from mediaproxy.storage import disk
+from mediaproxy.storage.crew import Crew
 from mediaproxy.storage.outcome import FAILED, Outcome
 from mediaproxy.storage.publish import discard, publish
 from mediaproxy.storage.store import Storage
+
+ENCODED_AT_ONCE: Final = 8  # of which most wait for an encoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +38,8 @@ class Postponed:
 
 
 class Publisher:
-    """Owned by its thread: `perform` is the only entrance. Each job is answered once, by `report` or by
-    `postpone` (to be submitted again, when the disk may have come back)."""
+    """`perform` is the only entrance, for any thread. Each job is answered once, by `report` or by `postpone`
+    (to be submitted again, when the disk may have come back); both are called on threads of ours too."""
 
     def __init__(
         self,
@@ -46,20 +52,30 @@ class Publisher:
         self._report = report
         self._postpone = postpone
         self._on_crash = on_crash
+        self._encoded: Crew[tuple[Job, float]] = Crew("master", self._perform_encoded, ENCODED_AT_ONCE)
 
     def perform(self, batch: list[Job]) -> None:
         for job in batch:
-            done = self._publish(job)
-            if isinstance(done, Postponed):
-                self._postpone(done)
+            if job.keep and job.header.format != "wav":
+                self._encoded.submit((job, time.monotonic()))
             else:
-                self._report(done)
+                self._settle(self._publish(job))
 
-    def _publish(self, job: Job) -> Outcome | Postponed:
+    def _perform_encoded(self, submitted: tuple[Job, float]) -> None:
+        job, since = submitted
+        self._settle(self._publish(job, time.monotonic() - since))
+
+    def _settle(self, done: Outcome | Postponed) -> None:
+        if isinstance(done, Postponed):
+            self._postpone(done)
+        else:
+            self._report(done)
+
+    def _publish(self, job: Job, waited_s: float = 0.0) -> Outcome | Postponed:
         header, ended = job.header, job.ended
         try:
             if job.keep:
-                return publish(self._storage, header, ended)
+                return publish(self._storage, header, ended, waited_s=waited_s)
             return discard(self._storage, header, ended.duration_samples)
         except OSError as error:
             reason = disk.reason_of(error)
@@ -74,8 +90,9 @@ class Publisher:
         storage, recording = self._storage, header.recording_id
         if not os.path.isdir(storage.live):
             return False
-        places = (storage.live_audio(recording), storage.audio(recording, header.answered_at_ms))
-        return not any(map(os.path.lexists, places))
+        if os.path.lexists(storage.live_audio(recording)):
+            return False
+        return storage.published_audio(recording, header.answered_at_ms) is None
 
 
 def failure(header: Header, ended: Ended, reason: str) -> Outcome:

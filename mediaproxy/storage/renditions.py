@@ -1,25 +1,30 @@
-"""Renditions of published masters: Opus and MP3, made when first asked for and kept.
+"""Renditions of published masters: in another format, made when first asked for and kept for a while.
 
 An encoder runs for seconds to minutes and never in this process: it would hold up live audio. A
 rendition lies in `<directory>/renditions`, named by its recording, its master's SHA-256 and its format;
-it may be deleted at any time and is then made anew.
+it may be deleted at any time and is then made anew. Together they have a limit: what was not asked for
+for the longest time goes first.
 """
 
 import asyncio
-from collections.abc import Callable
+import os
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
 
 from mediaproxy.errors import Unavailable
 from mediaproxy.ids import RecordingId
 from mediaproxy.storage import disk
-from mediaproxy.storage.encoders import BUSY, CLOSED, DISK, FULL, Encoders, Failed
+from mediaproxy.storage.encoders import BUSY, CLOSED, DISK, FULL, MAX_WORKERS, Encoders, Failed
+from mediaproxy.storage.jobs import Job
 from mediaproxy.storage.store import Storage
 
-Format = Literal["opus", "mp3"]
+Format = Literal["wav", "flac", "mono", "opus", "mp3"]
 
-MAX_WORKERS: Final = 2
+MAX_BYTES: Final = 1 << 30
 MAX_UNDER_WAY: Final = 32  # waiting ones included
 TIMEOUT_S: Final = 60.0
 SLOWEST_BYTES_PER_S: Final = 500_000  # of the master: 16 times as fast as the call, a thirtieth of normal
@@ -28,24 +33,35 @@ SLOWEST_BYTES_PER_S: Final = 500_000  # of the master: 16 times as fast as the c
 class Renditions:
     """Owned by one loop. Who asks for what is already being made waits for that one.
 
-    `files` looks up what is there; `on_failed` is told the recording, why, and the worker's last words.
+    `files` looks up what is there; `on_failed` is told the recording, why, and the worker's last words;
+    `max_bytes` is what is kept of all of them.
     """
 
     def __init__(
-        self, storage: Storage, files: Executor, on_failed: Callable[[RecordingId, str, str], None]
+        self,
+        storage: Storage,
+        files: Executor,
+        on_failed: Callable[[RecordingId, str, str], None],
+        *,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
         self._storage = storage
         self._files = files
         self._on_failed = on_failed
-        self._encoders = Encoders()
+        self._max_bytes = max_bytes
+        self._encoders = Encoders(MAX_WORKERS)
         self._threads = ThreadPoolExecutor(MAX_WORKERS, "renditions")  # one for each worker
         self._under_way: dict[Path, asyncio.Task[None]] = {}
         self._closed = False
 
     async def get(self, recording: RecordingId, master: Path, sha256: str, form: Format) -> Path:
-        """The rendition's file; made first when it is not there. `Unavailable` says why there is none."""
+        """The rendition's file; made first when it is not there. `Unavailable` says why there is none.
+
+        Whoever removes or redacts a master deletes `<recording>-*` of `<directory>/renditions`, drafts
+        too: no worker ends with a copy of what was there before.
+        """
         target = self._storage.rendition(recording, sha256, form)
-        if await asyncio.get_running_loop().run_in_executor(self._files, target.is_file):
+        if await asyncio.get_running_loop().run_in_executor(self._files, _used, target):
             return target
         making = self._under_way.get(target)
         if making is None:
@@ -87,14 +103,46 @@ class Renditions:
             raise Failed(CLOSED)
         if not target.is_file():
             timeout_s = TIMEOUT_S + self._prepare(master) / SLOWEST_BYTES_PER_S
-            self._encoders.run(master, target, sha256, form, timeout_s=timeout_s)
+            self._encoders.run(Job(form, master, target, sha256), timeout_s=timeout_s)
+            _used(target)
+            trim(self._storage.renditions, self._max_bytes, but=target)
 
     def _prepare(self, master: Path) -> int:
         """The master's bytes. Renditions never take the space that live calls need."""
         try:
             disk.make_directory(self._storage.renditions)
             if not self._storage.has_space():
+                trim(self._storage.renditions, 0)
+            if not self._storage.has_space():
                 raise Failed(FULL)
             return master.stat().st_size
         except OSError as error:
             raise Failed(FULL if disk.reason_of(error) == disk.STORAGE_FULL else DISK) from error
+
+
+def trim(directory: Path, max_bytes: int, *, but: Path | None = None) -> None:
+    """Delete what was not used for the longest time until no more than this is left, `but` always."""
+    files = [(stat.st_atime_ns, stat.st_size, path) for path, stat in _finished(directory)]
+    total = sum(size for _, size, _ in files)
+    for _, size, path in sorted(files):
+        if total <= max_bytes:
+            return
+        if path != but:
+            path.unlink(missing_ok=True)
+            total -= size
+
+
+def _finished(directory: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    for path in directory.iterdir():
+        if path.suffix != ".tmp":
+            with suppress(FileNotFoundError):
+                yield path, path.lstat()
+
+
+def _used(rendition: Path) -> bool:
+    """Whether it is there; if so its time of access is now, which many file systems do not note."""
+    try:
+        os.utime(rendition, ns=(time.time_ns(), rendition.stat().st_mtime_ns))
+    except OSError:
+        return False
+    return True

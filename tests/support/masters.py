@@ -9,7 +9,8 @@ import av
 import numpy as np
 
 from mediaproxy.audio.voice import HIGH, LOW, speak
-from mediaproxy.recording import wav
+from mediaproxy.recording import manifest, wav
+from mediaproxy.recording.manifest import Interval, Manifest
 from tests.support.recordings import RATE, Frames, header_of, interval
 
 
@@ -43,15 +44,44 @@ def call_audio(seconds: float, left: Sequence[float] = (), right: Sequence[float
     return frames
 
 
-def write_master(path: Path, frames: Frames) -> Master:
+def identity_of(rate: int = RATE) -> wav.Identity:
     header = header_of()
-    constant = wav.constant_part(
-        wav.Identity(header.recording_id, header.call_id, header.answered_at_ms, RATE)
-    )
-    tail = wav.tail([interval(0, len(frames))]) if len(frames) else b""
+    return wav.Identity(header.recording_id, header.call_id, header.answered_at_ms, rate)
+
+
+def write_master(path: Path, frames: Frames, spans: Sequence[tuple[int, int]] | None = None) -> Master:
+    """A WAV with its manifest (not signed) beside it; recorded from end to end, unless `spans` say when."""
+    if spans is None:
+        spans = [(0, len(frames))] if len(frames) else []
+    intervals = tuple(interval(*span) for span in spans)
+    tail = wav.tail(intervals)
+    constant = wav.constant_part(identity_of())
     content = wav.header(constant, len(frames), len(tail)) + frames.astype("<i2").tobytes() + tail
     path.write_bytes(content)
-    return Master(path, hashlib.sha256(content).hexdigest(), frames)
+    sha256 = hashlib.sha256(content).hexdigest()
+    claims = manifest_of(path.name, sha256, len(frames), intervals)
+    path.with_suffix(".json").write_bytes(manifest.encode(claims))
+    return Master(path, sha256, frames)
+
+
+def manifest_of(name: str, sha256: str, frames: int, intervals: tuple[Interval, ...]) -> Manifest:
+    header = header_of()
+    return Manifest(
+        recording_id=header.recording_id,
+        call_id=header.call_id,
+        sip_call_id=header.sip_call_id,
+        answered_at=manifest.rfc3339(header.answered_at_ms),
+        sample_rate=RATE,
+        duration_samples=frames,
+        intervals=intervals,
+        participants=header.participants,
+        streams=(),
+        withheld=0,
+        injected=0,
+        result="complete",
+        reasons=(),
+        master=manifest.Master(name, sha256),
+    )
 
 
 def decode(path: Path) -> Decoded:

@@ -1,13 +1,12 @@
-"""A worker that begins a rendition and never ends: arguments as `mediaproxy.storage.encode`'s."""
+"""A worker that begins the first job and never ends it (see `mediaproxy.storage.jobs`)."""
 
 import sys
 import time
-from pathlib import Path
 
-from mediaproxy.storage import encode
-from mediaproxy.storage.encoders import draft_of
+from mediaproxy.storage import encode, jobs
 
 if __name__ == "__main__":
     encode._withdraw()
-    draft_of(Path(sys.argv[2])).write_bytes(b"half of it")
+    job = jobs.decode(sys.stdin.buffer.readline())
+    jobs.draft_of(job.target).write_bytes(b"half of it")
     time.sleep(60)

@@ -4,20 +4,22 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mediaproxy.errors import Malformed
-from mediaproxy.storage import encode
-from mediaproxy.storage.encode import CODINGS, make
+from mediaproxy.storage import encode, forms
+from mediaproxy.storage.encode import make
+from mediaproxy.storage.jobs import Job
 from tests.support.masters import Decoded, Frames, Master, call_audio, decode, write_master
 from tests.support.recordings import RATE
 
 CODEC_FRAME_S = {"opus": 0.020, "mp3": 0.072}
 
-both_formats = pytest.mark.parametrize("form", CODINGS)
+both_formats = pytest.mark.parametrize("form", CODEC_FRAME_S)
 
 
 @pytest.fixture
@@ -25,9 +27,13 @@ def target(tmp_path: Path) -> Path:
     return tmp_path / "rendition"
 
 
+def encoded(master: Master, target: Path, form: str) -> str:
+    return make(Job(form, master.path, target, master.sha256), lambda _: None)
+
+
 def made(form: str, target: Path, frames: Frames) -> tuple[Master, Decoded]:
     master = write_master(target.with_name("master.wav"), frames)
-    make(master.path, target, master.sha256, CODINGS[form])
+    encoded(master, target, form)
     return master, decode(target)
 
 
@@ -58,7 +64,7 @@ def test_it_is_as_long_as_the_call(form: str, target: Path, samples: int) -> Non
 @both_formats
 def test_a_call_without_a_sample_is_a_file_without_audio(form: str, target: Path) -> None:
     master = write_master(target.with_name("master.wav"), call_audio(0))
-    make(master.path, target, master.sha256, CODINGS[form])
+    encoded(master, target, form)
     assert target.exists()
 
 
@@ -66,34 +72,34 @@ def test_a_call_without_a_sample_is_a_file_without_audio(form: str, target: Path
 def test_the_same_master_gives_the_same_bytes_for_us_alone(form: str, target: Path) -> None:
     master, _ = made(form, target, call_audio(1.0, left=[0]))
     again = target.with_name("again")
-    make(master.path, again, master.sha256, CODINGS[form])
+    encoded(master, again, form)
     assert again.read_bytes() == target.read_bytes()
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
-    assert sorted(os.listdir(target.parent)) == ["again", "master.wav", "rendition"]
+    assert sorted(os.listdir(target.parent)) == ["again", "master.json", "master.wav", "rendition"]
 
 
 def test_another_file_than_the_master_is_refused(target: Path) -> None:
     master = write_master(target.with_name("master.wav"), call_audio(1.0))
     with pytest.raises(Malformed):
-        make(master.path, target, "0" * 64, CODINGS["opus"])
+        encoded(replace(master, sha256="0" * 64), target, "opus")
     master.path.write_bytes(bytes(2000))
     with pytest.raises(Malformed):
-        make(master.path, target, master.sha256, CODINGS["opus"])
-    assert os.listdir(target.parent) == ["master.wav"]
+        encoded(master, target, "opus")
+    assert sorted(os.listdir(target.parent)) == ["master.json", "master.wav"]
 
 
 def test_what_fails_half_way_leaves_no_file(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     master = write_master(target.with_name("master.wav"), call_audio(20.0, left=range(20)))
-    frames = encode._frames
+    frames = forms._frames
 
     def breaking(*arguments: object) -> Iterator[object]:
         yield next(frames(*arguments))  # type: ignore[arg-type]  # whatever it takes
         raise OSError(errno.EIO, "the disk is ill")
 
-    monkeypatch.setattr(encode, "_frames", breaking)
+    monkeypatch.setattr(forms, "_frames", breaking)
     with pytest.raises(OSError, match="ill"):
-        make(master.path, target, master.sha256, CODINGS["mp3"])
-    assert os.listdir(target.parent) == ["master.wav"]
+        encoded(master, target, "mp3")
+    assert sorted(os.listdir(target.parent)) == ["master.json", "master.wav"]
 
 
 @both_formats
@@ -110,6 +116,6 @@ def test_a_full_disk_is_noticed_at_the_latest_at_the_end(
     monkeypatch.setattr(encode.disk, "create", full)
     monkeypatch.setattr(encode.os, "fsync", lambda _: None)
     with pytest.raises(OSError) as caught:
-        make(master.path, target, master.sha256, CODINGS[form])
+        encoded(master, target, form)
     assert caught.value.errno == errno.ENOSPC
-    assert os.listdir(target.parent) == ["master.wav"]
+    assert sorted(os.listdir(target.parent)) == ["master.json", "master.wav"]

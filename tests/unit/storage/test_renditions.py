@@ -17,7 +17,7 @@ import pytest_asyncio
 from mediaproxy.errors import Misuse, Unavailable
 from mediaproxy.ids import RecordingId
 from mediaproxy.storage import Renditions, Storage, encoders, renditions
-from mediaproxy.storage.encoders import draft_of
+from mediaproxy.storage.jobs import Job, draft_of, encode
 from tests.support.masters import Master, call_audio, decode, write_master
 from tests.support.recordings import recording_id
 
@@ -165,7 +165,8 @@ async def test_a_worker_that_takes_too_long_is_stopped(
 @pytest.mark.slow  # a real worker
 async def test_a_worker_ends_with_a_killed_proxy(tmp_path: Path) -> None:
     target = tmp_path / "rendition"
-    start = f"import subprocess, sys; subprocess.call([sys.executable, '-m', '{SLEEPER}', 'x', '{target}'])"
+    job = encode(Job("opus", tmp_path / "x", target, "0" * 64))
+    start = f"import subprocess, sys; subprocess.run([sys.executable, '-m', '{SLEEPER}'], input={job!r})"
     proxy = await asyncio.create_subprocess_exec(sys.executable, "-c", start, cwd=Path(__file__).parents[3])
     async with asyncio.timeout(20):
         while not draft_of(target).exists():
