@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mediaproxy.audio.sound import Sound
 from mediaproxy.calls.model import Policy, RecordingPolicy
 from mediaproxy.calls.plane import Codec, LegId, Tap
 from mediaproxy.recording.clock import CallClock
@@ -185,12 +186,14 @@ class Recorder:
         self._tapping[generation] = live
         return live.announced(live.clock.position(now_ns))
 
-    def speak(self, generation: int, leg: LegId, at_ns: int, pcm: NDArray[np.int16]) -> None:
-        """Samples of ours, at the file's rate, that `leg`'s party hears from `at_ns` on. They stand where
-        the other leg's audio would, and only in an announcement's interval; absorbed when unknown."""
+    def speak(self, generation: int, leg: LegId, at_ns: int, sound: Sound, stretch: tuple[int, int]) -> None:
+        """What `leg`'s party hears of ours from `at_ns` on: `stretch` is (first, ticks) of the sound. It
+        stands where the other leg's audio would, in an announcement's interval alone; absorbed when the
+        call is unknown."""
         live = self._live.get(generation)
         if live is not None:
             self._lanes.recall(live)
+            pcm = sound.stretch(*stretch, live.clock.sample_rate)
             live.speak(live.tracks[leg.other].channel, live.clock.position(at_ns), pcm)
 
     def confirm(self, generation: int, number: int) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from mediaproxy.calllog.rows import IntervalRow, RecordingRow
+from mediaproxy.calllog.rows import AUDIO, IntervalRow, RecordingRow
 from mediaproxy.calls.events import CallAnswered
 from mediaproxy.calls.plane import LegId
 from mediaproxy.ids import CallId, RecordingId
@@ -21,8 +21,8 @@ def live_row(row: RecordingRow, status: Status, *, ended: bool) -> RecordingRow:
     """`row` as of a moment; an interval that is still open stands last."""
     intervals = tuple(interval_row(interval) for interval in status.intervals)
     if status.open_since is not None:
-        start, by = status.open_since
-        intervals += (IntervalRow(start, None, by, None),)
+        start, by, kind = status.open_since
+        intervals += (IntervalRow(start, None, by, None, kind),)
     return replace(
         row,
         state=(State.FINISHED if ended else status.state).value,
@@ -32,13 +32,26 @@ def live_row(row: RecordingRow, status: Status, *, ended: bool) -> RecordingRow:
     )
 
 
+def unopened(row: RecordingRow, closed_as: State) -> RecordingRow:
+    """`row` without its opening, which is not in the journal yet and so may never have been."""
+    intervals = tuple(each for each in row.intervals if each.end_sample is not None)
+    recorded = sum(
+        each.end_sample - each.start_sample
+        for each in intervals
+        if each.end_sample is not None and each.kind == AUDIO
+    )
+    return replace(row, state=closed_as.value, intervals=intervals, recorded_samples=recorded)
+
+
 def finished_row(row: RecordingRow, finished: Finished) -> RecordingRow:
     """The call is over; the file is not yet to be had."""
     return replace(
         row,
         state=State.FINISHED.value,
         duration_samples=finished.duration_samples,
-        recorded_samples=sum(each.end_sample - each.start_sample for each in finished.intervals),
+        recorded_samples=sum(
+            each.end_sample - each.start_sample for each in finished.intervals if each.kind == AUDIO
+        ),
         intervals=tuple(interval_row(interval) for interval in finished.intervals),
     )
 
@@ -61,7 +74,9 @@ def published_row(row: RecordingRow, outcome: Outcome, root: Path) -> RecordingR
 
 
 def interval_row(interval: Interval) -> IntervalRow:
-    return IntervalRow(interval.start_sample, interval.end_sample, interval.started_by, interval.ended_by)
+    return IntervalRow(
+        interval.start_sample, interval.end_sample, interval.started_by, interval.ended_by, interval.kind
+    )
 
 
 def participants(answered: CallAnswered) -> tuple[Participant, ...]:
