@@ -129,13 +129,16 @@ class Decoding:
 
     def _kept(self, pcm: Pcm, cut: Cut, end: int) -> Pcm:
         """Zeros in place of what lies outside the interval."""
-        assert self._voice is not None
+        whole = cut.start <= cut.position and end >= cut.position + cut.samples
+        if whole or self._voice is None:
+            return pcm
         rate = self._voice.decoder.rate_hz
         first, last = (-((cut.position - at) * rate // self._rate) for at in (cut.start, end))
-        if first > 0 or last < len(pcm):
-            pcm = pcm.copy()
-            pcm[: max(first, 0)] = 0
-            pcm[max(last, 0) :] = 0
+        pcm = pcm.copy()
+        if cut.start > cut.position:
+            pcm[:first] = 0
+        if end < cut.position + cut.samples:
+            pcm[last:] = 0
         return pcm
 
     def _filtered(self, pcm: Pcm) -> Pcm:
