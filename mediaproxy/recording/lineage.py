@@ -44,6 +44,7 @@ class Lineage:
         self._noted = noted
         self._signed_for = signed_for
         self._noted_found = noted in (None, NOTHING_YET)
+        self._expected = 0  # what the next line should call itself, going by the one before it
         self._problems: list[str] = []
         self.head = NOTHING_YET
         self.standings: dict[str, Standing] = {}
@@ -64,15 +65,16 @@ class Lineage:
             entry = chain.decode(line)
         except Malformed as error:
             self._problems.append(f"line {seq}: {error.reason}")
+            self._expected += 1
         else:
-            self._problems += [f"line {seq}: {problem}" for problem in self._judge(entry, seq)]
+            self._problems += [f"line {seq}: {problem}" for problem in self._judge(entry)]
             self._take(entry)
         self.head = Head(seq, chain.sha256(line))
         self._noted_found |= self.head == self._noted
 
-    def _judge(self, entry: Entry, seq: int) -> list[str]:
+    def _judge(self, entry: Entry) -> list[str]:
         found = []
-        if entry.seq != seq:
+        if entry.seq != self._expected:
             found.append(f"it calls itself line {entry.seq}")
         if entry.previous != self.head.hash:
             found.append("it does not follow the line before it")
@@ -89,6 +91,7 @@ class Lineage:
         return [] if chain.signature_holds(entry, public) else ["its signature does not hold"]
 
     def _take(self, entry: Entry) -> None:
+        self._expected = entry.seq + 1
         standing = Standing(entry.kind, entry.manifest, entry.seq, entry.at)
         self.standings[entry.recording_id] = standing
         self.counts[entry.kind] += 1
