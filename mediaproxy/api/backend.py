@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 from mediaproxy.calllog.rows import CallFilter, Cursor, LoggedCall, Page, RecordingRow
 from mediaproxy.ids import CallId, RecordingId
 
-RenditionFormat = Literal["opus", "mp3"]
+RenditionFormat = Literal["wav", "flac", "mono", "opus", "mp3"]
 
 
 class Action(Enum):
@@ -84,7 +84,7 @@ class Backend(Protocol):
 
 
 class Renditions(Protocol):
-    """A published master in formats that lose something."""
+    """A published master in another format."""
 
     async def get(self, recording: RecordingId, master: Path, sha256: str, form: RenditionFormat) -> Path:
         """The file, made first when it is not there. Raises `Unavailable` with a text for the client."""

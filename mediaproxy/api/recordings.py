@@ -1,7 +1,7 @@
 """`/v1/recordings`: the object, its audio, its manifest."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from starlette.requests import Request
@@ -17,13 +17,19 @@ from mediaproxy.api.shapes import RecordingJson, recording_json
 from mediaproxy.calllog.rows import RecordingRow
 from mediaproxy.errors import Unavailable
 
-MEDIA_TYPES = {"wav": "audio/wav", "opus": "audio/ogg", "mp3": "audio/mpeg"}
+MEDIA_TYPES = {
+    "wav": "audio/wav",
+    "flac": "audio/flac",
+    "mono": "audio/wav",
+    "opus": "audio/ogg",
+    "mp3": "audio/mpeg",
+}
 MASTER_HASH = "Master-SHA256"
 
 AUDIO: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {media_type: {} for media_type in MEDIA_TYPES.values()},
-        "headers": {MASTER_HASH: {"description": "of the WAV, in hex", "schema": {"type": "string"}}},
+        "headers": {MASTER_HASH: {"description": "of the WAV or FLAC, in hex", "schema": {"type": "string"}}},
     },
     206: {
         "content": {media_type: {} for media_type in MEDIA_TYPES.values()},
@@ -60,14 +66,16 @@ class RecordingRoutes:
         return json_response(recording_json(await self._seen(request, id)))
 
     async def get_audio(
-        self, request: Request, id: str, format: Annotated[Literal["wav", "opus", "mp3"], Query()] = "wav"
+        self, request: Request, id: str, format: Annotated[RenditionFormat | None, Query()] = None
     ) -> Response:
-        """The master (`wav`), as long as the call to the sample; or a rendition of it, made when first
-        asked for: that reply may take a while."""
+        """The master, as long as the call to the sample: a WAV or a FLAC. With `format` a rendition of it
+        where that is another one, made when first asked for: that reply may take a while. `wav` and `flac`
+        hold the same samples, `mono` is a WAV of both channels mixed."""
         row = await self._seen(request, id)
         published = self._published(row)
-        file = _master(row, published) if format == "wav" else await self._rendition(row, published, format)
-        return await self._files.reply(request, file)
+        if format is None or format == _form(published):
+            return await self._files.reply(request, _master(row, published))
+        return await self._files.reply(request, await self._rendition(row, published, format))
 
     async def get_manifest(self, request: Request, id: str) -> Response:
         """What the recording claims, signed: `mediaproxy verify` holds the file against it."""
@@ -103,9 +111,14 @@ class RecordingRoutes:
 
 
 def _master(row: RecordingRow, published: Published) -> SentFile:
-    return _sent(row, published.audio, f'"{row.sha256}"', "wav")
+    return _sent(row, published.audio, f'"{row.sha256}"', _form(published))
+
+
+def _form(published: Published) -> str:
+    return published.audio.suffix[1:]
 
 
 def _sent(row: RecordingRow, path: Path, etag: str, form: str) -> SentFile:
     headers = {MASTER_HASH: row.sha256 or ""}
-    return SentFile(path, etag, MEDIA_TYPES[form], f"{row.id}.{form}", headers)
+    name = f"{row.id}.mono.wav" if form == "mono" else f"{row.id}.{form}"
+    return SentFile(path, etag, MEDIA_TYPES[form], name, headers)

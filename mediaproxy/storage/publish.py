@@ -224,6 +224,7 @@ def _manifest(
         reasons=reasons,
         master=master,
         policy=header.policy,
+        consent=header.consent,
         keep_days=header.keep_days,
     )
 

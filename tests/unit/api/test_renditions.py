@@ -1,11 +1,13 @@
-"""`?format=`: Opus and MP3 over HTTP as the master is, telling which master they are of."""
+"""`?format=`: other formats over HTTP as the master is, telling which master they are of."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
 from mediaproxy.calllog import LoggedCall
+from mediaproxy.storage import jobs
 from tests.support.api_shapes import PROBLEM
 from tests.support.call_rows import START_MS, call_row, ended_call, recording_id, recording_row
 from tests.support.fake_backend import FakeBackend, FakeRenditions
@@ -14,7 +16,10 @@ ID = recording_id(0)
 AUDIO = f"/v1/recordings/{ID}/audio"
 SHA256 = "ab" * 32
 
-lossy = pytest.mark.parametrize(("form", "media_type"), [("opus", "audio/ogg"), ("mp3", "audio/mpeg")])
+lossy = pytest.mark.parametrize(
+    ("form", "media_type"),
+    [("opus", "audio/ogg"), ("mp3", "audio/mpeg"), ("flac", "audio/flac"), ("mono", "audio/wav")],
+)
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +40,7 @@ async def test_a_rendition_names_its_master(
     assert answer.status_code == 200
     assert answer.headers["content-type"] == media_type
     assert answer.headers["master-sha256"] == SHA256
-    assert f'filename="{ID}.{form}"' in answer.headers["content-disposition"]
+    assert f'filename="{ID}.{jobs.suffix(form)}"' in answer.headers["content-disposition"]
     assert answer.content == f"{form} of {ID}".encode()
     assert renditions.asked == [(ID, SHA256, form)]
 
@@ -45,6 +50,26 @@ async def test_the_master_is_no_rendition(alice: httpx.AsyncClient, renditions: 
     assert (answer.content, answer.headers["content-type"]) == (b"RIFF", "audio/wav")
     assert answer.headers["master-sha256"] == SHA256
     assert renditions.asked == []
+
+
+async def test_a_flac_master_is_sent_as_it_is_and_as_a_wav(
+    alice: httpx.AsyncClient, backend: FakeBackend, renditions: FakeRenditions, master: Path
+) -> None:
+    row = recording_row(0)
+    backend.logged = [
+        LoggedCall(ended_call(0), replace(row, file=str(Path(row.file or "").with_suffix(".flac"))))
+    ]
+    master.with_suffix(".flac").write_bytes(b"fLaC")
+    master.unlink()
+    for params in ({}, {"format": "flac"}):
+        answer = await alice.get(AUDIO, params=params)
+        assert (answer.content, answer.headers["content-type"]) == (b"fLaC", "audio/flac")
+        assert answer.headers["etag"] == f'"{SHA256}"'
+        assert f'filename="{ID}.flac"' in answer.headers["content-disposition"]
+    assert renditions.asked == []
+    answer = await alice.get(AUDIO, params={"format": "wav"})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "audio/wav")
+    assert renditions.asked == [(ID, SHA256, "wav")]
 
 
 @lossy
