@@ -27,6 +27,8 @@ _DATA_AT = HEADER_BYTES - 8
 _BEXT_BYTES = _DATA_AT - _BEXT_AT - 8
 _HISTORY_BYTES = _BEXT_BYTES - 602
 _REFERENCE_AT, _REFERENCE_BYTES = 256 + 32, 32  # in bext
+_LINES = struct.Struct("<I")
+_LINES_AT = _BEXT_AT + 8 + 602 - _LINES.size  # the last of bext's reserved bytes
 _U32_MAX = (1 << 32) - 1
 
 _BEXT = struct.Struct(f"<256s32s32s10s8sQH64s10x180x{_HISTORY_BYTES}s")  # EBU Tech 3285, version 1
@@ -67,8 +69,17 @@ def held_frames(file_bytes: int) -> int:
     return max(file_bytes - HEADER_BYTES, 0) // FRAME_BYTES
 
 
-def header(constant: bytes, frames: int, tail_bytes: int = 0, *, channels: int = CHANNELS) -> bytes:
-    """The first `HEADER_BYTES` of a file of so many sample frames and a tail after them."""
+def header(
+    constant: bytes, frames: int, tail_bytes: int = 0, *, channels: int = CHANNELS, lines: int = 0
+) -> bytes:
+    """The first `HEADER_BYTES` of a file of so many sample frames and a tail after them.
+
+    While the file lives, `lines` of its journal are durable when this is promised: so the two cannot be
+    parted, nor either be cut, unnoticed. It stands in bext's reserved bytes, and goes at publishing.
+    """
+    if lines:
+        at = _LINES_AT - _FMT_AT
+        constant = constant[:at] + _LINES.pack(lines) + constant[at + _LINES.size :]
     data_bytes = frames * 2 * channels
     riff_bytes = HEADER_BYTES + data_bytes + tail_bytes - 8
     if riff_bytes < _U32_MAX:
@@ -142,6 +153,11 @@ def recording_of(head: bytes) -> str:
     """Whose the file is, by `bext`'s OriginatorReference: the recording's id without dashes."""
     reference = head[_BEXT_AT + 8 + _REFERENCE_AT :][:_REFERENCE_BYTES]
     return reference.rstrip(b"\0").decode("ascii", "replace")
+
+
+def journal_lines(head: bytes) -> int:
+    """How many lines of the journal are durable; 0 where nothing is said of it."""
+    return int(_LINES.unpack_from(head, _LINES_AT)[0])
 
 
 def parse(head: bytes) -> Shape:

@@ -29,6 +29,7 @@ class Flush:
     pieces: Sequence[Piece]
     frames: int
     last: bool = False
+    lines: int = 0  # of its journal, durable by now
 
 
 @dataclass(slots=True)
@@ -88,7 +89,7 @@ class AudioWriter:
             file = self._files[recording] = _LiveFile(flush.header, self._storage)
         file.waiting += flush.pieces
         if flush.frames > file.wanted:
-            file.wanted = flush.frames
+            file.wanted, file.lines = flush.frames, flush.lines
         file.last |= flush.last
         return file
 
@@ -142,13 +143,14 @@ class _LiveFile:
 
     __slots__ = (
         "_constant", "_fd", "_header", "_promised", "_size", "_storage", "_written_bytes",
-        "last", "recording", "waiting", "wanted",
+        "last", "lines", "recording", "waiting", "wanted",
     )  # fmt: skip
 
     def __init__(self, header: Header, storage: Storage) -> None:
         self.recording = header.recording_id
         self.waiting: list[Piece] = []
         self.wanted = 0  # frames that the file is to be long
+        self.lines = 0
         self.last = False
         self._header = header
         self._storage = storage
@@ -185,7 +187,7 @@ class _LiveFile:
         if end > self._size:
             os.ftruncate(fd, end)
             self._size = end
-        disk.write_at(fd, [wav.header(self._constant, frames)], 0)
+        disk.write_at(fd, [wav.header(self._constant, frames, lines=self.lines)], 0)
         self._promised = frames
 
     def give_up(self) -> int:

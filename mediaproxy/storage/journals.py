@@ -6,6 +6,7 @@ nobody waits for: the policy's): it is tried again until the disk takes it, in o
 line.
 """
 
+import errno
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -71,7 +72,7 @@ class _Journal:
     header: Header
     path: Path
     fd: int | None = None
-    audio_there: bool = False  # of our own making, with its header or still without
+    audio_there: bool = False  # of our own making, with its header
     begun: bool = False
     size: int = 0
     lines: int = 0
@@ -189,13 +190,25 @@ class JournalWriter:
 
 
 def _make_audio(path: Path, opened: _Journal) -> None:
-    """No fsync: a header that a power cut takes away is written anew by the repair."""
-    fd = disk.open_existing(path) if opened.audio_there else disk.create(path)
-    opened.audio_there = True
+    """It appears with its header, so that it opens in any player from its first moment on. No fsync: a
+    header that a power cut takes away is written anew by the repair."""
+    if opened.audio_there:
+        return
+    if os.path.lexists(path):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    draft = path.with_name(f"{path.name}.tmp")
+    draft.unlink(missing_ok=True)
     try:
-        disk.write_at(fd, [wav.header(wav.constant_part(identity(opened.header)), 0)], 0)
-    finally:
-        os.close(fd)
+        fd = disk.create(draft)
+        try:
+            disk.write_at(fd, [wav.header(wav.constant_part(identity(opened.header)), 0)], 0)
+        finally:
+            os.close(fd)
+        draft.rename(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+    opened.audio_there = True
 
 
 def _write(opened: _Journal) -> float:

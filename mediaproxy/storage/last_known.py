@@ -1,10 +1,11 @@
 """Where a call that a crash cut off ended, as journal, live file and call log prove it. Changes nothing.
 
 The live file's header never promises what is not there and is patched every fraction of a second: it
-says how far the call had come. What lies beyond it nobody vouches for. A journal that is whole proves
-(see `live`) that no toggle is missing up to there, so an open interval ends there. A torn one may hide
-a stop: then it ends after the last audio that was kept. The call may have gone on for longer, as its
-log or a toggle knows: to there the file is silent.
+says how far the call had come, and how many lines of the journal were durable then. What lies beyond
+it nobody vouches for. A journal that still has those lines lacks no toggle up to there (see `live`),
+so an open interval ends there, also when the crash tore a later line. Where the header does not say
+(before there were counts), a torn line may be a stop: then it ends after the last audio that was kept.
+The call may have gone on for longer, as its log or a toggle knows: to there the file is silent.
 """
 
 import os
@@ -52,6 +53,8 @@ def judged(state: JournalState, header: Header, live: Path, last_known_ms: int |
     try:
         with Opened(live) as fd:
             lying = _examined(fd, header)
+            if state.lines < lying.lines:
+                raise Kept(f"its journal has lost {lying.lines - state.lines} of its lines")
             ended = state.ended or _last_known(state, header, lying, fd, last_known_ms)
             _require_silence(fd, ended, lying)
     except FileNotFoundError:
@@ -70,6 +73,7 @@ class _Lying:
 
     promised: int = 0
     held: int = 0
+    lines: int = 0  # of the journal, durable when that was promised; 0 = not said
 
 
 def _examined(fd: int, header: Header) -> _Lying:
@@ -82,7 +86,7 @@ def _examined(fd: int, header: Header) -> _Lying:
         if not any(form.startswith(head[:4]) for form in (b"RIFF", b"RF64")):
             raise Kept("its audio file is none of ours")
         return _Lying()
-    return _Lying(_shape(head, header).frames, held)
+    return _Lying(_shape(head, header).frames, held, wav.journal_lines(head))
 
 
 def _shape(head: bytes, header: Header) -> wav.Shape:
@@ -101,7 +105,9 @@ def _last_known(
     state: JournalState, header: Header, lying: _Lying, fd: int | None, last_known_ms: int | None
 ) -> Ended:
     torn = state.garbage_bytes > 0
-    reached = _after_last_audio(state, lying, fd) if torn and fd is not None else lying.promised
+    reached = lying.promised
+    if torn and fd is not None and not lying.lines:
+        reached = _after_last_audio(state, lying, fd)
     intervals = state.intervals(max(reached, state.last_position), RECOVERY)
     duration = _with_log(max(lying.promised, state.last_position), header, last_known_ms)
     return Ended(duration, intervals, reasons=(INTERRUPTED, JOURNAL_TORN) if torn else (INTERRUPTED,))

@@ -146,6 +146,9 @@ def _publish(storage: Storage, header: Header, ended: Ended, believed: bytes, st
         path = storage.journal(header.recording_id)
         disk.write_new(path, believed + journal.encode(ended, state.lines))
         disk.sync_directory(storage.live)
-    if not live.exists() or live.stat().st_size < wav.HEADER_BYTES:
+    size = live.stat().st_size if live.exists() else 0
+    if size < wav.HEADER_BYTES:
         disk.write_new(live, wav.header(wav.constant_part(identity(header)), 0))
+    elif size < wav.data_end(ended.duration_samples):
+        os.truncate(live, wav.data_end(wav.held_frames(size)))  # half a sample would be another one
     return publish(storage, header, ended, recovered=True)

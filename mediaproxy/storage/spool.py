@@ -74,6 +74,7 @@ class _Entry:
     live: LiveRecording
     number: int  # of it alone
     promised: int = 0  # by the file's header
+    lines: int = 0  # of its journal, durable
     dirty: bool = False  # has audio that came since the last flush
     ended: Ended | None = None
     outcome: asyncio.Future[Outcome] | None = None
@@ -322,7 +323,7 @@ class Spool:
         for piece in pieces:
             sent += len(piece.frames)
         self._counters.backlog_bytes -= waiting - live.waiting_bytes - sent  # refused audio
-        return Flush(live.header, pieces, 0)
+        return Flush(live.header, pieces, 0, lines=entry.lines)
 
     def _look(self, now: float) -> None:
         """A thread that does not come back from the disk can say nothing itself."""
@@ -405,6 +406,7 @@ class Spool:
         entry = self._entries.get(awaited.recording)
         if entry is None:
             return
+        entry.lines += line.durable
         if line.lost:
             entry.lost_line = line.reason
         elif not line.awaited:
@@ -426,7 +428,7 @@ class Spool:
         pieces = live.take() if entry.lost_line else live.take_all(ended.duration_samples, ended.intervals)
         self._counters.backlog_bytes -= waiting - sum(len(each.frames) for each in pieces)
         frames = live.handed if entry.kept else 0  # a file that is to go may not even be there
-        self._audio.submit([Flush(live.header, pieces, frames, last=True)])
+        self._audio.submit([Flush(live.header, pieces, frames, last=True, lines=entry.lines)])
         entry.closing = True
 
     def _conclude(self, entry: _Entry, ended: Ended) -> None:

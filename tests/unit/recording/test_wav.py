@@ -131,3 +131,13 @@ def test_a_header_of_another_kind_is_malformed(at: int) -> None:
 
 def test_held_frames_are_the_whole_ones() -> None:
     assert [wav.held_frames(size) for size in (0, 1024, 1027, 1028, 1035)] == [0, 0, 0, 1, 2]
+
+
+def test_a_live_header_counts_the_lines_of_its_journal() -> None:
+    head = wav.header(CONSTANT, 10, lines=70_000)
+    assert wav.journal_lines(head) == 70_000
+    assert wav.journal_lines(wav.header(CONSTANT, 10)) == 0
+    assert wav.parse(head) == wav.parse(wav.header(CONSTANT, 10))
+    assert wav.recording_of(head) == recording_id(1).replace("-", "")
+    plain = wav.header(CONSTANT, 10)
+    assert [at for at in range(wav.HEADER_BYTES) if head[at] != plain[at]] == [678, 679, 680]

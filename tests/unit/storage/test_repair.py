@@ -42,13 +42,14 @@ def lay(
     *,
     torn: bytes = b"",
     promised: int | None = None,
+    counted: int = 0,
 ) -> None:
     """A live recording as a crash left it: its header may lag behind what the file holds."""
     lines = [journal.encode(record, n) for n, record in enumerate(records)]
     storage.journal(ONE).write_bytes(b"".join(lines) + torn)
     if frames is not None:
         promised = len(frames) if promised is None else promised
-        head = wav.header(wav.constant_part(identity(header_of())), promised)
+        head = wav.header(wav.constant_part(identity(header_of())), promised, lines=counted)
         storage.live_audio(ONE).write_bytes(head + frames.tobytes())
 
 
@@ -106,6 +107,54 @@ def test_a_torn_journal_ends_it_after_the_last_audio(storage: Storage, torn: byt
     check(outcome, expected_frames(2_000, [(400, 1_500)]))
     assert outcome.intervals == (interval(400, 1_500, RECOVERY),)
     assert outcome.reasons == ("interrupted", "journal_torn")
+
+
+@pytest.mark.parametrize("torn", [b"{", b'{"k":"toggled"', journal.encode(STOP, 2)[:-1]])
+def test_a_torn_journal_that_has_all_its_counted_lines_lacks_nothing(storage: Storage, torn: bytes) -> None:
+    """The file never reaches beyond a toggle that is not durable: the torn one comes later."""
+    lay(storage, [header_of(), START], expected_frames(2_000, [(400, 1_500)]), torn=torn, counted=2)
+    outcome = repaired(storage)
+    check(outcome, expected_frames(2_000, [(400, 1_500)]))
+    assert outcome.intervals == (interval(400, 2_000, RECOVERY),)
+    assert outcome.reasons == ("interrupted", "journal_torn")
+
+
+def test_no_cut_of_a_counted_journal_says_what_was_not_so(storage: Storage) -> None:
+    """At any byte, also between two lines: then nothing looks torn, and only the count tells."""
+    records = [header_of(), START, STOP, toggled(3, 1_200, "recording"), toggled(4, 1_600, "paused")]
+    truth = expected_frames(2_000, [(400, 800), (1_200, 1_600)])
+    whole = b"".join(journal.encode(record, n) for n, record in enumerate(records))
+    for cut in range(len(whole)):
+        lay(storage, [], truth, torn=whole[:cut], counted=5)
+        before = [storage.journal(ONE).read_bytes(), storage.live_audio(ONE).read_bytes()]
+        (found,) = repair(storage)
+        assert isinstance(found, Refused), cut
+        assert "lost" in found.reason or "no valid first line" in found.reason
+        assert [storage.journal(ONE).read_bytes(), storage.live_audio(ONE).read_bytes()] == before
+    lay(storage, [], truth, torn=whole, counted=5)
+    check(repaired(storage), truth)
+
+
+def test_every_cut_of_the_audio_is_silent_from_there_on(storage: Storage) -> None:
+    truth = expected_frames(120, [(10, 50), (70, 120)])
+    records = [
+        header_of(),
+        toggled(1, 10, "recording"),
+        toggled(2, 50, "paused"),
+        toggled(3, 70, "recording"),
+    ]
+    lay(storage, records, truth, counted=4)
+    whole = storage.live_audio(ONE).read_bytes()
+    for cut in [*range(0, wav.HEADER_BYTES, 37), *range(wav.HEADER_BYTES - 3, len(whole) + 1)]:
+        lay(storage, records, None)
+        storage.live_audio(ONE).write_bytes(whole[:cut])
+        (found,) = repair(storage)
+        assert isinstance(found, Repaired), cut
+        outcome = found.outcome
+        assert outcome.audio is not None
+        held = wav.held_frames(cut)
+        check(outcome, np.concatenate([truth[:held], np.zeros((outcome.duration_samples - held, 2), "<i2")]))
+        outcome.audio.unlink()
 
 
 def test_an_opening_without_audio_in_a_torn_journal_recorded_nothing(storage: Storage) -> None:
