@@ -11,7 +11,7 @@ from mediaproxy.calls.coupling import Arrival
 from mediaproxy.calls.events import CallBroken, CallEnded, CallRecord, CallStarted
 from mediaproxy.calls.leg import flow_to
 from mediaproxy.calls.media import Offer, read
-from mediaproxy.calls.model import Plan, Target
+from mediaproxy.calls.model import Plan, Policy, Target
 from mediaproxy.calls.outcome import Outcome
 from mediaproxy.calls.plane import PlaneEvent
 from mediaproxy.calls.routing import Destination, Peer, Routing, called_number
@@ -53,6 +53,7 @@ class Proxy:
         self._calls: dict[CallId, Call] = {}
         self._last_generation = 0
         self._takes_calls = True
+        self._takes_recorded_calls = True
 
     @property
     def counters(self) -> Counters:
@@ -129,6 +130,10 @@ class Proxy:
     def refuse_new_calls(self) -> None:
         """From now on 503: this process is to end once its calls have."""
         self._takes_calls = False
+
+    def refuse_recorded_calls(self, *, refuse: bool) -> None:
+        """While the recorder cannot keep them, new calls whose policy is not off are answered 503."""
+        self._takes_recorded_calls = not refuse
 
     def replace_plan(self, plan: Plan) -> None:
         """For the calls to come; a live call keeps the plan that it began with."""
@@ -246,7 +251,7 @@ class Proxy:
         if refusal is not None:
             return self._turn_away(received, call_record, refusal, "failed")
         callee_flow = flow_to(destination.peer.target, self._context.listeners)
-        if callee_flow is None or not self._has_room():
+        if callee_flow is None or not self._has_room() or not self._can_keep(destination):
             return self._turn_away(received, call_record, busy(), "failed")
         arrival = Arrival(
             received,
@@ -277,6 +282,9 @@ class Proxy:
     def _has_room(self) -> bool:
         most = self._routing.plan.max_calls
         return self._takes_calls and (most == 0 or self.counters.live < most)
+
+    def _can_keep(self, destination: Destination) -> bool:
+        return self._takes_recorded_calls or destination.recording.policy is Policy.OFF
 
     def _begin(self, arrival: Arrival, call_record: CallRecord) -> None:
         self._last_generation += 1

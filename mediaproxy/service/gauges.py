@@ -32,7 +32,10 @@ def watch_all(
     for name, description in (
         ("live", "Recordings in the spool"),
         ("backlog_bytes", "Audio that waits for the disk"),
-        ("lost_samples", "Samples that the disk never took; silence in the file"),
+        ("max_backlog_bytes", "How much of it may wait"),
+        ("lost_samples", "Samples that found no room in the backlog; zeros in the file"),
+        ("standing", "Recordings whose audio cannot reach the disk"),
+        ("postponed", "Recordings that could not be published yet"),
         ("fsync_p99_ms", "Slowest journal writes of late"),
     ):
         metrics.watch(f"spool_{name}", description, partial(_stat, spool.stats, attrgetter(name)))
