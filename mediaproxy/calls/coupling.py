@@ -34,6 +34,7 @@ from mediaproxy.sip.outputs import RequestReceived, TransactionId
 
 SESSION_ID_BYTES = 6
 ALLOCATION_S = 5.0  # the plane answers within one turn of its loop
+MAY_CLOSE = frozenset({"stop", "pause", "toggle"})
 ROW_S = 0.4  # so long may the log delay a 2xx: the call comes first
 
 
@@ -269,11 +270,13 @@ class Coupling:
         self.watch_media(first=True)
 
     def _watch_codes(self) -> None:
-        codes = dict(self.arrival.plan.codes)
-        if not codes or self.arrival.policy.policy is Policy.OFF:
-            return
+        """An agent's leg commands; the carrier's may only close, and only where the policy says so."""
+        policy = self.arrival.policy
+        all_codes = dict(self.arrival.plan.codes if policy.codes is None else policy.codes)
+        closing = {action: digits for action, digits in all_codes.items() if action in MAY_CLOSE}
         for leg in self.legs:
-            if leg.is_agent:
+            codes = all_codes if leg.is_agent else closing if policy.carrier_closes else {}
+            if codes and policy.policy is not Policy.OFF:
                 self.context.emit(WatchCodes(self.id, leg.id, codes))
                 self.infos.watch(leg.id, codes)
 

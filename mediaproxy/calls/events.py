@@ -99,7 +99,8 @@ class RecordRequested:
     """The agent's leg asked by SIP INFO (`means` "sip") or a dialled code (`means` "dtmf").
 
     `action` is `start|stop|pause|resume|toggle`. `reply` names the pending SIP transaction that
-    waits for the outcome, or None. `arrived_ns` is when the demand reached us.
+    waits for the outcome, or None. `arrived_ns` is when the demand reached us. A code with `certain`
+    false may still become a longer one: the leg's next one says what it was.
     """
 
     call: CallId
@@ -108,6 +109,7 @@ class RecordRequested:
     means: str
     arrived_ns: int
     reply: int | None = None
+    certain: bool = True
 
 
 @dataclass(frozen=True, slots=True)

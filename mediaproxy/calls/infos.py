@@ -10,7 +10,7 @@ from mediaproxy.calls.signalling import Reply, Signalling
 from mediaproxy.calls.wire import copied
 from mediaproxy.clock import NS_PER_S
 from mediaproxy.ids import CallId
-from mediaproxy.rtp.codes import CodeMatcher
+from mediaproxy.rtp.codes import CodeMatcher, Cut, Pending
 from mediaproxy.sip.messages import Request
 from mediaproxy.sip.outputs import RequestReceived
 
@@ -44,6 +44,7 @@ class CodeLeg:
 
     matcher: CodeMatcher
     held: list[Request] = field(default_factory=list)
+    pending: Pending | None = None  # as it was told last
     event_ns: int | None = None  # when the plane last saw an RFC 4733 event
 
     def told_twice(self, now_ns: int) -> bool:
@@ -70,8 +71,10 @@ class Infos:
         if record is not None:
             return self._receive_record(leg, received, record)
         digit = read_digit(request) if code_leg is not None else None
-        if code_leg is None or digit is None or code_leg.told_twice(received.arrived_ns):
+        if code_leg is None or digit is None:
             return self._relay(leg, received)
+        if code_leg.told_twice(received.arrived_ns):  # passed on it might be a code's, that RFC 4733 withheld
+            return self.signalling.answer(received, 200)
         return self._receive_digit(leg, code_leg, received, digit)
 
     def deadline(self, leg: LegId) -> float | None:
@@ -85,11 +88,16 @@ class Infos:
         """The deadline has passed: what waited was no code."""
         code_leg = self.watched.get(leg)
         if code_leg is not None and (deadline_ns := code_leg.matcher.deadline_ns) is not None:
-            self._let_go(self.legs[leg], code_leg, code_leg.matcher.expire(deadline_ns))
+            self._decide(self.legs[leg], code_leg, code_leg.matcher.expire(deadline_ns))
 
     def digits_seen(self, leg: LegId, arrived_ns: int) -> None:
+        """Digits that were told by INFO before are the same ones, told again where they count."""
         if leg in self.watched:
-            self.watched[leg].event_ns = arrived_ns
+            code_leg = self.watched[leg]
+            code_leg.event_ns = arrived_ns
+            code_leg.matcher.forget()
+            code_leg.held.clear()
+            code_leg.pending = None
 
     def _receive_record(self, leg: Leg, received: RequestReceived, record: str) -> None:
         action = _DEMANDS.get(record.strip().lower())
@@ -106,22 +114,32 @@ class Infos:
 
     def _receive_digit(self, leg: Leg, code_leg: CodeLeg, received: RequestReceived, digit: str) -> None:
         """A digit that may belong to a code is answered at once: phones send one after the other."""
-        step = code_leg.matcher.feed(digit, received.arrived_ns)
-        refused_before = min(step.refused, len(code_leg.held))
-        self._let_go(leg, code_leg, refused_before)
-        if step.refused > refused_before:
-            return self._relay(leg, received)
-        self.signalling.answer(received, 200)
-        code_leg.held.append(received.request)
-        if step.action is not None:
-            code_leg.held.clear()
-            self.demand(RecordRequested(self.call, leg.id, step.action, "dtmf", received.arrived_ns))
-        return None
+        cuts = code_leg.matcher.feed(digit, received.arrived_ns)
+        passes = not code_leg.matcher.held and bool(cuts) and cuts[-1].action is None
+        if passes:
+            cuts = cuts[:-1]
+        else:
+            self.signalling.answer(received, 200)
+            code_leg.held.append(received.request)
+        self._decide(leg, code_leg, cuts)
+        if passes:
+            self._relay(leg, received)
 
-    def _let_go(self, leg: Leg, code_leg: CodeLeg, count: int) -> None:
-        for request in code_leg.held[:count]:
-            self._send_on(leg, request, _ignore)
-        del code_leg.held[:count]
+    def _decide(self, leg: Leg, code_leg: CodeLeg, cuts: list[Cut]) -> None:
+        for cut in cuts:
+            requests, code_leg.held = code_leg.held[: cut.length], code_leg.held[cut.length :]
+            if cut.action is not None:
+                self._demand_code(leg, cut.action, cut.at_ns, certain=True)
+            else:
+                for request in requests:
+                    self._send_on(leg, request, _ignore)
+        pending = code_leg.matcher.pending
+        if pending is not None and pending != code_leg.pending:
+            self._demand_code(leg, pending.action, pending.at_ns, certain=False)
+        code_leg.pending = pending
+
+    def _demand_code(self, leg: Leg, action: str, at_ns: int, *, certain: bool) -> None:
+        self.demand(RecordRequested(self.call, leg.id, action, "dtmf", at_ns, certain=certain))
 
     def _relay(self, leg: Leg, received: RequestReceived) -> None:
         if self._other(leg).dialog is None:

@@ -49,6 +49,10 @@ class RecordingPolicy:
     keep_days: int = 0
     consent_required: bool = False  # nobody is recorded before the announcement was played to them in full
     announcement: Announcement = field(default_factory=Announcement)
+    codes: tuple[tuple[str, str], ...] | None = None  # (action, digits); None: the plan's
+    carrier_closes: bool = False  # the codes that close are obeyed from the carrier's leg too
+    max_pause_s: float = 0.0  # a longer pause is warned of; 0 = never
+    resume_after_max_pause: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,10 @@ class Overrides:
     keep_days: int | None = None
     consent_required: bool | None = None
     announcement: Announcement | None = None
+    codes: tuple[tuple[str, str], ...] | None = None
+    carrier_closes: bool | None = None
+    max_pause_s: float | None = None
+    resume_after_max_pause: bool | None = None
 
     def over(self, policy: RecordingPolicy) -> RecordingPolicy:
         said = {one.name: value for one in fields(self) if (value := getattr(self, one.name)) is not None}

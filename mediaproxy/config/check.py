@@ -7,9 +7,13 @@ from ipaddress import ip_address
 from itertools import combinations
 
 from mediaproxy.calls.glob import Glob, Wild, compile_glob
+from mediaproxy.clock import NS_PER_S
 from mediaproxy.config.findings import Finding, Severity
 from mediaproxy.config.sections import RecordingSection, RouteSection
 from mediaproxy.config.settings import Config
+from mediaproxy.rtp.codes import INTER_DIGIT_NS
+
+Codes = tuple[tuple[str, str], ...]
 
 PORTS_PER_CALL = 4  # two legs, RTP and RTCP
 SHORT_TOKEN = 16
@@ -95,11 +99,23 @@ def _nobody(file: str, number: int, route: RouteSection, source: Glob) -> Findin
 
 
 def _codes(config: Config, file: str) -> Iterator[Finding]:
-    for (one, digits), (other, longer) in combinations(sorted(config.recording.codes, key=_by_length), 2):
-        if longer.startswith(digits):
+    yield from _code_pairs("recording.dtmf", config.recording.codes, file)
+    for number, route in enumerate(config.routes):
+        yield from _code_pairs(f"routes[{number}].dtmf", route.codes(config.recording) or (), file)
+
+
+def _code_pairs(key: str, codes: Codes, file: str) -> Iterator[Finding]:
+    for (one, digits), (other, longer) in combinations(sorted(codes, key=_by_length), 2):
+        if longer == digits:
             yield _error(
-                file, f"recording.dtmf.{other}", longer,
-                f"begins with the code for {one}", "choose codes of which none begins another",
+                file, f"{key}.{other}", longer,
+                f"is the code for {one} too", f'give {other} digits of its own, or "" for none',
+            )  # fmt: skip
+        elif longer.startswith(digits):
+            yield _warning(
+                file, f"{key}.{other}", longer,
+                f"begins with the code for {one}, so that one waits {INTER_DIGIT_NS // NS_PER_S} s",
+                "choose codes of which none begins another",
             )  # fmt: skip
 
 

@@ -1,7 +1,10 @@
 """The configuration as the call core reads it."""
 
-from mediaproxy.calls.model import Agent, Plan, Route, Trunk
+from dataclasses import replace
+
+from mediaproxy.calls.model import Agent, Overrides, Plan, Route, Trunk
 from mediaproxy.calls.plane import Latch
+from mediaproxy.config.sections import RecordingSection, RouteSection
 from mediaproxy.config.settings import Config
 
 
@@ -16,7 +19,7 @@ def plan(config: Config) -> Plan:
             for one in config.agents
         ),
         routes=tuple(
-            Route(one.from_, one.to, one.agent, one.trunk, one.own_policy(default), one.overrides)
+            Route(one.from_, one.to, one.agent, one.trunk, one.own_policy(default), _overrides(one, default))
             for one in config.routes
         ),
         recording=default.default_policy,
@@ -25,6 +28,10 @@ def plan(config: Config) -> Plan:
         media_timeout_s=config.media.timeout_s,
         max_calls=config.sip.max_calls,
     )
+
+
+def _overrides(route: RouteSection, default: RecordingSection) -> Overrides:
+    return replace(route.overrides, codes=route.codes(default))
 
 
 def needs_restart(old: Config, new: Config) -> list[str]:

@@ -43,6 +43,8 @@ from mediaproxy.net import Endpoint, Family
 from mediaproxy.recording.keeping import Limits
 
 Days = Annotated[int, Field(ge=0, le=36_500)]
+PauseSeconds = Annotated[float, Field(ge=0, le=86_400)]
+DtmfLegs = Literal["agent", "both"]
 
 
 class Section(BaseModel):
@@ -178,6 +180,13 @@ class DtmfSection(Section):
     start: Code = "*1"
     stop: Code = "*2"
     toggle: Code = "*3"
+    pause: Code = ""
+    resume: Code = ""
+
+    @property
+    def codes(self) -> tuple[tuple[str, str], ...]:
+        """(action, digits)"""
+        return tuple((action, digits) for action, digits in self if digits)
 
 
 class RecordingSection(Section):
@@ -188,6 +197,9 @@ class RecordingSection(Section):
     format: Literal["wav", "flac"] = Field("wav", description="of the published recording; both are exact")
     sample_rate: Literal[8000] = 8000
     dtmf: DtmfSection = DtmfSection()
+    dtmf_legs: DtmfLegs = Field("agent", description="both: from the carrier's leg too, but only to close")
+    max_pause_s: PauseSeconds = Field(0.0, description="a longer pause is warned of by a tone; 0 = never")
+    resume_after_max_pause: bool = Field(False, description="true: such a pause ends by itself")
     keep_unrecorded: bool = Field(False, description="keep the silent file of a call never recorded")
     record_on_hold: bool = Field(True, description="false: hold is silence in the file")
     confirmation_tone: bool = Field(False, description="a short tone to the agent alone, never in the file")
@@ -196,11 +208,18 @@ class RecordingSection(Section):
     @property
     def codes(self) -> tuple[tuple[str, str], ...]:
         """(action, digits)"""
-        return tuple((action, digits) for action, digits in self.dtmf if digits)
+        return self.dtmf.codes
 
     @property
     def default_policy(self) -> RecordingPolicy:
-        return RecordingPolicy(Policy(self.policy), self.pausable, keep_days=self.keep_days)
+        return RecordingPolicy(
+            Policy(self.policy),
+            self.pausable,
+            keep_days=self.keep_days,
+            carrier_closes=self.dtmf_legs == "both",
+            max_pause_s=self.max_pause_s,
+            resume_after_max_pause=self.resume_after_max_pause,
+        )
 
 
 class Recorded(Section):
@@ -264,10 +283,26 @@ class RouteSection(Recorded):
     agent: Name | None = None
     trunk: Name | None = None
     keep_days: Days | None = None
+    dtmf: DtmfSection | None = Field(None, description="codes that differ from recording.dtmf")
+    dtmf_legs: DtmfLegs | None = None
+    max_pause_s: PauseSeconds | None = None
+    resume_after_max_pause: bool | None = None
 
     @property
     def overrides(self) -> Overrides:
-        return Overrides(keep_days=self.keep_days)
+        return Overrides(
+            keep_days=self.keep_days,
+            carrier_closes=None if self.dtmf_legs is None else self.dtmf_legs == "both",
+            max_pause_s=self.max_pause_s,
+            resume_after_max_pause=self.resume_after_max_pause,
+        )
+
+    def codes(self, default: RecordingSection) -> tuple[tuple[str, str], ...] | None:
+        """(action, digits): the route's own, and the default's where it is silent; None: it names none."""
+        if self.dtmf is None:
+            return None
+        own = self.dtmf.model_dump(include=self.dtmf.model_fields_set)
+        return default.dtmf.model_copy(update=own).codes
 
     @model_validator(mode="after")
     def _leads_to_one(self) -> "RouteSection":

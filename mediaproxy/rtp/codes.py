@@ -1,8 +1,9 @@
 """Which dialled digits form a code.
 
-A code acts at the digit that completes it. At every digit the longest tail of what is held that is a
-code, or begins one, is kept, and what stands before it is refused: so `**1` refuses one star and
-completes `*1`. Where one code begins another the shorter acts and the longer can never be dialled.
+The row of digits is cut from the left: the longest code that begins at the first digit is taken; where
+none does, that digit is no code's, and the second is the first. What is cut off is decided as soon as no
+further digit could change it: a code that begins no other one at its last digit, all else at the latest
+when the inter-digit time is over. A code that begins a longer one is `pending` until then.
 """
 
 from collections.abc import Mapping
@@ -13,27 +14,35 @@ from mediaproxy.clock import NS_PER_S
 INTER_DIGIT_NS: Final = 2 * NS_PER_S
 
 
-class Step(NamedTuple):
-    """What a digit brought about. `refused`: so many of the oldest held digits are no code's, this
-    one counted last; `action`: what is left of them was this code."""
+class Cut(NamedTuple):
+    """The `length` oldest of the held digits (the one just fed counts last) are a code, or no code's."""
 
-    refused: int
-    action: str | None
+    length: int
+    action: str | None = None
+    at_ns: int = 0  # when the code's last digit began
+
+
+class Pending(NamedTuple):
+    """A code was dialled that may still become a longer one."""
+
+    action: str
+    at_ns: int
 
 
 class CodeMatcher:
     """Holds the digits that may become a code; they show in no repr."""
 
-    __slots__ = ("_actions", "_held", "_last_ns", "_prefixes")
+    __slots__ = ("_actions", "_held", "_prefixes", "_times")
 
     def __init__(self, codes: Mapping[str, str]) -> None:
         """`codes`: action -> digits. Of two actions with the same digits the first wins."""
         self._actions: dict[str, str] = {}
         for action, digits in codes.items():
-            self._actions.setdefault(digits, action)
+            if digits:
+                self._actions.setdefault(digits, action)
         self._prefixes = {code[:n] for code in self._actions for n in range(1, len(code))}
         self._held = ""
-        self._last_ns = 0
+        self._times: list[int] = []
 
     @property
     def held(self) -> int:
@@ -42,28 +51,48 @@ class CodeMatcher:
 
     @property
     def deadline_ns(self) -> int | None:
-        """When what is held is refused unless another digit comes."""
-        return self._last_ns + INTER_DIGIT_NS if self._held else None
+        """When all that is held is decided unless another digit comes."""
+        return self._times[-1] + INTER_DIGIT_NS if self._times else None
 
-    def expire(self, now_ns: int) -> int:
-        """How many held digits are refused because time has passed: all or none."""
-        if not self._held or now_ns < self._last_ns + INTER_DIGIT_NS:
-            return 0
-        refused, self._held = len(self._held), ""
-        return refused
+    @property
+    def pending(self) -> Pending | None:
+        """What happens at the deadline if nothing comes before; it would be as of then."""
+        length = self._longest()
+        return Pending(self._actions[self._held[:length]], self._times[length - 1]) if length else None
 
-    def feed(self, digit: str, now_ns: int) -> Step:
-        """`digit` began at `now_ns`. What has expired by then is counted as refused."""
-        expired = self.expire(now_ns)
-        self._last_ns = now_ns
-        tail = self._held + digit
-        for refused in range(len(tail)):
-            candidate = tail[refused:]
-            if candidate in self._actions:
-                self._held = ""
-                return Step(expired + refused, self._actions[candidate])
-            if candidate in self._prefixes:
-                self._held = candidate
-                return Step(expired + refused, None)
-        self._held = ""
-        return Step(expired + len(tail), None)
+    def expire(self, now_ns: int) -> list[Cut]:
+        """Time has passed: once the deadline is over, all that is held is decided."""
+        deadline_ns = self.deadline_ns
+        return self.decide() if deadline_ns is not None and now_ns >= deadline_ns else []
+
+    def feed(self, digit: str, now_ns: int) -> list[Cut]:
+        """`digit` began at `now_ns`; what had expired by then comes first."""
+        cuts = self.expire(now_ns)
+        self._held += digit
+        self._times.append(now_ns)
+        while self._held and self._held not in self._prefixes:
+            cuts.append(self._cut())
+        return cuts
+
+    def decide(self) -> list[Cut]:
+        """No further digit will come: everything held is decided now."""
+        cuts = []
+        while self._held:
+            cuts.append(self._cut())
+        return cuts
+
+    def forget(self) -> None:
+        """What is held was told by another means too: it is neither a code nor passed on."""
+        self._held, self._times = "", []
+
+    def _cut(self) -> Cut:
+        length = self._longest()
+        cut = Cut(1)
+        if length:
+            cut = Cut(length, self._actions[self._held[:length]], self._times[length - 1])
+        self._held, self._times = self._held[cut.length :], self._times[cut.length :]
+        return cut
+
+    def _longest(self) -> int:
+        """How many digits the longest code has that what is held begins with; 0: it begins with none."""
+        return next((n for n in range(len(self._held), 0, -1) if self._held[:n] in self._actions), 0)

@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from mediaproxy.clock import NS_PER_MS, NS_PER_S
-from mediaproxy.rtp.codes import CodeMatcher
+from mediaproxy.rtp.codes import CodeMatcher, Cut, Pending
 from mediaproxy.rtp.events import DIGITS, MAX_DURATION, TelephoneEvent, build_event
 from mediaproxy.serial import signed_distance
 
@@ -74,10 +74,15 @@ class Seen(NamedTuple):
 
 
 class Dialled(NamedTuple):
-    """A whole code; `arrived_ns` is when its last digit's first packet came."""
+    """A whole code; `arrived_ns` is when its last digit's first packet came.
+
+    With `certain` false it may still become a longer one: the next `Dialled` is this one for certain, or
+    another one, and this one was none.
+    """
 
     action: str
     arrived_ns: int
+    certain: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,7 @@ Output = Seen | Dialled | Regenerated
 class DigitFilter:
     """One leg's telephone-events. `receive` says whether a packet is to be relayed."""
 
-    __slots__ = ("_codes", "_held", "_matcher", "_output", "_recent", "_voice")
+    __slots__ = ("_codes", "_held", "_matcher", "_output", "_pending", "_recent", "_voice")
 
     def __init__(self, codes: Mapping[str, str]) -> None:
         self._codes = dict(codes)
@@ -105,13 +110,14 @@ class DigitFilter:
         self._held: list[_Digit] = []
         self._recent: list[_Digit] = []
         self._voice = _Voice()
+        self._pending: Pending | None = None
         self._output: list[Output] = []
 
     def watch(self, codes: Mapping[str, str], now_ns: int) -> None:
-        """Other codes from here on; digits that are held for the old ones are refused."""
+        """Other codes from here on; digits that are held for the old ones are decided by these."""
         if dict(codes) == self._codes:
             return
-        self._refuse(len(self._held), now_ns)
+        self._decide(self._matcher.decide(), now_ns)
         self._codes = dict(codes)
         self._matcher = CodeMatcher(codes)
 
@@ -140,7 +146,7 @@ class DigitFilter:
         return digit.fate is Fate.RELAYED
 
     def handle_timer(self, now_ns: int) -> None:
-        self._refuse(self._matcher.expire(now_ns), now_ns)
+        self._decide(self._matcher.expire(now_ns), now_ns)
         self._output += self._voice.speak(now_ns)
 
     def next_deadline_ns(self) -> int | None:
@@ -166,24 +172,31 @@ class DigitFilter:
     def _begin(self, digit: _Digit, now_ns: int) -> None:
         if self._codes:
             self._output.append(Seen(now_ns))
-        step = self._matcher.feed(DIGITS[digit.event.code], now_ns)
         self._held.append(digit)
-        if step.refused == 1 and len(self._held) == 1 and self._voice.deadline_ns is None:
-            self._held.clear()
+        self._decide(self._matcher.feed(DIGITS[digit.event.code], now_ns), now_ns, fresh=digit)
+
+    def _decide(self, cuts: list[Cut], now_ns: int, *, fresh: _Digit | None = None) -> None:
+        for cut in cuts:
+            digits, self._held = self._held[: cut.length], self._held[cut.length :]
+            for digit in digits:
+                if cut.action is None:
+                    self._refuse(digit, now_ns, fresh=fresh)
+                else:
+                    digit.fate = Fate.DROPPED
+            if cut.action is not None:
+                self._output.append(Dialled(cut.action, cut.at_ns))
+        pending = self._matcher.pending
+        if pending is not None and pending != self._pending:
+            self._output.append(Dialled(*pending, certain=False))
+        self._pending = pending
+
+    def _refuse(self, digit: _Digit, now_ns: int, *, fresh: _Digit | None) -> None:
+        """A digit of which nothing was withheld yet passes as it is, unless others are before it."""
+        if digit is fresh and self._voice.deadline_ns is None:
             digit.fate = Fate.RELAYED
             return
-        self._refuse(step.refused, now_ns)
-        if step.action is not None:
-            for dialled in self._held:
-                dialled.fate = Fate.DROPPED
-            self._held.clear()
-            self._output.append(Dialled(step.action, now_ns))
-
-    def _refuse(self, count: int, now_ns: int) -> None:
-        for _ in range(count):
-            digit = self._held.pop(0)
-            digit.fate = Fate.REFUSED
-            self._voice.queue(digit, now_ns)
+        digit.fate = Fate.REFUSED
+        self._voice.queue(digit, now_ns)
 
 
 class _Voice:

@@ -1,5 +1,6 @@
 """Who may change a recording now, and with what effect: one judgement for every means."""
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -42,15 +43,30 @@ class Control:
         self._metrics = metrics
 
     async def demand(
-        self, call: CallId, action: Action, by: Actor, *, at_ns: int | None = None
+        self,
+        call: CallId,
+        action: Action,
+        by: Actor,
+        *,
+        at_ns: int | None = None,
+        certain: asyncio.Future[bool] | None = None,
     ) -> Settled | Refusal:
-        """Apply `action` as of `at_ns` (default: now). A call that is not live is `NO_SUCH_CALL`."""
-        outcome = await self._judge(call, action, by, at_ns)
-        told = outcome.value if isinstance(outcome, Refusal) else outcome.toggled.state.value
-        self._metrics.toggled(by.means, told)
+        """Apply `action` as of `at_ns` (default: now). A call that is not live is `NO_SUCH_CALL`.
+
+        `certain`: see `LiveRecordings.toggle`.
+        """
+        outcome = await self._judge(call, action, by, at_ns, certain)
+        self._metrics.toggled(by.means, _told(outcome))
         return outcome
 
-    async def _judge(self, call: CallId, action: Action, by: Actor, at_ns: int | None) -> Settled | Refusal:
+    async def _judge(
+        self,
+        call: CallId,
+        action: Action,
+        by: Actor,
+        at_ns: int | None,
+        certain: asyncio.Future[bool] | None,
+    ) -> Settled | Refusal:
         record = self._live_call(call)
         if record is None:
             return Refusal.NO_SUCH_CALL
@@ -60,11 +76,18 @@ class Control:
             return Refusal.NOT_ENABLED
         now_ns = time.monotonic_ns
         outcome = await self._recordings.toggle(
-            call, action, by, at_ns=now_ns() if at_ns is None else at_ns, now_ns=now_ns
+            call, action, by, at_ns=now_ns() if at_ns is None else at_ns, now_ns=now_ns, certain=certain
         )
         if isinstance(outcome, states.Refusal):
             return REFUSALS[outcome]
-        return Refusal.NOT_DURABLE if outcome.toggled.tentative and not outcome.durable else outcome
+        refused = outcome.toggled.tentative and not outcome.durable and not outcome.withdrawn
+        return Refusal.NOT_DURABLE if refused else outcome
+
+
+def _told(outcome: Settled | Refusal) -> str:
+    if isinstance(outcome, Refusal):
+        return outcome.value
+    return "withdrawn" if outcome.withdrawn else outcome.toggled.state.value
 
 
 def agent_on(record: CallRecord, leg: LegId) -> str | None:

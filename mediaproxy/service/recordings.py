@@ -26,12 +26,15 @@ from mediaproxy.recording.ring import PacketRing
 from mediaproxy.recording.states import Action, Refusal, State, Toggled
 from mediaproxy.service import rows
 from mediaproxy.service.events import EventStream, EventValue
+from mediaproxy.service.pauses import Pauses
 from mediaproxy.storage import JournalResult, Spool, Storage
 
 OPENING_WAIT_S = 1.0  # an opening that is not durable by then is refused
 CLOSING_WAIT_S = 0.25  # a closing is answered by then, durable or not
 CLOSE_WAIT_S = 10.0
+CERTAIN_WAIT_S = 16.0  # eight digits, each at the last moment
 CALL_END = Actor("call_end")
+LIMIT = Actor("limit")
 MS_PER_S = 1_000
 EVENT_NAMES = {
     Action.START: "recording.started",
@@ -62,6 +65,7 @@ class Settled:
     toggled: Toggled
     durable: bool
     sample_rate: int
+    withdrawn: bool = False  # the opening was a code that became another one
 
 
 @dataclass(slots=True)
@@ -72,6 +76,7 @@ class _Live:
     held: bool = False
     ended_ns: int | None = None
     opening: asyncio.Task[bool] | None = None  # an opening that is being journalled
+    certain: asyncio.Future[bool] | None = None  # whether that opening was meant at all
 
     @property
     def id(self) -> RecordingId:
@@ -113,6 +118,7 @@ class LiveRecordings:
         self._live: dict[CallId, _Live] = {}
         self._by_generation: dict[int, _Live] = {}
         self._descriptions: dict[CallId, dict[LegId, Describe]] = {}
+        self._pauses = Pauses()
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def describe(self, operation: Describe) -> None:
@@ -160,10 +166,22 @@ class LiveRecordings:
             self._tell(live, description)
 
     async def toggle(
-        self, call: CallId, action: Action, by: Actor, *, at_ns: int, now_ns: Callable[[], int]
+        self,
+        call: CallId,
+        action: Action,
+        by: Actor,
+        *,
+        at_ns: int,
+        now_ns: Callable[[], int],
+        certain: asyncio.Future[bool] | None = None,
     ) -> Settled | Refusal:
-        """Apply a command as of `at_ns`, journal it, and say how that went."""
+        """Apply a command as of `at_ns`, journal it, and say how that went.
+
+        With `certain` an opening is written out only when that is true; a closing is certain always.
+        """
         live = self._live.get(call)
+        if live is not None and live.certain is not None and action in OPENINGS and not live.certain.done():
+            live.certain.set_result(True)  # whatever else was meant, this one is
         while live is not None and live.opening is not None and action in OPENINGS:
             await asyncio.wait({live.opening})  # until then nobody knows whether we are recording
             at_ns = now_ns()
@@ -176,13 +194,32 @@ class LiveRecordings:
         if not outcome.changed:
             return Settled(outcome, durable=True, sample_rate=self._settings.sample_rate)
         self._set_taps(now_ns())
-        durable = await asyncio.shield(self._journal(live, outcome))
+        self._watch_pause(live, outcome.state, at_ns)
+        durable = await asyncio.shield(self._journal(live, outcome, certain))
+        if outcome.tentative and certain is not None and certain.done() and not certain.result():
+            return Settled(outcome, durable, self._settings.sample_rate, withdrawn=True)
         self._tell_everyone(live, outcome, durable, now_ns())
         return Settled(outcome, durable, self._settings.sample_rate)
 
     def armed(self, call: CallId) -> bool:
         """Whether this live call has a recorder."""
         return call in self._live
+
+    def is_open(self, call: CallId) -> bool:
+        live = self._live.get(call)
+        status = None if live is None else self._recorder.status(live.generation, time.monotonic_ns())
+        return status is not None and status.state is State.RECORDING
+
+    async def opening_settled(self, call: CallId) -> None:
+        """Until no opening of this call waits for its journal, or for being certain."""
+        live = self._live.get(call)
+        if live is not None and live.opening is not None:
+            await asyncio.wait({live.opening})
+
+    def closed_by_carriers(self, call: CallId) -> bool:
+        """Whether the carrier's codes may close this call's gate."""
+        live = self._live.get(call)
+        return live is not None and live.answered.policy.carrier_closes
 
     def row(self, call: CallId, *, now_ns: int) -> RecordingRow | None:
         """The recording of a live call as of now."""
@@ -193,6 +230,8 @@ class LiveRecordings:
         """Every few tens of milliseconds: from the ring to the spool."""
         self.drain()
         self._set_taps(now_ns)
+        for call in self._pauses.overdue(now_ns):
+            self._paused_too_long(self._live[call], now_ns)
         self._spool.flush(now_ns)
 
     def drain(self) -> None:
@@ -203,6 +242,7 @@ class LiveRecordings:
         """The call clock stops here; the file follows when the plane has released the call."""
         if live := self._live.get(call.id):
             live.call, live.ended_ns = call, ended_ns
+            self._pauses.ended(call.id)
             was_open = self._recorder.status(live.generation, ended_ns)
             ended = self._recorder.end(live.generation, ended_ns, CALL_END)
             self._set_taps(ended_ns)
@@ -226,7 +266,33 @@ class LiveRecordings:
         for task in self._tasks:
             task.cancel()
 
-    def _journal(self, live: _Live, toggled: Toggled) -> asyncio.Task[bool]:
+    def _watch_pause(self, live: _Live, state: State, since_ns: int) -> None:
+        if state is State.PAUSED:
+            self._pauses.began(live.call.id, live.answered.policy.max_pause_s, since_ns)
+        else:
+            self._pauses.ended(live.call.id)
+
+    def _paused_too_long(self, live: _Live, now_ns: int) -> None:
+        """Warn, and end the pause only where the policy says so."""
+        policy, leg = live.answered.policy, live.answered.agent_leg
+        if leg is not None:
+            self._perform(PlayTone(live.call.id, leg, Tone.WARNING))
+        self._publish(
+            "recording.pause_exceeded",
+            live,
+            self._snapshot(live, now_ns),
+            max_pause_s=policy.max_pause_s,
+            resumes=policy.resume_after_max_pause,
+        )
+        log.warning("recording_paused_too_long", call=live.call.id, recording=live.id)
+        if policy.resume_after_max_pause:
+            self._start(
+                self.toggle(live.call.id, Action.RESUME, LIMIT, at_ns=now_ns, now_ns=time.monotonic_ns)
+            )
+
+    def _journal(
+        self, live: _Live, toggled: Toggled, certain: asyncio.Future[bool] | None = None
+    ) -> asyncio.Task[bool]:
         line = journal.Toggled(
             number=toggled.number,
             position=toggled.effective_sample,
@@ -237,7 +303,8 @@ class LiveRecordings:
         written = self._spool.toggle(live.id, line)
         if not toggled.tentative:
             return self._start(self._close(live, toggled, written))
-        live.opening = self._start(self._open(live, toggled, written))
+        live.certain = certain
+        live.opening = self._start(self._open(live, toggled, written, certain))
         return live.opening
 
     async def _close(self, live: _Live, toggled: Toggled, written: asyncio.Future[JournalResult]) -> bool:
@@ -246,22 +313,33 @@ class LiveRecordings:
             self._alarm("closing_not_durable", live, toggled)
         return durable
 
-    async def _open(self, live: _Live, toggled: Toggled, written: asyncio.Future[JournalResult]) -> bool:
+    async def _open(
+        self,
+        live: _Live,
+        toggled: Toggled,
+        written: asyncio.Future[JournalResult],
+        certain: asyncio.Future[bool] | None,
+    ) -> bool:
         durable = await _durable(written, OPENING_WAIT_S)
-        if durable:
+        meant = not durable or certain is None or await _is_certain(certain)
+        if durable and meant:
             self._recorder.confirm(live.generation, toggled.number)
         else:
             self._annul(live, toggled)
-        live.opening = None
-        return durable
+        if not durable:
+            self._alarm("opening_not_durable", live, toggled)
+        live.opening = live.certain = None
+        return durable and meant
 
     def _annul(self, live: _Live, toggled: Toggled) -> None:
         now_ns = time.monotonic_ns()
         self._recorder.annul(live.generation, toggled.number)
         self._set_taps(now_ns)
         self._spool.annul(live.id, toggled.number)
-        self._put_row(self._snapshot(live, now_ns))
-        self._alarm("opening_not_durable", live, toggled)
+        row = self._snapshot(live, now_ns)
+        self._put_row(row)
+        if live.ended_ns is None:
+            self._watch_pause(live, State(row.state), now_ns)
 
     def _alarm(self, event: str, live: _Live, toggled: Toggled) -> None:
         self._metrics.alarm(event)
@@ -416,6 +494,12 @@ def _ended(finished: Finished, event: Released) -> journal.Ended:
         injected=sum(leg.injected for leg in event.legs),
         reasons=finished.reasons,
     )
+
+
+async def _is_certain(certain: asyncio.Future[bool]) -> bool:
+    """When in doubt, no: an opening that nobody confirms was none."""
+    done, _ = await asyncio.wait({certain}, timeout=CERTAIN_WAIT_S)
+    return bool(done) and certain.result()
 
 
 async def _durable(written: asyncio.Future[JournalResult], wait_s: float) -> bool:

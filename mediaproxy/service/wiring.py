@@ -23,13 +23,14 @@ from mediaproxy.calls.events import (
     RecordRequested,
 )
 from mediaproxy.calls.model import Policy
-from mediaproxy.calls.plane import CodeDialled, Describe, LegId, PlaneEvent, PlaneOperation, Released
+from mediaproxy.calls.plane import CodeDialled, Describe, PlaneEvent, PlaneOperation, Released
 from mediaproxy.calls.proxy import Proxy
 from mediaproxy.clock import NS_PER_MS
 from mediaproxy.ids import RANDOM_BYTES, CallId, RecordingId, uuid7
 from mediaproxy.observe import Metrics
 from mediaproxy.recording.manifest import Actor
 from mediaproxy.recording.states import Action
+from mediaproxy.service.codes import Code, DialledCodes
 from mediaproxy.service.control import SIP_STATUS, Control, agent_on
 from mediaproxy.service.events import EventStream
 from mediaproxy.service.recordings import LiveRecordings, Settled
@@ -112,13 +113,16 @@ class Wiring:
         self._recordings = recordings
         self._control = control
         self._call_log = call_log
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._codes = DialledCodes(live.get, recordings, control)
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     def on_output(self, output: Output) -> None:
         """What the call core wants done, but for what goes to the wire."""
         match output:
             case CallStarted() | CallRinging() | CallAnswered() | CallHeld() | CallEnded():
                 self._on_call(output)
+            case RecordRequested() if output.means == "dtmf":
+                self._code_dialled(output, in_rtp=False)
             case RecordRequested():
                 self._start(self._record_requested(output))
             case CallBroken():
@@ -134,7 +138,7 @@ class Wiring:
             self._metrics.released(event.legs)
             self._recordings.released(event)
         if isinstance(event, CodeDialled):
-            self._start(self._code_dialled(event))
+            self._code_dialled(event, in_rtp=True)
         self._proxy.receive_plane_event(event, now_ns=time.monotonic_ns())
         self._settle()
 
@@ -159,6 +163,7 @@ class Wiring:
                 self._recordings.hold(record.id, held=event.held)
             case CallEnded():
                 self._metrics.call_ended(record.disposition or "")
+                self._codes.ended(record.id)
                 self._recordings.ended(record, ended_ns=event.ended_ns)
                 self._publish(event)
         if not isinstance(event, CallStarted):
@@ -175,30 +180,33 @@ class Wiring:
         self._settle()
 
     async def _record_requested(self, wanted: RecordRequested) -> None:
-        outcome = await self._demand(wanted.call, wanted.leg, wanted.action, wanted.means, wanted.arrived_ns)
+        outcome = await self._demand(wanted)
         if wanted.reply is not None:
             status = SIP_STATUS[outcome] if isinstance(outcome, Refusal) else 200
             self._proxy.record_outcome(wanted.reply, status, now_ns=time.monotonic_ns())
             self._settle()
 
-    async def _code_dialled(self, dialled: CodeDialled) -> None:
-        await self._demand(dialled.call, dialled.leg, dialled.action, "dtmf", dialled.arrived_ns)
+    def _code_dialled(self, dialled: CodeDialled | RecordRequested, *, in_rtp: bool) -> None:
+        code = Code(
+            dialled.call, dialled.leg, Action(dialled.action), dialled.arrived_ns, dialled.certain, in_rtp
+        )
+        if (demand := self._codes.receive(code)) is not None:
+            self._start(demand)
 
-    async def _demand(
-        self, call: CallId, leg: LegId, action: str, means: str, arrived_ns: int
-    ) -> Settled | Refusal:
-        record = self._live.get(call)
-        user = None if record is None else agent_on(record, leg)
+    async def _demand(self, wanted: RecordRequested) -> Settled | Refusal:
+        record = self._live.get(wanted.call)
+        user = None if record is None else agent_on(record, wanted.leg)
         if user is None:  # only our side opens or closes
             return Refusal.NOT_ENABLED
-        return await self._control.demand(call, Action(action), Actor(means, user), at_ns=arrived_ns)
+        by = Actor(wanted.means, user)
+        return await self._control.demand(wanted.call, Action(wanted.action), by, at_ns=wanted.arrived_ns)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, object]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("demand_failed", exc_info=error)

@@ -3,7 +3,8 @@
 import pytest
 
 from mediaproxy.calls.events import CallHeld
-from mediaproxy.calls.plane import Connect, Describe, DigitsSeen, LegId, WatchMedia
+from mediaproxy.calls.model import RecordingPolicy
+from mediaproxy.calls.plane import Connect, Describe, DigitsSeen, LegId, WatchCodes, WatchMedia
 from mediaproxy.net import Endpoint
 from mediaproxy.sip.headers import Headers
 from tests.support.phone import Phone, PhoneCall, Say, World, sdp
@@ -530,16 +531,79 @@ def test_the_carriers_digits_are_never_a_code() -> None:
     assert world.demands == []
 
 
-def test_digits_told_twice_are_only_passed_on() -> None:
+def test_digits_that_rfc_4733_told_too_are_answered_and_ignored() -> None:
     world = World(PLAN)
     call, other, _ = a_call(world)
     world.tell(DigitsSeen(world.events[0].call.id, LegId.B, world.now_ns))
     dial(other, "*1", world)
     assert world.demands == []
-    assert digits(call) == [b"Signal= *", b"Signal= 1"]
+    assert digits(call) == []
+    assert other.statuses == [200, 200]
     world.run(2)
     dial(other, "*1", world)
     assert [demand.action for demand in world.demands] == ["start"]
+
+
+def test_digits_that_info_told_first_are_forgotten_when_rfc_4733_tells_them() -> None:
+    world = World(PLAN)
+    call, other, _ = a_call(world)
+    dial(other, "*", world)
+    world.tell(DigitsSeen(world.events[0].call.id, LegId.B, world.now_ns))
+    dial(other, "1", world)
+    world.run(5)
+    assert world.demands == []
+    assert digits(call) == []
+
+
+def test_a_code_that_begins_another_is_demanded_at_once_and_for_certain_later() -> None:
+    world = World(with_plan(codes=(("start", "*1"), ("stop", "*11"))))
+    call, other, _ = a_call(world)
+    dial(other, "*1", world)
+    world.run(3)
+    dial(other, "*11", world)
+    world.run(3)
+    assert [(demand.action, demand.certain) for demand in world.demands] == [
+        *(("start", False), ("start", True)),
+        *(("start", False), ("stop", True)),
+    ]
+    assert len({demand.arrived_ns for demand in world.demands}) == 3
+    assert digits(call) == []
+
+
+def test_what_follows_a_shorter_code_goes_on() -> None:
+    world = World(with_plan(codes=(("start", "*1"), ("stop", "*112"))))
+    call, other, _ = a_call(world)
+    dial(other, "*119", world)
+    world.run(3)
+    assert [(demand.action, demand.certain) for demand in world.demands] == [
+        ("start", False),
+        ("start", True),
+    ]
+    assert digits(call) == [b"Signal= 1", b"Signal= 9"]
+    assert other.statuses == [200, 200, 200, 200]
+
+
+def codes_watched(world: World) -> dict[LegId, dict[str, str]]:
+    return {op.leg: dict(op.codes or {}) for op in world.operations(WatchCodes)}
+
+
+def test_the_carriers_leg_is_watched_for_what_closes_where_the_policy_says_so() -> None:
+    codes = (("start", "*1"), ("stop", "*2"), ("toggle", "*3"), ("pause", "*4"), ("resume", "*5"))
+    policy = RecordingPolicy(codes=codes, carrier_closes=True)
+    world = World(with_plan(recording=policy))
+    call, _, _ = a_call(world)
+    assert codes_watched(world) == {
+        LegId.A: {"stop": "*2", "toggle": "*3", "pause": "*4"},
+        LegId.B: dict(codes),
+    }
+    dial(call, "*1*2", world)
+    assert [(demand.leg, demand.action) for demand in world.demands] == [(LegId.A, "stop")]
+
+
+def test_a_policy_without_codes_of_its_own_has_the_plans() -> None:
+    world = World(PLAN)
+    a_call(world)
+    assert codes_watched(world) == {LegId.B: dict(PLAN.codes)}
 
 
 def test_without_codes_all_digits_go_on() -> None:

@@ -66,11 +66,15 @@ def test_a_good_configuration_has_no_findings(loads: Loads) -> None:
         ),
         (
             '[recording.dtmf]\nstart = "*1"\nstop = "*12"',
-            "error: FILE: recording.dtmf.stop = *12: begins with the",
+            "warning: FILE: recording.dtmf.stop = *12: begins with the code for start, so that one waits 2 s",
         ),
         (
             '[recording.dtmf]\nstart = "*2"',
-            "error: FILE: recording.dtmf.stop = *2: begins with the code for start",
+            "error: FILE: recording.dtmf.stop = *2: is the code for start too; give stop",
+        ),
+        (
+            '[[routes]]\nfrom = "*"\nto = "9"\nagent = "alice"\ndtmf = {pause = "*1"}',
+            "error: FILE: routes[0].dtmf.pause = *1: is the code for start too",
         ),
         ('[media]\nports = "20000-20002"', "error: FILE: media.ports = 20000-20002: too few for one call"),
         ('[media]\nports = "20001-20004"', "error: FILE: media.ports = 20001-20004: too few for one call"),

@@ -102,3 +102,32 @@ def test_a_reload_says_what_waits_for_a_restart(loads: Callable[..., Config]) ->
     new = loads('[sip]\ndomain = "b"\nlisten = ["udp:127.0.0.1:1"]\n[storage]\ndirectory = "y"\n')
     assert needs_restart(old, new) == ["sip.listen", "storage.directory"]
     assert needs_restart(old, old) == []
+
+
+def test_a_route_has_codes_legs_and_patience_of_its_own(loads: Callable[..., Config]) -> None:
+    text = """
+[recording]
+dtmf = {start = "*1", stop = "*2", toggle = ""}
+max_pause_s = 60
+[[agents]]
+name = "alice"
+contact = "sip:alice@198.51.100.1"
+[[routes]]
+from = "*"
+to = "1"
+agent = "alice"
+[[routes]]
+from = "*"
+to = "*"
+agent = "alice"
+dtmf = {stop = "", pause = "*4"}
+dtmf_legs = "both"
+max_pause_s = 0
+resume_after_max_pause = true
+"""
+    made = plan(loads(text))
+    plain, own = (route.overrides.over(made.recording) for route in made.routes)
+    assert (plain.codes, made.codes) == (None, (("start", "*1"), ("stop", "*2")))
+    assert (plain.carrier_closes, plain.max_pause_s, plain.resume_after_max_pause) == (False, 60.0, False)
+    assert own.codes == (("start", "*1"), ("pause", "*4"))
+    assert (own.carrier_closes, own.max_pause_s, own.resume_after_max_pause) == (True, 0.0, True)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mediaproxy.clock import NS_PER_MS
 from mediaproxy.rtp.codes import INTER_DIGIT_NS
@@ -14,6 +16,7 @@ from mediaproxy.rtp.digits import Dialled, DigitFilter, Regenerated, Seen
 from mediaproxy.rtp.events import DIGITS, TelephoneEvent, parse_event
 from mediaproxy.rtp.packet import HEADER, build
 from mediaproxy.rtp.sequence import Renumbering
+from tests.support.counts import count
 from tests.support.telephone_events import EVENT_TYPE, Keypad, captured_rtp
 
 CODES = {"start": "*1", "stop": "*2"}
@@ -30,6 +33,7 @@ class Direction:
         self.now = 0
         self.out: list[tuple[int, bytes]] = []
         self.dialled: list[Dialled] = []
+        self.pending: list[Dialled] = []
         self.seen: list[int] = []
         self._relayed: dict[int, int] = {}
 
@@ -44,6 +48,9 @@ class Direction:
             self.until(self.now + every)
             self._feed(packet)
         return self
+
+    def settle(self) -> None:
+        self._settle(self.now)
 
     def rest(self, ns: int = 3 * SECOND) -> "Direction":
         self.until(self.now + ns)
@@ -78,7 +85,7 @@ class Direction:
                     )
                 )
             elif isinstance(output, Dialled):
-                self.dialled.append(output)
+                (self.dialled if output.certain else self.pending).append(output)
             elif isinstance(output, Seen):
                 self.seen.append(output.arrived_ns)
 
@@ -346,6 +353,87 @@ def test_the_keys_of_a_capture(keys: str, heard: str, actions: list[str], corpor
     pressed = [DIGITS[event.code] for _, _, event in direction.events() if event.end]
     assert "".join(pressed[::3]) == heard
     assert len(pressed) == 3 * len(heard)
+
+
+NESTED = {"start": "*1", "stop": "*11", "pause": "*1124", "toggle": "77"}
+
+
+def press_all(direction: Direction, digits: str, gaps: Sequence[int] = ()) -> list[int]:
+    """When each digit's first packet came; `gaps` are in ms, between the keys."""
+    keypad, began = Keypad(), []
+    for digit, gap in zip(digits, gaps or [60] * len(digits), strict=True):
+        direction.until(direction.now + gap * NS_PER_MS)
+        keypad.timestamp += gap * 8
+        began.append(direction.now + PTIME)
+        direction.feed(keypad.press(digit))
+    return began
+
+
+def test_a_code_that_begins_another_is_told_at_once_and_for_certain_when_no_digit_follows() -> None:
+    direction = Direction(NESTED)
+    _, at = press_all(direction, "*1")
+    assert direction.pending == [Dialled("start", at, certain=False)]
+    assert direction.dialled == []
+    direction.until(at + INTER_DIGIT_NS - 1)
+    assert direction.dialled == []
+    direction.until(at + INTER_DIGIT_NS)
+    assert direction.dialled == [Dialled("start", at)]
+    assert direction.rest().heard() == ""
+
+
+def test_the_longer_code_takes_the_place_of_the_shorter() -> None:
+    direction = Direction(NESTED)
+    began = press_all(direction, "*1124")
+    assert direction.pending == [
+        Dialled("start", began[1], certain=False),
+        Dialled("stop", began[2], certain=False),
+    ]
+    assert direction.dialled == [Dialled("pause", began[4])]
+    assert direction.rest().heard() == ""
+
+
+def test_what_follows_a_shorter_code_is_made_anew() -> None:
+    direction = Direction(NESTED)
+    began = press_all(direction, "*112*")
+    assert direction.dialled == [Dialled("stop", began[2])]
+    assert direction.rest().heard() == "2*"
+
+
+def test_other_codes_decide_what_the_old_ones_left_open() -> None:
+    direction = Direction(NESTED)
+    _, at = press_all(direction, "*1")
+    direction.filter.watch({}, direction.now)
+    direction.settle()
+    assert direction.rest().dialled == [Dialled("start", at)]
+    assert direction.heard() == ""
+
+
+@given(st.lists(st.tuples(st.sampled_from("*1247"), st.sampled_from([40, 60, 500, 2_100])), max_size=14))
+@settings(max_examples=count(60, full=2_000), deadline=None)
+def test_a_receiver_hears_what_is_no_codes_and_nothing_of_a_code(presses: list[tuple[str, int]]) -> None:
+    digits, gaps = "".join(digit for digit, _ in presses), [gap for _, gap in presses]
+    direction = Direction(NESTED)
+    began = press_all(direction, digits, gaps)
+    direction.rest(20 * SECOND)
+    refused, actions, row = "", [], list(range(len(digits)))
+    while row:
+        paused = (n for n in range(1, len(row)) if began[row[n]] - began[row[n - 1]] >= INTER_DIGIT_NS)
+        last = next(paused, None)
+        near = "".join(digits[at] for at in row[:last])
+        fitting = [(len(code), action) for action, code in NESTED.items() if near.startswith(code)]
+        length, action = max(fitting, default=(1, ""))
+        if action:
+            actions.append(Dialled(action, began[row[length - 1]]))
+        else:
+            refused += digits[row[0]]
+        row = row[length:]
+    assert direction.heard() == refused
+    assert direction.dialled == actions
+    assert {one.arrived_ns for one in direction.pending} <= set(began)
+    ends = [DIGITS[event.code] for _, _, event in direction.events() if event.end]
+    assert len(ends) == 3 * len(refused)
+    if began:  # nothing waits longer than for the next digit, and for those before it to be said
+        assert all(at <= began[-1] + INTER_DIGIT_NS + len(digits) * SECOND for at, _, _ in direction.events())
 
 
 def test_a_flood_of_digits_is_let_fall_and_the_next_one_is_heard() -> None:
