@@ -39,6 +39,7 @@ class RecordingJson(TypedDict):
     duration_samples: int
     recorded_samples: int
     intervals: list[IntervalJson]
+    deleted_at: str | None
 
 
 class ParticipantJson(TypedDict):
@@ -142,6 +143,7 @@ def recording_json(row: RecordingRow) -> RecordingJson:
         "duration_samples": row.duration_samples,
         "recorded_samples": row.recorded_samples,
         "intervals": [_interval_json(one, row.sample_rate) for one in row.intervals],
+        "deleted_at": None if row.deleted_at_ms is None else rfc3339(row.deleted_at_ms),
     }
 
 

@@ -62,6 +62,7 @@ def recording_columns(row: RecordingRow) -> Columns:
         "file": row.file,
         "manifest": row.manifest,
         "sha256": row.sha256,
+        "deleted_at_ms": row.deleted_at_ms,
     }
 
 
@@ -110,6 +111,7 @@ def _recording(row: Mapping[str, Any]) -> RecordingRow:
         file=row["recording_file"],
         manifest=row["recording_manifest"],
         sha256=row["recording_sha256"],
+        deleted_at_ms=row["recording_deleted_at_ms"],
     )
 
 

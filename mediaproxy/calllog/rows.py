@@ -30,7 +30,8 @@ class RecordingRow:
 
     state `inactive|recording|paused|finished`; result is None until the audio can be downloaded, then
     `none|complete|degraded|recovered|failed`; policy `on_demand|automatic`. `duration_samples` is the
-    call's, `file` and `manifest` are paths below the storage directory (None: nothing published).
+    call's, `file` and `manifest` are paths below the storage directory (None: nothing published, or
+    deleted since).
     """
 
     id: RecordingId
@@ -46,6 +47,7 @@ class RecordingRow:
     file: str | None = None
     manifest: str | None = None
     sha256: str | None = None
+    deleted_at_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

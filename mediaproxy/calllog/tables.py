@@ -64,6 +64,7 @@ recordings = Table(
     Column("file", Text),
     Column("manifest", Text),
     Column("sha256", String(64)),
+    Column("deleted_at_ms", BigInteger),
     Index("recordings_by_call", "call_id", unique=True),
     Index("recordings_by_result", "result"),
 )

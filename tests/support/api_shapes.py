@@ -81,6 +81,7 @@ RECORDING = shape(
         "duration_samples": whole,
         "recorded_samples": whole,
         "intervals": list_of(INTERVAL),
+        "deleted_at": null_or(time),
     }
 )
 

@@ -37,6 +37,7 @@ async def test_the_worked_call_reads_as_the_contract_prints_it(
             {"kind": "audio", "start_sample": 32_000, "end_sample": 48_000, "start_ms": 4_000, "end_ms": 6_000,
              "started_by": by_alice, "ended_by": by_alice},
         ],
+        "deleted_at": None,
     }  # fmt: skip
 
 

@@ -25,9 +25,9 @@ async def test_a_started_call_is_stored_when_its_future_says_so(log: CallLog, ur
 async def test_everything_comes_back_as_it_went_in(log: CallLog) -> None:
     call = ended_call(from_name='Zoë "Z" \U0001f600')
     log.put_call(call)
-    log.put_recording(recording_row(reasons=("ring_overrun", "disk")))
+    log.put_recording(recording_row(reasons=("ring_overrun", "disk"), deleted_at_ms=START_MS))
     stored = await log.call(call.id)
-    assert stored == LoggedCall(call, recording_row(reasons=("ring_overrun", "disk")))
+    assert stored == LoggedCall(call, recording_row(reasons=("ring_overrun", "disk"), deleted_at_ms=START_MS))
     assert await log.call_of_recording(recording_id(1)) == stored
 
 
