@@ -24,9 +24,12 @@ class Addressed(Enum):
     AGENT = "agent"
 
 
+BEEP = "beep"  # a sound of ours, no file
+
+
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """What is said when a recording opens: `sound` and `reminder` name sound files (absolute paths).
+    """What is said when a recording opens: `sound` and `reminder` are absolute paths of WAVs, or `BEEP`.
 
     Both are empty when nothing is played; the reminder comes every `reminder_every_s` while recording.
     """

@@ -78,7 +78,8 @@ async def _serve(path: Path, config: Config) -> None:
     async with running(config) as server:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, _on_stop, stop, hurry)
-        loop.add_signal_handler(signal.SIGHUP, _reload, path, server)
+        reloads = _Reloads(path, server)
+        loop.add_signal_handler(signal.SIGHUP, reloads.wanted)
         typer.echo(READY, err=True)
         await stop.wait()
         draining = loop.create_task(server.drain())
@@ -94,12 +95,33 @@ def _on_stop(stop: asyncio.Event, hurry: asyncio.Event) -> None:
     (hurry if stop.is_set() else stop).set()
 
 
-def _reload(path: Path, server: Server) -> None:
+class _Reloads:
+    """One after the other: reading files takes a thread, and a reload that is asked for meanwhile is not
+    forgotten."""
+
+    def __init__(self, path: Path, server: Server) -> None:
+        self._path = path
+        self._server = server
+        self._task: asyncio.Task[None] | None = None
+        self._again = False
+
+    def wanted(self) -> None:
+        self._again = True
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._reload())
+
+    async def _reload(self) -> None:
+        while self._again:
+            self._again = False
+            await _reload(self._path, self._server)
+
+
+async def _reload(path: Path, server: Server) -> None:
     """A bad configuration changes nothing."""
     try:
-        config, warnings = _usable(path)
-    except BadConfiguration as error:
+        config, warnings = await asyncio.to_thread(_usable, path)
+        waiting = await server.reload(config)
+    except (BadConfiguration, Unavailable) as error:
         log.error("configuration_not_reloaded", why=str(error).splitlines())
     else:
-        waiting = server.reload(config)
         log.info("configuration_reloaded", after_restart=waiting, warnings=[str(each) for each in warnings])

@@ -5,8 +5,11 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from ipaddress import ip_address
 from itertools import combinations
+from pathlib import Path
 
+from mediaproxy.audio.soundfile import MAX_SECONDS, BadSound, read_wav
 from mediaproxy.calls.glob import Glob, Wild, compile_glob
+from mediaproxy.calls.model import BEEP
 from mediaproxy.clock import NS_PER_S
 from mediaproxy.config.findings import Finding, Severity
 from mediaproxy.config.sections import RecordingSection, RouteSection
@@ -23,7 +26,7 @@ def check(config: Config, file: str = "configuration") -> list[Finding]:
     """Errors first. A configuration without errors can be served."""
     judges = (
         _names, _sources, _destinations, _unreachable, _codes, _ports, _loops, _shared_addresses, _api,
-        _keeping,
+        _keeping, _sounds, _consent,
     )  # fmt: skip
     findings = [finding for judge in judges for finding in judge(config, file)]
     return sorted(findings, key=lambda finding: finding.severity is Severity.WARNING)
@@ -198,6 +201,49 @@ def _api(config: Config, file: str) -> Iterator[Finding]:
                 f"shorter than {SHORT_TOKEN} signs",
                 "choose a longer one",
             )
+
+
+def _sounds(config: Config, file: str) -> Iterator[Finding]:
+    """Every sound file is read: what cannot be played must not be found out in a call."""
+    for key, path in sound_files(config):
+        try:
+            read_wav(Path(path).read_bytes())
+        except OSError as error:
+            yield _error(file, key, path, str(error.strerror), "name a WAV that can be read")
+        except BadSound as error:
+            yield _error(
+                file, key, path, str(error),
+                f'name a WAV of at most {MAX_SECONDS} s in which something is to be heard, or "{BEEP}"',
+            )  # fmt: skip
+
+
+def sound_files(config: Config) -> list[tuple[str, str]]:
+    """(key, absolute path) of every sound file that a call may need."""
+    sections = [("recording", config.recording.announcement)]
+    sections += [
+        (f"routes[{number}]", route.announcement)
+        for number, route in enumerate(config.routes)
+        if route.announcement is not None
+    ]
+    found = [(f"{where}.announcement.{key}", name) for where, one in sections for key, name in one.files]
+    return [(key, name) for key, name in found if name != BEEP]
+
+
+def _consent(config: Config, file: str) -> Iterator[Finding]:
+    """To what nobody heard nobody consented."""
+    default = config.recording
+    asked = [("recording.consent", default.consent, default.announcement)]
+    asked += [
+        (f"routes[{number}].consent", route.consent or default.consent, route.announced(default))
+        for number, route in enumerate(config.routes)
+        if route.consent is not None or route.announcement is not None
+    ]
+    for key, consent, announcement in asked:
+        if consent == "required" and not announcement.file:
+            yield _error(
+                file, key, consent, "there is no announcement to consent to",
+                f'set announcement.file to a WAV or "{BEEP}"',
+            )  # fmt: skip
 
 
 def _keeping(config: Config, file: str) -> Iterator[Finding]:

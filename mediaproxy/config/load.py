@@ -11,6 +11,7 @@ from pydantic_settings import SettingsError
 
 from mediaproxy.config.complaints import complaints
 from mediaproxy.config.findings import BadConfiguration, Finding, Severity, bad_file
+from mediaproxy.config.sections import RouteSection
 from mediaproxy.config.settings import ENV_DELIMITER, ENV_PREFIX, Config
 from mediaproxy.config.texts import SQLITE
 
@@ -66,6 +67,16 @@ def _absolute(config: Config, folder: Path) -> Config:
     return config.model_copy(
         update={
             "storage": config.storage.model_copy(update={"directory": directory}),
+            "recording": config.recording.model_copy(
+                update={"announcement": config.recording.announcement.below(folder)}
+            ),
+            "routes": tuple(_route_below(route, folder) for route in config.routes),
             "database": config.database.model_copy(update={"url": url}),
         }
     )
+
+
+def _route_below(route: RouteSection, folder: Path) -> RouteSection:
+    if route.announcement is None:
+        return route
+    return route.model_copy(update={"announcement": route.announcement.below(folder)})

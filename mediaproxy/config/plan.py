@@ -31,7 +31,8 @@ def plan(config: Config) -> Plan:
 
 
 def _overrides(route: RouteSection, default: RecordingSection) -> Overrides:
-    return replace(route.overrides, codes=route.codes(default))
+    announcement = None if route.announcement is None else route.announced(default).announcement
+    return replace(route.overrides, codes=route.codes(default), announcement=announcement)
 
 
 def needs_restart(old: Config, new: Config) -> list[str]:
@@ -40,7 +41,7 @@ def needs_restart(old: Config, new: Config) -> list[str]:
         "sip": {"listen"},
         "media": {"address", "advertise", "ports"},
         "api": {"listen"},
-        "storage": {"directory", "renditions_mb"},
+        "storage": {"backlog_mb", "directory", "renditions_mb"},
         "database": {"url"},
         "recording": {"format", "sample_rate", "keep_unrecorded", "record_on_hold", "confirmation_tone"},
     }

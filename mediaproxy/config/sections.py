@@ -13,7 +13,7 @@ from pydantic import (
 )
 
 from mediaproxy.api.tokens import Caller, Role, Token
-from mediaproxy.calls.model import Overrides, Policy, RecordingPolicy, Target
+from mediaproxy.calls.model import BEEP, Addressed, Announcement, Overrides, Policy, RecordingPolicy, Target
 from mediaproxy.config.addresses import (
     Network,
     parse_contact,
@@ -43,6 +43,8 @@ from mediaproxy.net import Endpoint, Family
 from mediaproxy.recording.keeping import Limits
 
 Days = Annotated[int, Field(ge=0, le=36_500)]
+Consent = Literal["none", "required"]
+MIN_REMINDER_S = 5
 PauseSeconds = Annotated[float, Field(ge=0, le=86_400)]
 DtmfLegs = Literal["agent", "both"]
 
@@ -151,6 +153,9 @@ class StorageSection(Section):
     directory: Path = Field(Path("recordings"), description="relative to this file's folder")
     min_keep_days: Days = Field(0, description="no recording goes earlier, whatever its keep_days; 0 = none")
     max_keep_days: Days = Field(0, description="every recording goes by then; 0 = no such limit")
+    backlog_mb: int = Field(
+        256, ge=1, le=1_000_000, description="audio kept in memory while the disk does not take it"
+    )
     renditions_mb: int = Field(
         1024, ge=0, le=1_000_000, description="what is kept of renditions; those least used go first"
     )
@@ -189,6 +194,39 @@ class DtmfSection(Section):
         return tuple((action, digits) for action, digits in self if digits)
 
 
+class AnnouncementSection(Section):
+    """What is said when a recording opens. Files are WAVs, relative to this file's folder, or "beep"."""
+
+    file: str = Field("", description='a WAV of at most 60 s, or "beep"; "" = none')
+    to: Literal["both", "carrier", "agent"] = "both"
+    reminder: str = Field(
+        "", description='as file: what is played again and again while recording; "" = none'
+    )
+    reminder_every_s: float = Field(0.0, ge=0, le=86_400)
+
+    @property
+    def files(self) -> tuple[tuple[str, str], ...]:
+        """(key, file) of what is to be played."""
+        return tuple((key, name) for key, name in (("file", self.file), ("reminder", self.reminder)) if name)
+
+    @property
+    def announcement(self) -> Announcement:
+        return Announcement(self.file, Addressed(self.to), self.reminder, self.reminder_every_s)
+
+    @model_validator(mode="after")
+    def _reminds_now_and_then(self) -> "AnnouncementSection":
+        if self.reminder and self.reminder_every_s < MIN_REMINDER_S:
+            raise ValueError(
+                f"how often is the reminder played? reminder_every_s is at least {MIN_REMINDER_S}"
+            )
+        return self
+
+    def below(self, folder: Path) -> "AnnouncementSection":
+        """The same with absolute paths."""
+        paths = {key: str(folder / Path(name).expanduser()) for key, name in self.files if name != BEEP}
+        return self.model_copy(update=paths)
+
+
 class RecordingSection(Section):
     """How calls are recorded, unless their route or agent says otherwise."""
 
@@ -202,8 +240,15 @@ class RecordingSection(Section):
     resume_after_max_pause: bool = Field(False, description="true: such a pause ends by itself")
     keep_unrecorded: bool = Field(False, description="keep the silent file of a call never recorded")
     record_on_hold: bool = Field(True, description="false: hold is silence in the file")
+    on_recorder_failure: Literal["continue", "refuse_new"] = Field(
+        "continue", description="refuse_new: 503 to new calls that would be recorded while the storage fails"
+    )
     confirmation_tone: bool = Field(False, description="a short tone to the agent alone, never in the file")
     keep_days: Days = Field(0, description="how long a recording is kept; 0 = for ever")
+    consent: Consent = Field(
+        "none", description='"required": nobody is recorded before the announcement was played in full'
+    )
+    announcement: AnnouncementSection = AnnouncementSection()
 
     @property
     def codes(self) -> tuple[tuple[str, str], ...]:
@@ -216,6 +261,8 @@ class RecordingSection(Section):
             Policy(self.policy),
             self.pausable,
             keep_days=self.keep_days,
+            consent_required=self.consent == "required",
+            announcement=self.announcement.announcement,
             carrier_closes=self.dtmf_legs == "both",
             max_pause_s=self.max_pause_s,
             resume_after_max_pause=self.resume_after_max_pause,
@@ -287,11 +334,16 @@ class RouteSection(Recorded):
     dtmf_legs: DtmfLegs | None = None
     max_pause_s: PauseSeconds | None = None
     resume_after_max_pause: bool | None = None
+    consent: Consent | None = None
+    announcement: AnnouncementSection | None = Field(
+        None, description="what differs from recording.announcement"
+    )
 
     @property
     def overrides(self) -> Overrides:
         return Overrides(
             keep_days=self.keep_days,
+            consent_required=None if self.consent is None else self.consent == "required",
             carrier_closes=None if self.dtmf_legs is None else self.dtmf_legs == "both",
             max_pause_s=self.max_pause_s,
             resume_after_max_pause=self.resume_after_max_pause,
@@ -303,6 +355,13 @@ class RouteSection(Recorded):
             return None
         own = self.dtmf.model_dump(include=self.dtmf.model_fields_set)
         return default.dtmf.model_copy(update=own).codes
+
+    def announced(self, default: RecordingSection) -> AnnouncementSection:
+        """The route's own announcement, and the default's where it is silent."""
+        if self.announcement is None:
+            return default.announcement
+        own = self.announcement.model_dump(include=self.announcement.model_fields_set)
+        return default.announcement.model_copy(update=own)
 
     @model_validator(mode="after")
     def _leads_to_one(self) -> "RouteSection":

@@ -25,7 +25,8 @@ VERSION = 1
 MAX_POSITION = 1 << 48  # a thousand years; what lies beyond was never a call
 # The states that make an interval, and its kind: in the first alone the gate is open, in the other an
 # announcement is played that must be heard before it opens.
-KINDS = {"recording": "audio", "announcing": "announcement"}
+ANNOUNCING = "announcing"
+KINDS = {"recording": "audio", ANNOUNCING: "announcement"}
 
 _CRC_BYTES = len(',"crc":"00000000"}')
 

@@ -16,7 +16,16 @@ import structlog
 from mediaproxy.api.shapes import rfc3339
 from mediaproxy.calllog.rows import LoggedCall, RecordingRow
 from mediaproxy.calls.events import CallAnswered, CallRecord
-from mediaproxy.calls.plane import Describe, LegId, PlaneOperation, PlayTone, Released, SetTap, Tone
+from mediaproxy.calls.plane import (
+    AnnouncementEvent,
+    Describe,
+    LegId,
+    PlaneOperation,
+    PlayTone,
+    Released,
+    SetTap,
+    Tone,
+)
 from mediaproxy.ids import CallId, RecordingId
 from mediaproxy.observe import Metrics
 from mediaproxy.recording import journal
@@ -25,8 +34,11 @@ from mediaproxy.recording.recorder import Arm, Finished, Recorder, Write
 from mediaproxy.recording.ring import PacketRing
 from mediaproxy.recording.states import Action, Refusal, State, Toggled
 from mediaproxy.service import rows
+from mediaproxy.service.announcements import Announcements
 from mediaproxy.service.events import EventStream, EventValue
 from mediaproxy.service.pauses import Pauses
+from mediaproxy.service.sounds import Sounds
+from mediaproxy.service.standstill import Standstills
 from mediaproxy.storage import JournalResult, Spool, Storage
 
 OPENING_WAIT_S = 1.0  # an opening that is not durable by then is refused
@@ -41,7 +53,9 @@ EVENT_NAMES = {
     Action.RESUME: "recording.resumed",
     Action.PAUSE: "recording.paused",
     Action.STOP: "recording.stopped",
+    Action.ANNOUNCED: "recording.announced",
 }
+RECORDING = State.RECORDING.value
 OPENINGS = frozenset({Action.START, Action.RESUME})
 
 log = structlog.get_logger()
@@ -56,6 +70,7 @@ class Settings:
     keep_unrecorded: bool
     record_on_hold: bool
     confirmation_tone: bool
+    format: str = "wav"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +91,8 @@ class _Live:
     held: bool = False
     ended_ns: int | None = None
     opening: asyncio.Task[bool] | None = None  # an opening that is being journalled
+    closed_as: State = State.INACTIVE  # what it is until that opening is durable
+    policys: asyncio.Task[bool] | None = None  # the policy's own opening, until it is durable and told
     certain: asyncio.Future[bool] | None = None  # whether that opening was meant at all
 
     @property
@@ -105,6 +122,7 @@ class LiveRecordings:
         settings: Settings,
         metrics: Metrics,
         events: EventStream,
+        sounds: Sounds,
     ) -> None:
         self._metrics = metrics
         self._events = events
@@ -119,6 +137,8 @@ class LiveRecordings:
         self._by_generation: dict[int, _Live] = {}
         self._descriptions: dict[CallId, dict[LegId, Describe]] = {}
         self._pauses = Pauses()
+        self._announcements = Announcements(sounds, recorder, perform=perform, heard=self._announced)
+        self._standstills = Standstills(lambda: spool.failing, spool.trouble_of)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def describe(self, operation: Describe) -> None:
@@ -147,13 +167,13 @@ class LiveRecordings:
         )
         for description in self._descriptions.get(call.id, {}).values():
             self._tell(live, description)
-        journalled = self._journal(live, opened) if opened is not None and opened.changed else None
+        insisted = self._insist(live, opened) if opened is not None and opened.changed else None
         self._set_taps(now_ns)
         armed = self._snapshot(live, now_ns)
         self._put_row(armed)
         self._publish("recording.armed", live, armed)
-        if opened is not None and journalled is not None:
-            self._start(self._publish_opened(live, opened, journalled))
+        if opened is not None and insisted is not None:
+            live.policys = self._start(self._publish_opened(live, opened, insisted))
 
     def hold(self, call: CallId, *, held: bool) -> None:
         """With `record_on_hold` off, nobody is heard in the recording of a held call."""
@@ -194,6 +214,9 @@ class LiveRecordings:
         if not outcome.changed:
             return Settled(outcome, durable=True, sample_rate=self._settings.sample_rate)
         self._set_taps(now_ns())
+        if not outcome.tentative:
+            live.closed_as = outcome.state
+            self._announcements.closed(call)
         self._watch_pause(live, outcome.state, at_ns)
         durable = await asyncio.shield(self._journal(live, outcome, certain))
         if outcome.tentative and certain is not None and certain.done() and not certain.result():
@@ -224,15 +247,18 @@ class LiveRecordings:
     def row(self, call: CallId, *, now_ns: int) -> RecordingRow | None:
         """The recording of a live call as of now."""
         live = self._live.get(call)
-        return None if live is None else self._snapshot(live, now_ns)
+        return None if live is None else self._standstills.shown(self._snapshot(live, now_ns))
 
     def tick(self, *, now_ns: int) -> None:
         """Every few tens of milliseconds: from the ring to the spool."""
         self.drain()
         self._set_taps(now_ns)
+        self._announcements.tick(now_ns)
         for call in self._pauses.overdue(now_ns):
             self._paused_too_long(self._live[call], now_ns)
         self._spool.flush(now_ns)
+        if self._standstills.due(now_ns):
+            self._tell_standstills(now_ns)
 
     def drain(self) -> None:
         """Take what the ring holds; a plane whose ring fills up asks for it too."""
@@ -243,6 +269,7 @@ class LiveRecordings:
         if live := self._live.get(call.id):
             live.call, live.ended_ns = call, ended_ns
             self._pauses.ended(call.id)
+            self._announcements.ended(call.id)
             was_open = self._recorder.status(live.generation, ended_ns)
             ended = self._recorder.end(live.generation, ended_ns, CALL_END)
             self._set_taps(ended_ns)
@@ -290,22 +317,38 @@ class LiveRecordings:
                 self.toggle(live.call.id, Action.RESUME, LIMIT, at_ns=now_ns, now_ns=time.monotonic_ns)
             )
 
+    def _tell_standstills(self, now_ns: int) -> None:
+        by_id = {live.id: live for live in self._live.values()}
+        opened = (live.id for live in self._live.values() if self._snapshot(live, now_ns).state == RECORDING)
+        for change in self._standstills.changes(opened):
+            if live := by_id.get(change.recording):
+                row = self._standstills.shown(self._snapshot(live, now_ns))
+                name = "recording.restored" if change.reason is None else "recording.failing"
+                self._publish(name, live, row, reason=change.reason)
+                log.error(name.replace(".", "_"), call=live.call.id, recording=live.id, reason=change.reason)
+
     def _journal(
         self, live: _Live, toggled: Toggled, certain: asyncio.Future[bool] | None = None
     ) -> asyncio.Task[bool]:
-        line = journal.Toggled(
-            number=toggled.number,
-            position=toggled.effective_sample,
-            action=toggled.action.value,
-            by=toggled.by,
-            state=toggled.state.value,
-        )
-        written = self._spool.toggle(live.id, line)
+        written = self._spool.toggle(live.id, _line(toggled))
         if not toggled.tentative:
             return self._start(self._close(live, toggled, written))
         live.certain = certain
         live.opening = self._start(self._open(live, toggled, written, certain))
         return live.opening
+
+    def _insist(self, live: _Live, toggled: Toggled) -> asyncio.Task[bool]:
+        """Nobody waits for the policy's opening, so no disk refuses it: its audio waits in the spool until
+        its line is durable."""
+        self._recorder.confirm(live.generation, toggled.number)
+        self._announce(live, toggled)
+        written = self._spool.toggle(live.id, _line(toggled), insist=True)
+        return self._start(self._insisted(live, toggled, written))
+
+    async def _insisted(self, live: _Live, toggled: Toggled, written: asyncio.Future[JournalResult]) -> bool:
+        if not await _durable(written, OPENING_WAIT_S):
+            self._alarm("opening_not_durable", live, toggled)
+        return (await written).durable
 
     async def _close(self, live: _Live, toggled: Toggled, written: asyncio.Future[JournalResult]) -> bool:
         durable = await _durable(written, CLOSING_WAIT_S)
@@ -324,12 +367,41 @@ class LiveRecordings:
         meant = not durable or certain is None or await _is_certain(certain)
         if durable and meant:
             self._recorder.confirm(live.generation, toggled.number)
+            self._announce(live, toggled)
         else:
             self._annul(live, toggled)
         if not durable:
             self._alarm("opening_not_durable", live, toggled)
         live.opening = live.certain = None
         return durable and meant
+
+    def receive_announcement(self, event: AnnouncementEvent, *, now_ns: int) -> None:
+        """What became of an announcement on the media plane."""
+        self._announcements.receive(event, now_ns)
+
+    def _announce(self, live: _Live, toggled: Toggled) -> None:
+        """The opening stands: whoever is to hear of it does."""
+        if live.ended_ns is not None or not self.is_open(live.call.id):
+            return
+        if toggled.announcing:
+            self._announcements.await_consent(live.answered)
+        else:
+            self._announcements.opened(live.answered)
+
+    def _announced(self, call: CallId, now_ns: int) -> None:
+        """Everyone has heard all of it: from here on the recording is open."""
+        live = self._live[call]
+        opened = self._recorder.announced(live.generation, now_ns)
+        if opened is None:
+            return
+        self._set_taps(now_ns)
+        by_policy = opened.by.means == "policy"
+        journalled = self._insist(live, opened) if by_policy else self._journal(live, opened)
+        self._start(self._publish_announced(live, opened, journalled))
+
+    async def _publish_announced(self, live: _Live, opened: Toggled, journalled: asyncio.Task[bool]) -> None:
+        if await journalled and live.ended_ns is None:
+            self._tell_everyone(live, opened, True, time.monotonic_ns())
 
     def _annul(self, live: _Live, toggled: Toggled) -> None:
         now_ns = time.monotonic_ns()
@@ -353,7 +425,7 @@ class LiveRecordings:
         if finished is None:
             return
         self._hand_out(finished.writes)
-        row = rows.finished_row(live.row, finished)
+        row = live.row = rows.finished_row(live.row, finished)
         self._put_row(row)
         outcome = await self._spool.finish(live.id, _ended(finished, event))
         del self._live[live.call.id], self._by_generation[live.generation]
@@ -363,6 +435,9 @@ class LiveRecordings:
         self._publish(name, live, published, result=outcome.result, reasons=list(outcome.reasons))
         self._metrics.recording_finished(outcome.result)
         log.info("recording_finished", call=live.call.id, recording=live.id, result=outcome.result)
+        if outcome.remark is not None:
+            self._metrics.alarm("recording_not_as_configured")
+            log.warning("recording_not_as_configured", recording=live.id, why=outcome.remark)
 
     def _hand_out(self, writes: list[Write]) -> None:
         for write in writes:
@@ -388,7 +463,8 @@ class LiveRecordings:
         if toggled.tentative and not durable:
             self._confirm(live, Tone.REFUSED)
             return
-        self._confirm(live, Tone.STARTED if toggled.tentative else Tone.STOPPED)
+        if not toggled.announcing:  # the agent hears that it is on when it is
+            self._confirm(live, Tone.STARTED if toggled.tentative else Tone.STOPPED)
         row = self._snapshot(live, now_ns)
         if live.ended_ns is None:
             self._put_row(row)
@@ -408,8 +484,9 @@ class LiveRecordings:
         self._events.publish(name, live.call.id, live.id, logged=LoggedCall(live.call, row), **fields)
 
     def _say_stopped(self, live: _Live, ended: Toggled) -> None:
-        if live.opening is not None:  # nobody was told yet that it was open
-            self._start(self._publish_stopped(live, ended, live.opening))
+        opening = live.opening or live.policys
+        if opening is not None and not opening.done():  # nobody was told yet that it was open
+            self._start(self._publish_stopped(live, ended, opening))
             return
         self._publish_toggled("recording.stopped", live, ended, self._snapshot(live, time.monotonic_ns()))
 
@@ -418,10 +495,12 @@ class LiveRecordings:
         if opening.result():
             self._say_stopped(live, ended)
 
-    async def _publish_opened(self, live: _Live, opened: Toggled, journalled: asyncio.Task[bool]) -> None:
-        if await journalled:
+    async def _publish_opened(self, live: _Live, opened: Toggled, journalled: asyncio.Task[bool]) -> bool:
+        durable = await journalled
+        if durable:
             row = self._snapshot(live, time.monotonic_ns())
             self._publish_toggled("recording.started", live, opened, row, durable=True)
+        return durable
 
     def _publish_toggled(
         self, name: str, live: _Live, toggled: Toggled, row: RecordingRow, *, durable: bool | None = None
@@ -451,7 +530,10 @@ class LiveRecordings:
         status = self._recorder.status(live.generation, at_ns)
         if status is None:
             return live.row
-        return rows.live_row(live.row, status, ended=live.ended_ns is not None)
+        row = rows.live_row(live.row, status, ended=live.ended_ns is not None)
+        if live.opening is not None and row.state == RECORDING:
+            return rows.unopened(row, live.closed_as)
+        return row
 
     def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.get_running_loop().create_task(work)
@@ -475,8 +557,21 @@ def _header(live: _Live, settings: Settings) -> journal.Header:
         sample_rate=settings.sample_rate,
         policy=policy.policy.value,
         pausable=policy.pausable,
+        consent="required" if policy.consent_required else "none",
         keep_unrecorded=settings.keep_unrecorded,
         participants=rows.participants(live.answered),
+        format=settings.format,
+        keep_days=policy.keep_days,
+    )
+
+
+def _line(toggled: Toggled) -> journal.Toggled:
+    return journal.Toggled(
+        number=toggled.number,
+        position=toggled.effective_sample,
+        action=toggled.action.value,
+        by=toggled.by,
+        state=journal.ANNOUNCING if toggled.announcing else toggled.state.value,
     )
 
 

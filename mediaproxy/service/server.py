@@ -34,6 +34,8 @@ from mediaproxy.service.events import EventStream
 from mediaproxy.service.gauges import watch_all
 from mediaproxy.service.recordings import LiveRecordings, Settings
 from mediaproxy.service.recovery import Recovery
+from mediaproxy.service.retention import Retention
+from mediaproxy.service.sounds import Sounds, load_sounds
 from mediaproxy.service.wiring import LiveCalls, Output, Wiring, wall_offset_ns
 from mediaproxy.sip.transactions import TransactionLayer
 from mediaproxy.storage import Renditions, Spool, Storage, pending
@@ -67,8 +69,10 @@ class Server:
     def draining(self) -> bool:
         return self._draining
 
-    def reload(self, config: Config) -> list[str]:
-        """Take over what can change while calls live; returns the keys that need a restart."""
+    async def reload(self, config: Config) -> list[str]:
+        """Take over what can change while calls live; returns the keys that need a restart. Raises
+        `Unavailable`, and nothing has changed."""
+        self._sounds.add(await asyncio.to_thread(load_sounds, config))
         waiting = configuration.needs_restart(self._config, config)
         self._config = config
         self._proxy.replace_plan(configuration.plan(config))
@@ -97,8 +101,14 @@ class Server:
 
     async def _start(self, stack: AsyncExitStack) -> None:
         """In this order: nothing is answered before it can be logged and recorded."""
+        self._sounds = Sounds(await asyncio.to_thread(load_sounds, self._config))
         storage, interrupted = await self._open_storage(stack)
-        spool = Spool(storage, self._loop, on_crash=_thread_crashed)
+        spool = self._spool = Spool(
+            storage,
+            self._loop,
+            on_crash=_thread_crashed,
+            max_backlog_bytes=self._config.storage.backlog_mb << 20,
+        )
         stack.push_async_callback(spool.close)
         call_log = await CallLog.open(self._config.database.url, on_alarm=self._alarm)
         stack.push_async_callback(call_log.close)
@@ -119,6 +129,15 @@ class Server:
         stack.push_async_callback(self._finish_recordings)
         recovery.start()
         stack.push_async_callback(recovery.close)
+        retention = Retention(
+            storage=storage,
+            call_log=call_log,
+            events=self.events,
+            limits=lambda: self._config.storage.limits,
+            now_ms=_unix_ms,
+        )
+        retention.start()
+        stack.push_async_callback(retention.close)
         self._collector.settle()
 
     async def _open_storage(self, stack: AsyncExitStack) -> tuple[Storage, list[str]]:
@@ -154,6 +173,7 @@ class Server:
             perform=plane.perform,
             put_row=call_log.put_recording,
             settings=_recording_settings(config),
+            sounds=self._sounds,
             metrics=self.metrics,
             events=self.events,
         )
@@ -175,11 +195,13 @@ class Server:
             recordings=self._recordings,
             control=control,
             storage=storage,
-            not_ready=lambda: "draining" if self._draining else None,
+            not_ready=self._not_ready,
         )
         readers = ThreadPoolExecutor(FILE_READERS, thread_name_prefix="reader")
         stack.callback(readers.shutdown, wait=True)
-        self._renditions = Renditions(storage, readers, _rendition_failed)
+        self._renditions = Renditions(
+            storage, readers, _rendition_failed, max_bytes=config.storage.renditions_mb << 20
+        )
         app = create_app(
             backend,
             self.tokens,
@@ -198,6 +220,17 @@ class Server:
             spool=spool,
             call_log=call_log,
         )
+
+    def _not_ready(self) -> str | None:
+        if self._draining:
+            return "draining"
+        reason = self._cannot_keep()
+        return None if reason is None else f"{reason}: calls that would be recorded are refused"
+
+    def _cannot_keep(self) -> str | None:
+        """Why new calls that would be recorded are turned away at present."""
+        refuses = self._config.recording.on_recorder_failure == "refuse_new"
+        return self._spool.failing if refuses else None
 
     # Bound late: plane and transport are built before what hears them.
     def _on_plane_event(self, event: PlaneEvent) -> None:
@@ -228,6 +261,7 @@ class Server:
             await asyncio.sleep(due - self._loop.time())
             try:
                 self._recordings.tick(now_ns=time.monotonic_ns())
+                self._proxy.refuse_recorded_calls(refuse=self._cannot_keep() is not None)
             except Exception:  # a task root: the other calls' recordings go on
                 log.exception("tick_failed")
             if not len(self.live):
@@ -260,6 +294,7 @@ def _recording_settings(config: Config) -> Settings:
         keep_unrecorded=recording.keep_unrecorded,
         record_on_hold=recording.record_on_hold,
         confirmation_tone=recording.confirmation_tone,
+        format=recording.format,
     )
 
 

@@ -23,7 +23,14 @@ from mediaproxy.calls.events import (
     RecordRequested,
 )
 from mediaproxy.calls.model import Policy
-from mediaproxy.calls.plane import CodeDialled, Describe, PlaneEvent, PlaneOperation, Released
+from mediaproxy.calls.plane import (
+    AnnouncementEvent,
+    CodeDialled,
+    Describe,
+    PlaneEvent,
+    PlaneOperation,
+    Released,
+)
 from mediaproxy.calls.proxy import Proxy
 from mediaproxy.clock import NS_PER_MS
 from mediaproxy.ids import RANDOM_BYTES, CallId, RecordingId, uuid7
@@ -134,6 +141,8 @@ class Wiring:
                 self._perform(output)
 
     def on_plane_event(self, event: PlaneEvent) -> None:
+        if isinstance(event, AnnouncementEvent):
+            return self._recordings.receive_announcement(event, now_ns=time.monotonic_ns())
         if isinstance(event, Released):
             self._metrics.released(event.legs)
             self._recordings.released(event)
@@ -141,6 +150,7 @@ class Wiring:
             self._code_dialled(event, in_rtp=True)
         self._proxy.receive_plane_event(event, now_ns=time.monotonic_ns())
         self._settle()
+        return None
 
     async def close(self) -> None:
         """Wait until nothing that was asked for is under way."""

@@ -59,8 +59,8 @@ class Sounding:
     due if nothing comes to carry the sound, and at the end when the last of it was heard."""
 
     __slots__ = (
-        "_alive_ns", "_at", "_carried", "_newest", "_ssrc", "_until_ns", "_voices", "armed_ns", "due_ns", "line",
-        "number", "ready_ns", "sound", "waits",
+        "_alive_ns", "_at", "_carried", "_newest", "_ssrc", "_until_ns", "_voices", "armed_ns", "due_ns",
+        "line", "number", "ready_ns", "sound", "waits",
     )  # fmt: skip
 
     def __init__(self, sound: Sound, number: int | None = None) -> None:

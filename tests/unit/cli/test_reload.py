@@ -1,5 +1,6 @@
 """SIGHUP: what is taken over, and what must not be."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ class FakeServer:
     def __init__(self) -> None:
         self.taken: list[Config] = []
 
-    def reload(self, config: Config) -> list[str]:
+    async def reload(self, config: Config) -> list[str]:
         self.taken.append(config)
         return ["sip.listen"]
 
@@ -25,7 +26,7 @@ def reloaded(tmp_path: Path, text: str) -> tuple[FakeServer, Any]:
     file, server = tmp_path / "mediaproxy.toml", FakeServer()
     file.write_text(text)
     with capture_logs() as logged:
-        _reload(file, server)  # type: ignore[arg-type]  # a fake of the one method that is called
+        asyncio.run(_reload(file, server))  # type: ignore[arg-type]  # a fake of the one method called
     [line] = logged
     return server, line
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ from mediaproxy.recording.states import Action, Refusal
 from mediaproxy.service import recordings as module
 from mediaproxy.service.events import EventStream
 from mediaproxy.service.recordings import LiveRecordings, Settings, Settled
-from mediaproxy.storage import Spool, Storage, verify
+from mediaproxy.service.sounds import Sounds
+from mediaproxy.storage import JournalResult, Spool, Storage, verify
 
 MS = 1_000_000
 RATE = 8_000
@@ -131,6 +133,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         settings=Settings(RATE, keep_unrecorded=False, record_on_hold=True, confirmation_tone=True),
         metrics=metrics,
         events=events,
+        sounds=Sounds({}),
     )
     yield World(
         tmp_path / "rec", storage, spool, live, ring, operations, rows, metrics=metrics, events=events
@@ -238,20 +241,87 @@ async def test_an_opening_that_is_not_durable_is_refused_and_leaves_no_sample(
     assert world.alarms == {"opening_not_durable": 1}
 
 
-async def test_an_automatic_opening_that_is_not_durable_is_told_too(
+async def seen(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end, "it never came"
+        await asyncio.sleep(0.005)
+
+
+async def test_an_automatic_recording_waits_for_the_disk_and_loses_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "OPENING_WAIT_S", 0.02)
-    never: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    with monkeypatch.context() as hung:
-        hung.setattr(world.spool, "toggle", lambda recording, line: never)
-        world.answer(RecordingPolicy(Policy.AUTOMATIC))
-    assert world.rows[-1].state == "recording"
-    world.speak(10)
-    await asyncio.sleep(0.1)
-    assert world.rows[-1].state == "inactive"
-    assert world.alarms == {"opening_not_durable": 1}
-    assert (await world.end()).result == "none"
+    away = world.storage.live.rename(world.storage.root / "away")
+    world.answer(RecordingPolicy(Policy.AUTOMATIC))
+    await seen(lambda: world.spool.failing is not None)
+    world.speak(50)
+    await seen(lambda: world.alarms == {"opening_not_durable": 1})
+    shown = world.live.row(CALL, now_ns=world.now_ns)
+    assert shown is not None
+    assert (shown.state, shown.reasons) == ("failing", ("storage_error",))
+    assert [event["type"] for event in told(world)] == ["recording.armed", "recording.failing"]
+    away.rename(world.storage.live)
+    await seen(lambda: world.spool.failing is None)
+    world.speak(50)
+    shown = world.live.row(CALL, now_ns=world.now_ns)
+    assert shown is not None
+    assert (shown.state, shown.reasons) == ("recording", ())
+    row = await world.end()
+    assert (row.result, row.recorded_samples, row.intervals[0].start_sample) == ("complete", 16_000, 0)
+    names = [event["type"] for event in told(world)]
+    assert names.index("recording.restored") < names.index("recording.completed")
+    assert set(names[2:4]) == {"recording.restored", "recording.started"}
+
+
+async def test_an_opening_shows_as_closed_until_it_is_durable(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.answer(RecordingPolicy(Policy.ON_DEMAND))
+    written: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    with monkeypatch.context() as slow:
+        slow.setattr(world.spool, "toggle", lambda recording, line: written)
+        opening = asyncio.ensure_future(world.toggle(Action.START))
+        await asyncio.sleep(0.01)
+    pending = world.live.row(CALL, now_ns=world.now_ns)
+    assert pending is not None
+    assert (pending.state, pending.intervals, pending.recorded_samples) == ("inactive", (), 0)
+    written.set_result(JournalResult(True))
+    await opening
+    shown = world.live.row(CALL, now_ns=world.now_ns)
+    assert shown is not None
+    assert (shown.state, len(shown.intervals)) == ("recording", 1)
+    await world.end()
+
+
+async def test_a_closed_gate_is_shown_as_it_is_while_the_disk_fails(world: World) -> None:
+    world.answer(RecordingPolicy(Policy.ON_DEMAND))
+    await world.toggle(Action.START)
+    world.speak(20)
+    await world.toggle(Action.PAUSE)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(type(world.spool), "trouble_of", lambda *_: "storage_full")
+        patched.setattr(type(world.spool), "failing", "storage_full")
+        world.speak(20)
+        shown = world.live.row(CALL, now_ns=world.now_ns)
+    assert shown is not None
+    assert (shown.state, shown.reasons) == ("paused", ())
+    assert "recording.failing" not in [event["type"] for event in told(world)]
+    await world.end()
+
+
+async def test_an_ended_call_shows_what_was_recorded_while_its_file_waits(world: World) -> None:
+    world.answer(RecordingPolicy(Policy.ON_DEMAND))
+    await world.toggle(Action.START)
+    world.speak(20)
+    (world.storage.root / "1970").write_text("in the way")
+    ending = asyncio.ensure_future(world.end())
+    await seen(lambda: world.spool.failing is not None)
+    shown = world.live.row(CALL, now_ns=world.now_ns)
+    assert shown is not None
+    assert (shown.state, shown.result, shown.recorded_samples) == ("finished", None, 3_200)
+    (world.storage.root / "1970").unlink()
+    assert (await ending).result == "complete"
 
 
 async def test_a_closing_is_in_effect_whatever_the_disk_does(
