@@ -35,6 +35,7 @@ from mediaproxy.config.texts import (
     Listeners,
     Name,
     PolicyName,
+    SampleRate,
     Source,
     TokenText,
     parses,
@@ -233,7 +234,9 @@ class RecordingSection(Section):
     policy: PolicyName = "on_demand"
     pausable: bool = Field(True, description="false: no stop, pause or code is obeyed")
     format: Literal["wav", "flac"] = Field("wav", description="of the published recording; both are exact")
-    sample_rate: Literal[8000] = 8000
+    sample_rate: SampleRate = Field(
+        8000, description='of the file, in Hz; "best": by the call\'s best codec at the answer'
+    )
     dtmf: DtmfSection = DtmfSection()
     dtmf_legs: DtmfLegs = Field("agent", description="both: from the carrier's leg too, but only to close")
     max_pause_s: PauseSeconds = Field(0.0, description="a longer pause is warned of by a tone; 0 = never")
@@ -242,6 +245,9 @@ class RecordingSection(Section):
     record_on_hold: bool = Field(True, description="false: hold is silence in the file")
     on_recorder_failure: Literal["continue", "refuse_new"] = Field(
         "continue", description="refuse_new: 503 to new calls that would be recorded while the storage fails"
+    )
+    agents_may_redact_s: int = Field(
+        0, ge=0, le=86_400, description="how far back from a call's end its agents may redact; 0: not at all"
     )
     confirmation_tone: bool = Field(False, description="a short tone to the agent alone, never in the file")
     keep_days: Days = Field(0, description="how long a recording is kept; 0 = for ever")

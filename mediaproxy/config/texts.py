@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, SecretStr
+from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from mediaproxy.config.addresses import parse_endpoint, parse_host, parse_listener
 
@@ -19,6 +19,11 @@ def parses(parse: Callable[[str], object]) -> AfterValidator:
         return text
 
     return AfterValidator(check)
+
+
+def _number_in_a_variable(value: object) -> object:
+    """The environment knows no numbers."""
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
 
 
 def _must_match(pattern: str, problem: str) -> AfterValidator:
@@ -68,6 +73,7 @@ Domain = Annotated[
 Code = Annotated[
     str, _must_match(r"[0-9*#A-D]{0,8}", 'not a code; use 0-9 * # A-D, at most 8 (or "" for none), e.g. "*1"')
 ]
+SampleRate = Annotated[Literal[8000, 16000, 48000, "best"], BeforeValidator(_number_in_a_variable)]
 Glob = Annotated[
     str,
     _must_match(

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import structlog
 
@@ -30,6 +30,7 @@ from mediaproxy.ids import CallId, RecordingId
 from mediaproxy.observe import Metrics
 from mediaproxy.recording import journal
 from mediaproxy.recording.manifest import Actor
+from mediaproxy.recording.rates import best_rate
 from mediaproxy.recording.recorder import Arm, Finished, Recorder, Write
 from mediaproxy.recording.ring import PacketRing
 from mediaproxy.recording.states import Action, Refusal, State, Toggled
@@ -66,7 +67,7 @@ T = TypeVar("T")
 class Settings:
     """What the configuration says of all recordings."""
 
-    sample_rate: int
+    sample_rate: int | Literal["best"]
     keep_unrecorded: bool
     record_on_hold: bool
     confirmation_tone: bool
@@ -151,7 +152,8 @@ class LiveRecordings:
     def arm(self, answered: CallAnswered, recording: RecordingId, *, now_ns: int) -> None:
         """A call was answered and its policy is not off."""
         call, policy = answered.call, answered.policy
-        row = rows.armed_row(recording, call.id, policy.policy.value, self._settings.sample_rate)
+        rate = self._rate_of(call.id)
+        row = rows.armed_row(recording, call.id, policy.policy.value, rate)
         live = _Live(call, answered, row)
         self._live[call.id] = self._by_generation[live.generation] = live
         created = self._spool.create(_header(live, self._settings))  # the journal's first line
@@ -162,7 +164,7 @@ class LiveRecordings:
                 answered.answered_ns,
                 policy,
                 rows.channels(answered),
-                self._settings.sample_rate,
+                rate,
             )
         )
         for description in self._descriptions.get(call.id, {}).values():
@@ -174,6 +176,12 @@ class LiveRecordings:
         self._publish("recording.armed", live, armed)
         if opened is not None and insisted is not None:
             live.policys = self._start(self._publish_opened(live, opened, insisted))
+
+    def _rate_of(self, call: CallId) -> int:
+        """The file's rate, which never changes while the call lives."""
+        if self._settings.sample_rate != "best":
+            return self._settings.sample_rate
+        return best_rate([described.audio for described in self._descriptions.get(call, {}).values()])
 
     def hold(self, call: CallId, *, held: bool) -> None:
         """With `record_on_hold` off, nobody is heard in the recording of a held call."""
@@ -212,7 +220,7 @@ class LiveRecordings:
             self._confirm(live, Tone.REFUSED)
             return outcome
         if not outcome.changed:
-            return Settled(outcome, durable=True, sample_rate=self._settings.sample_rate)
+            return Settled(outcome, durable=True, sample_rate=live.row.sample_rate)
         self._set_taps(now_ns())
         if not outcome.tentative:
             live.closed_as = outcome.state
@@ -220,9 +228,9 @@ class LiveRecordings:
         self._watch_pause(live, outcome.state, at_ns)
         durable = await asyncio.shield(self._journal(live, outcome, certain))
         if outcome.tentative and certain is not None and certain.done() and not certain.result():
-            return Settled(outcome, durable, self._settings.sample_rate, withdrawn=True)
+            return Settled(outcome, durable, live.row.sample_rate, withdrawn=True)
         self._tell_everyone(live, outcome, durable, now_ns())
-        return Settled(outcome, durable, self._settings.sample_rate)
+        return Settled(outcome, durable, live.row.sample_rate)
 
     def armed(self, call: CallId) -> bool:
         """Whether this live call has a recorder."""
@@ -554,7 +562,7 @@ def _header(live: _Live, settings: Settings) -> journal.Header:
         call_id=record.id,
         sip_call_id=record.sip_call_id,
         answered_at_ms=record.answered_at_ms or record.started_at_ms,
-        sample_rate=settings.sample_rate,
+        sample_rate=live.row.sample_rate,
         policy=policy.policy.value,
         pausable=policy.pausable,
         consent="required" if policy.consent_required else "none",

@@ -60,6 +60,15 @@ def test_the_environment_wins_key_by_key(loads: Loads) -> None:
     assert config.trunks[0].target == Target("udp", Endpoint("192.0.2.1", 5060))
 
 
+@pytest.mark.parametrize(("text", "rate"), [("16000", 16_000), ("best", "best")])
+def test_a_sample_rate_is_a_number_or_a_word_wherever_it_stands(
+    loads: Loads, text: str, rate: int | str
+) -> None:
+    assert loads("", MEDIAPROXY_RECORDING__SAMPLE_RATE=text).recording.sample_rate == rate
+    in_the_file = text if text.isdigit() else f'"{text}"'
+    assert loads(f"[recording]\nsample_rate = {in_the_file}").recording.sample_rate == rate
+
+
 def test_other_variables_with_our_prefix_are_not_ours(loads: Loads) -> None:
     loads("", MEDIAPROXY_CORPORA="/somewhere")
 
@@ -127,6 +136,7 @@ def test_tokens_stand_for_callers(loads: Loads) -> None:
             "FILE: recording.policy = 'never': not one of the values that are known",
         ),
         ("[recording]\nsample_rate = 44100", "FILE: recording.sample_rate = 44100: not one of"),
+        ('[recording]\nsample_rate = "good"', "FILE: recording.sample_rate = 'good': not one of"),
         ('[recording.dtmf]\nstart = "12x"', "FILE: recording.dtmf.start = '12x': not a code"),
         ("[emergency]\nnumbers = []", "FILE: emergency: emergency numbers are not there yet"),
         (
