@@ -4,150 +4,32 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from mediaproxy.calllog.rows import RecordingRow
-from mediaproxy.calls.events import CallAnswered, CallRecord, Participant
 from mediaproxy.calls.model import Policy, RecordingPolicy
-from mediaproxy.calls.plane import Codec, Describe, LegId, PlayTone, Released, SetTap, Tap, Tone
-from mediaproxy.ids import CallId, RecordingId, uuid7
-from mediaproxy.observe import Metrics
+from mediaproxy.calls.plane import Tap, Tone
 from mediaproxy.recording.manifest import Actor
-from mediaproxy.recording.recorder import Recorder
-from mediaproxy.recording.ring import PacketRing
 from mediaproxy.recording.states import Action, Refusal
 from mediaproxy.service import recordings as module
-from mediaproxy.service.events import EventStream
-from mediaproxy.service.recordings import LiveRecordings, Settings, Settled
-from mediaproxy.service.sounds import Sounds
-from mediaproxy.storage import JournalResult, Spool, Storage, verify
-
-MS = 1_000_000
-RATE = 8_000
-ALICE = Actor("api", "alice")
-CALL = CallId(uuid7(1, bytes(10)))
-RECORDING = RecordingId(uuid7(2, bytes(10)))
-RECORD = CallRecord(
-    id=CALL,
-    sip_call_id="x",
-    direction="inbound",
-    from_user="carrier",
-    to_user="+15550100",
-    from_uri="sip:carrier@127.0.0.2",
-    to_uri="sip:+15550100@127.0.0.1",
-    from_name=None,
-    agent="alice",
-    trunk="carrier",
-    state="answered",
-    started_at_ms=1_000,
-    answered_at_ms=2_000,
-    participants=(
-        Participant(LegId.A, "trunk", "carrier", "carrier", 0, None),
-        Participant(LegId.B, "agent", "alice", "+15550100", 0, None),
-    ),
+from mediaproxy.service.recordings import Settled
+from mediaproxy.storage import JournalResult, verify
+from tests.support.live_world import (
+    CALL,
+    RECORDING,
+    World,
+    live_world,
+    samples,
 )
-
-
-def silent_events() -> EventStream:
-    return EventStream(run="run", now_ms=lambda: 5_000, find=lambda call: None)
-
-
-@dataclass
-class World:
-    """One live recording whose clock starts at 0 ns."""
-
-    directory: Path
-    storage: Storage
-    spool: Spool
-    live: LiveRecordings
-    ring: PacketRing
-    operations: list[Any] = field(default_factory=list)
-    rows: list[RecordingRow] = field(default_factory=list)
-    now_ns: int = 0
-    metrics: Metrics = field(default_factory=Metrics)
-    events: EventStream = field(default_factory=silent_events)
-
-    @property
-    def alarms(self) -> dict[str, float]:
-        [family] = [each for each in self.metrics.registry.collect() if each.name == "mediaproxy_alarms"]
-        return {s.labels["event"]: s.value for s in family.samples if s.name.endswith("_total")}
-
-    def answer(self, policy: RecordingPolicy) -> None:
-        for leg in LegId:
-            self.live.describe(Describe(CALL, leg, {0: Codec("PCMU", 8_000)}))
-        answered = CallAnswered(RECORD, 0, 7, policy, LegId.B, LegId.A)
-        self.live.arm(answered, RECORDING, now_ns=0)
-
-    def speak(self, packets: int) -> None:
-        """Both legs speak for so many times 20 ms, each packet as it arrives."""
-        for _ in range(packets):
-            self.now_ns += 20 * MS
-            n = self.now_ns // (20 * MS)
-            self.ring.begin_pass(self.now_ns)
-            for leg in LegId:
-                payload = np.full(160, 0x20 + leg, dtype=np.uint8).tobytes()
-                self.ring.put(7, leg, 0, 0, 100 + leg, n, n * 160, self.now_ns, payload)
-            self.ring.end_pass(emptied=True)
-            self.live.tick(now_ns=self.now_ns)
-
-    async def toggle(self, action: Action, by: Actor = ALICE) -> Settled | Refusal:
-        return await self.live.toggle(CALL, action, by, at_ns=self.now_ns, now_ns=lambda: self.now_ns)
-
-    async def end(self) -> RecordingRow:
-        self.live.ended(replace(RECORD, state="ended"), ended_ns=self.now_ns)
-        self.live.released(Released(CALL))
-        await self.live.close()
-        return self.rows[-1]
-
-    @property
-    def taps(self) -> list[Tap]:
-        return [op.tap for op in self.operations if isinstance(op, SetTap) and op.leg is LegId.A]
-
-    @property
-    def tones(self) -> list[Tone]:
-        return [op.tone for op in self.operations if isinstance(op, PlayTone)]
 
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    storage = Storage.open(tmp_path / "rec", min_free_bytes=0)
-    crashes: list[Exception] = []
-    spool = Spool(storage, asyncio.get_running_loop(), on_crash=crashes.append)
-    ring = PacketRing(slots=256)
-    operations: list[Any] = []
-    rows: list[RecordingRow] = []
-    metrics, events = Metrics(), silent_events()
-    live = LiveRecordings(
-        recorder=Recorder(),
-        ring=ring,
-        storage=storage,
-        spool=spool,
-        perform=operations.append,
-        put_row=rows.append,
-        settings=Settings(RATE, keep_unrecorded=False, record_on_hold=True, confirmation_tone=True),
-        metrics=metrics,
-        events=events,
-        sounds=Sounds({}),
-    )
-    yield World(
-        tmp_path / "rec", storage, spool, live, ring, operations, rows, metrics=metrics, events=events
-    )
-    await spool.close()
-    storage.close()
-    assert not crashes
-
-
-def samples(world: World, row: RecordingRow) -> np.ndarray:
-    assert row.file is not None
-    content = (world.directory / row.file).read_bytes()
-    start = content.index(b"data") + 8
-    return np.frombuffer(content[start : start + row.duration_samples * 4], dtype="<i2").reshape(-1, 2)
+    async with live_world(tmp_path) as made:
+        yield made
 
 
 async def test_the_file_speaks_exactly_between_start_and_stop(world: World) -> None:
