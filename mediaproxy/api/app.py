@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry
 from mediaproxy import __version__
 from mediaproxy.api import problems
 from mediaproxy.api.access import Authentication
-from mediaproxy.api.backend import Backend, Renditions
+from mediaproxy.api.archive import ArchiveRoutes
+from mediaproxy.api.backend import Archive, Backend, Renditions
 from mediaproxy.api.calls import CallRoutes
 from mediaproxy.api.events import EventRoutes, Events
 from mediaproxy.api.files import Files
@@ -24,6 +25,7 @@ def create_app(
     tokens: Tokens,
     *,
     renditions: Renditions,
+    archive: Archive,
     events: Events,
     registry: CollectorRegistry,
     files: Executor,
@@ -44,7 +46,11 @@ def create_app(
     EventRoutes(events, tokens).add_to(app.router)
     guarded = _guarded(authenticate)
     CallRoutes(backend, now_ms).add_to(guarded)
-    RecordingRoutes(backend, Files(files), renditions).add_to(guarded)
+    recordings = RecordingRoutes(backend, Files(files), renditions)
+    recordings.add_to(guarded)
+    proof = ArchiveRoutes(archive, recordings, Files(files))
+    proof.add_to(guarded)
+    proof.add_open_to(app.router)
     app.include_router(guarded)
     app.openapi()  # kept by the app: made at its first request it would hold up the relay
     return app

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from mediaproxy.calllog.rows import CallFilter, Cursor, LoggedCall, Page, RecordingRow
+from mediaproxy.errors import MediaproxyError
 from mediaproxy.ids import CallId, RecordingId
+from mediaproxy.recording.chain import Head
+from mediaproxy.recording.manifest import Redaction
 
 RenditionFormat = Literal["wav", "flac", "mono", "opus", "mp3"]
 
@@ -59,6 +62,16 @@ class Published:
     manifest: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Redacted:
+    """A redaction that is done; the hashes are SHA-256 in hex, `replaces` that of the manifest before."""
+
+    redaction: Redaction
+    manifest_sha256: str
+    master_sha256: str
+    replaces: str
+
+
 class Backend(Protocol):
     """Everything reflects live calls first, stored rows second.
 
@@ -80,6 +93,48 @@ class Backend(Protocol):
 
     def not_ready(self) -> str | None:
         """None when calls are taken, else why not, in a few words."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """With what manifests and chain can be verified; `signs` is the one that signs now."""
+
+    key_id: str
+    raw: bytes
+    pem: str
+    signs: bool
+
+
+class Unchanged(MediaproxyError):
+    """A published recording was left as it is; the text tells a client why."""
+
+
+class Archive(Protocol):
+    """What was published: its outline, its proof, and what makes less of it.
+
+    Raises `Unavailable`, with a text for the client, when the storage cannot be read or written.
+    """
+
+    @property
+    def agents_may_redact_ms(self) -> int:
+        """How far back from the end of a call agents may redact; 0 = not at all."""
+        ...
+
+    async def public_keys(self) -> list[PublicKey]: ...
+
+    async def head(self) -> Head: ...
+
+    async def waveform(self, recording: RecordingId, published: Published) -> Path:
+        """A JSON file."""
+        ...
+
+    async def redact(self, logged: LoggedCall, span: tuple[int, int], *, user: str, reason: str) -> Redacted:
+        """Raises `Unchanged`."""
+        ...
+
+    async def remove(self, logged: LoggedCall, *, user: str, reason: str) -> None:
+        """Harmless when it was removed before. Raises `Unchanged`."""
         ...
 
 

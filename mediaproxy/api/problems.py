@@ -59,6 +59,12 @@ TOO_MANY_READERS = Kind(
     "too many clients read events now",
     {"Retry-After": "10"},
 )
+NOT_THAT_FAR = Kind(
+    HTTPStatus.FORBIDDEN, "not_that_far", "agents may redact the end of a call, where they may, and no more"
+)
+ADMINS_ALONE = Kind(HTTPStatus.FORBIDDEN, "admins_alone", "this is for admins")
+UNCHANGED = Kind(HTTPStatus.CONFLICT, "unchanged", "")
+STORAGE_UNAVAILABLE = Kind(HTTPStatus.SERVICE_UNAVAILABLE, "storage_unavailable", "", {"Retry-After": "10"})
 INVALID = Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", "")
 NOT_READY = Kind(HTTPStatus.SERVICE_UNAVAILABLE, "not_ready", "")
 OURS = Kind(HTTPStatus.INTERNAL_SERVER_ERROR, "ours", "a fault of ours; it is in the log")

@@ -1,5 +1,7 @@
 """`/v1/recordings`: the object, its audio, its manifest."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +16,7 @@ from mediaproxy.api.files import PRIVATE_FILE, Files, SentFile
 from mediaproxy.api.problems import Problem
 from mediaproxy.api.replies import json_response
 from mediaproxy.api.shapes import RecordingJson, recording_json
-from mediaproxy.calllog.rows import RecordingRow
+from mediaproxy.calllog.rows import LoggedCall, RecordingRow
 from mediaproxy.errors import Unavailable
 
 MEDIA_TYPES = {
@@ -63,7 +65,7 @@ class RecordingRoutes:
         router.add_api_route("/v1/recordings/{id}/manifest", self.get_manifest)
 
     async def get_recording(self, request: Request, id: str) -> Response:
-        return json_response(recording_json(await self._seen(request, id)))
+        return json_response(recording_json((await self.seen(request, id))[1]))
 
     async def get_audio(
         self, request: Request, id: str, format: Annotated[RenditionFormat | None, Query()] = None
@@ -71,33 +73,43 @@ class RecordingRoutes:
         """The master, as long as the call to the sample: a WAV or a FLAC. With `format` a rendition of it
         where that is another one, made when first asked for: that reply may take a while. `wav` and `flac`
         hold the same samples, `mono` is a WAV of both channels mixed."""
-        row = await self._seen(request, id)
-        published = self._published(row)
+        row = (await self.seen(request, id))[1]
+        published = self.published(row)
+        row = await self._as_of_now(row, published)
         if format is None or format == _form(published):
             return await self._files.reply(request, _master(row, published))
         return await self._files.reply(request, await self._rendition(row, published, format))
 
     async def get_manifest(self, request: Request, id: str) -> Response:
         """What the recording claims, signed: `mediaproxy verify` holds the file against it."""
-        path = self._published(await self._seen(request, id)).manifest
+        path = self.published((await self.seen(request, id))[1]).manifest
         text = await self._files.read(path)
         return Response(text, 200, PRIVATE_FILE, media_type="application/json")
 
-    async def _seen(self, request: Request, id: str) -> RecordingRow:
+    async def seen(self, request: Request, id: str) -> tuple[LoggedCall, RecordingRow]:
+        """The recording and its call, if the caller may see them."""
         logged = await self._backend.call_of_recording(id) if is_id(id) else None
         if logged is None or logged.recording is None:
             raise Problem(problems.NO_SUCH_RECORDING)
         if not may_see(caller_of(request), logged.call):
             raise Problem(problems.NOT_YOURS)
-        return logged.recording
+        return logged, logged.recording
 
-    def _published(self, row: RecordingRow) -> Published:
+    def published(self, row: RecordingRow) -> Published:
         if row.result is None:
             raise Problem(problems.STILL_LIVE)
         published = self._backend.published(row)
         if published is None:
             raise Problem(problems.NOTHING_KEPT)
         return published
+
+    async def _as_of_now(self, row: RecordingRow, published: Published) -> RecordingRow:
+        """A command beside us may have redacted it since the row was written: the manifest knows."""
+        try:
+            master = json.loads(await self._files.read(published.manifest))["master"]
+        except (ValueError, KeyError, Problem):
+            return row
+        return replace(row, sha256=master["sha256"])
 
     async def _rendition(self, row: RecordingRow, published: Published, form: RenditionFormat) -> SentFile:
         """Made anew by another encoder it has other bytes, hence its time in the ETag."""

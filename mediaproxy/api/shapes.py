@@ -3,14 +3,16 @@
 Positions and counts are integers, `*_ms` = samples × 1000 // rate, times RFC 3339 UTC with ms.
 """
 
+from base64 import b64encode
 from datetime import UTC, datetime
 
 from typing_extensions import TypedDict
 
-from mediaproxy.api.backend import Toggled
+from mediaproxy.api.backend import PublicKey, Redacted, Toggled
 from mediaproxy.calllog.encode import storable
 from mediaproxy.calllog.rows import IntervalRow, LoggedCall, RecordingRow
 from mediaproxy.calls.events import CallRecord, Participant
+from mediaproxy.recording.chain import Head
 from mediaproxy.recording.manifest import Actor
 
 
@@ -93,6 +95,37 @@ class ToggledJson(TypedDict):
     sample_rate: int
 
 
+class RedactedJson(TypedDict):
+    recording_id: str
+    start_sample: int
+    end_sample: int
+    start_ms: int
+    end_ms: int
+    sample_rate: int
+    at: str
+    manifest_sha256: str
+    master_sha256: str
+    replaces: str
+
+
+class KeyJson(TypedDict):
+    key_id: str
+    algorithm: str
+    public_key: str
+    pem: str
+    signs: bool
+
+
+class KeysJson(TypedDict):
+    keys: list[KeyJson]
+
+
+class HeadJson(TypedDict):
+    seq: int
+    hash: str
+    head: str
+
+
 class ProblemJson(TypedDict):
     type: str
     title: str
@@ -156,6 +189,38 @@ def toggled_json(toggled: Toggled) -> ToggledJson:
         "effective_ms": _ms(toggled.effective_sample, toggled.sample_rate),
         "sample_rate": toggled.sample_rate,
     }
+
+
+def redacted_json(row: RecordingRow, done: Redacted) -> RedactedJson:
+    start, end = done.redaction.start_sample, done.redaction.end_sample
+    return {
+        "recording_id": row.id,
+        "start_sample": start,
+        "end_sample": end,
+        "start_ms": _ms(start, row.sample_rate),
+        "end_ms": _ms(end, row.sample_rate),
+        "sample_rate": row.sample_rate,
+        "at": done.redaction.at,
+        "manifest_sha256": done.manifest_sha256,
+        "master_sha256": done.master_sha256,
+        "replaces": done.replaces,
+    }
+
+
+def key_json(key: PublicKey) -> KeyJson:
+    """`public_key` is the 32 raw bytes in Base64."""
+    return {
+        "key_id": key.key_id,
+        "algorithm": "Ed25519",
+        "public_key": b64encode(key.raw).decode(),
+        "pem": key.pem,
+        "signs": key.signs,
+    }
+
+
+def head_json(head: Head) -> HeadJson:
+    """`head` is what `mediaproxy verify --head` takes; before the first line `seq` is -1."""
+    return {"seq": head.seq, "hash": head.hash, "head": str(head)}
 
 
 def rfc3339(unix_ms: int) -> str:

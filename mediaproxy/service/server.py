@@ -27,6 +27,7 @@ from mediaproxy.net import Endpoint
 from mediaproxy.observe import Metrics
 from mediaproxy.recording.recorder import Recorder
 from mediaproxy.recording.ring import PacketRing
+from mediaproxy.service.archive import ProxyArchive
 from mediaproxy.service.backend import ProxyBackend
 from mediaproxy.service.collector import Collector
 from mediaproxy.service.control import Control
@@ -39,6 +40,7 @@ from mediaproxy.service.sounds import Sounds, load_sounds
 from mediaproxy.service.wiring import LiveCalls, Output, Wiring, wall_offset_ns
 from mediaproxy.sip.transactions import TransactionLayer
 from mediaproxy.storage import Renditions, Spool, Storage, pending
+from mediaproxy.storage.redact import finish
 from mediaproxy.transport.sip_transport import SipTransport
 
 TICK_S = 0.04  # from the ring to the spool
@@ -144,6 +146,7 @@ class Server:
         """With the names of what a crash left in the spool, asked for before anything of ours is there."""
         storage = await asyncio.to_thread(Storage.open, self._config.storage.directory)
         stack.callback(storage.close)
+        await asyncio.to_thread(_make_good, storage)
         return storage, await asyncio.to_thread(pending, storage)
 
     def _build(self, stack: AsyncExitStack, storage: Storage, spool: Spool, call_log: CallLog) -> None:
@@ -202,10 +205,21 @@ class Server:
         self._renditions = Renditions(
             storage, readers, _rendition_failed, max_bytes=config.storage.renditions_mb << 20
         )
+        changes = ThreadPoolExecutor(1, thread_name_prefix="archive")
+        stack.callback(changes.shutdown, wait=True)
+        archive = ProxyArchive(
+            storage=storage,
+            put_row=call_log.put_recording,
+            events=self.events,
+            changes=changes,
+            files=readers,
+            agents_may_redact_s=lambda: self._config.recording.agents_may_redact_s,
+        )
         app = create_app(
             backend,
             self.tokens,
             renditions=self._renditions,
+            archive=archive,
             events=self.events,
             registry=self.metrics.registry,
             files=readers,
@@ -296,6 +310,15 @@ def _recording_settings(config: Config) -> Settings:
         confirmation_tone=recording.confirmation_tone,
         format=recording.format,
     )
+
+
+def _make_good(storage: Storage) -> None:
+    """What a crash left of redactions and removals; and a storage of before there was a chain."""
+    if storage.adopted:
+        log.warning("chain_begun", adopted=storage.adopted)
+    for line in finish(storage):
+        log.warning("change_finished", what=line)
+    log.info("chain_head", head=str(storage.chain.head()))
 
 
 def _thread_crashed(error: Exception) -> None:

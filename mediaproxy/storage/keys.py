@@ -97,6 +97,12 @@ def given(paths: Iterable[Path]) -> dict[str, bytes]:
     return found
 
 
+def read_public(path: Path) -> bytes | None:
+    """The raw public key in a PEM file; None when it holds none."""
+    found = _public(path)
+    return None if found is None else found.raw
+
+
 def _by_id(keys: Iterable[PublicKey]) -> dict[str, bytes]:
     return {key.key_id: key.raw for key in keys}
 

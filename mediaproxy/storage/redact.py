@@ -206,6 +206,7 @@ def _finish_redaction(storage: Storage, recording: RecordingId, draft: Path) -> 
     forget_copies(storage, recording)
     draft.rename(document)
     disk.sync_directory(document.parent)
+    forget_copies(storage, recording)  # what was finished since; whoever makes one now sees this manifest
 
 
 def _zero_in_place(audio: Path, redactions: Sequence[Redaction]) -> None:

@@ -15,8 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
 
-from mediaproxy.errors import Unavailable
+from mediaproxy.errors import Malformed, Unavailable
 from mediaproxy.ids import RecordingId
+from mediaproxy.recording import manifest
 from mediaproxy.storage import disk
 from mediaproxy.storage.encoders import BUSY, CLOSED, DISK, FULL, MAX_WORKERS, Encoders, Failed
 from mediaproxy.storage.jobs import Job
@@ -27,6 +28,7 @@ Format = Literal["wav", "flac", "mono", "opus", "mp3"]
 MAX_BYTES: Final = 1 << 30
 MAX_UNDER_WAY: Final = 32  # waiting ones included
 TIMEOUT_S: Final = 60.0
+CHANGED: Final = "the recording was changed meanwhile"
 SLOWEST_BYTES_PER_S: Final = 500_000  # of the master: 16 times as fast as the call, a thirtieth of normal
 
 
@@ -104,6 +106,9 @@ class Renditions:
         if not target.is_file():
             timeout_s = TIMEOUT_S + self._prepare(master) / SLOWEST_BYTES_PER_S
             self._encoders.run(Job(form, master, target, sha256), timeout_s=timeout_s)
+            if _was_changed(master, sha256):
+                target.unlink(missing_ok=True)
+                raise Failed(CHANGED)
             _used(target)
             trim(self._storage.renditions, self._max_bytes, but=target)
 
@@ -118,6 +123,15 @@ class Renditions:
             return master.stat().st_size
         except OSError as error:
             raise Failed(FULL if disk.reason_of(error) == disk.STORAGE_FULL else DISK) from error
+
+
+def _was_changed(master: Path, sha256: str) -> bool:
+    """It was redacted or removed while a copy was made of it: the copy must not stay."""
+    try:
+        claims = manifest.decode(master.with_suffix(".json").read_bytes())
+    except (OSError, Malformed):
+        return not master.exists()
+    return claims.master.sha256 != sha256
 
 
 def trim(directory: Path, max_bytes: int, *, but: Path | None = None) -> None:

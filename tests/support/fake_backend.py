@@ -5,9 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mediaproxy.api import Demand, Published, Refusal, RenditionFormat, Toggled
+from mediaproxy.api.backend import PublicKey, Redacted
 from mediaproxy.calllog import CallFilter, Cursor, LoggedCall, Page, RecordingRow
 from mediaproxy.errors import Unavailable
 from mediaproxy.ids import RecordingId
+from mediaproxy.recording.chain import Head
+from mediaproxy.recording.manifest import Actor, Redaction
 
 
 def _started(demand: Demand) -> Toggled | Refusal:
@@ -55,6 +58,47 @@ class FakeBackend:
 
     def not_ready(self) -> str | None:
         return self.reason
+
+
+@dataclass
+class FakeArchive:
+    """Notes what it was asked; fails as it is told to."""
+
+    failure: Exception | None = None
+    agents_may_redact_ms: int = 0
+    redacted: list[tuple[str, tuple[int, int], str, str]] = field(default_factory=list)
+    removed: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def _fail(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+    async def public_keys(self) -> list[PublicKey]:
+        self._fail()
+        return [PublicKey("56475aa75463474c", bytes(32), "-----BEGIN PUBLIC KEY-----\n", True)]
+
+    async def head(self) -> Head:
+        self._fail()
+        return Head(7, "ab" * 32)
+
+    async def waveform(self, recording: RecordingId, published: Published) -> Path:
+        self._fail()
+        path = published.audio.with_suffix(".waveform")
+        path.write_text(f'{{"recording_id":"{recording}"}}')
+        return path
+
+    async def redact(self, logged: LoggedCall, span: tuple[int, int], *, user: str, reason: str) -> Redacted:
+        self._fail()
+        assert logged.recording is not None
+        self.redacted.append((logged.recording.id, span, user, reason))
+        by = Actor("api", user)
+        done = Redaction(*span, reason, by, "2026-01-05T11:00:00.000Z")
+        return Redacted(done, "01" * 32, "02" * 32, "03" * 32)
+
+    async def remove(self, logged: LoggedCall, *, user: str, reason: str) -> None:
+        self._fail()
+        assert logged.recording is not None
+        self.removed.append((logged.recording.id, user, reason))
 
 
 @dataclass

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from mediaproxy.api import Caller, Role, Token, Tokens, create_app
 from mediaproxy.service.events import EventStream
 from tests.support.call_rows import START_MS
-from tests.support.fake_backend import FakeBackend, FakeRenditions
+from tests.support.fake_backend import FakeArchive, FakeBackend, FakeRenditions
 
 NOW_MS = START_MS + 60_000
 
@@ -54,8 +54,23 @@ def events() -> EventStream:
 
 
 @pytest.fixture(scope="module")
+def shared_archive() -> FakeArchive:
+    return FakeArchive()
+
+
+@pytest.fixture
+def archive(shared_archive: FakeArchive) -> FakeArchive:
+    vars(shared_archive).update(vars(FakeArchive()))
+    return shared_archive
+
+
+@pytest.fixture(scope="module")
 def app(
-    shared_backend: FakeBackend, shared_renditions: FakeRenditions, events: EventStream, tokens: Tokens
+    shared_backend: FakeBackend,
+    shared_renditions: FakeRenditions,
+    shared_archive: FakeArchive,
+    events: EventStream,
+    tokens: Tokens,
 ) -> Iterator[FastAPI]:
     with ThreadPoolExecutor(1, "api-files") as files:
         files.submit(int).result()  # its thread is the module's, no test's
@@ -63,6 +78,7 @@ def app(
             shared_backend,
             tokens,
             renditions=shared_renditions,
+            archive=shared_archive,
             events=events,
             registry=CollectorRegistry(),
             files=files,

@@ -24,6 +24,11 @@ GUARDED = (
     ("GET", f"/v1/recordings/{recording_id(0)}/audio"),
     ("HEAD", f"/v1/recordings/{recording_id(0)}/audio"),
     ("GET", f"/v1/recordings/{recording_id(0)}/manifest"),
+    ("GET", f"/v1/recordings/{recording_id(0)}/waveform"),
+    ("POST", f"/v1/recordings/{recording_id(0)}/redact"),
+    ("DELETE", f"/v1/recordings/{recording_id(0)}"),
+    ("GET", "/v1/keys"),
+    ("GET", "/v1/chain/head"),
 )
 
 
