@@ -33,7 +33,7 @@ from mediaproxy.storage.store import Storage
 from mediaproxy.storage.wheel import Wheel
 from mediaproxy.storage.worker import Worker
 
-HEADER_NS = 400 * NS_PER_MS  # how often a live file's header is made true, at least
+HEADER_NS = 300 * NS_PER_MS  # how often a live file's header is made true, at least
 MAX_BACKLOG_BYTES = 256 << 20
 SHARDS = 4
 STORAGE_BACKLOG = "storage_backlog"
