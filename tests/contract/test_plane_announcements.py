@@ -2,6 +2,7 @@
 
 import asyncio
 from itertools import pairwise
+from time import monotonic_ns
 
 import numpy as np
 import pytest
@@ -129,6 +130,7 @@ async def test_the_end_is_told_when_it_was_heard_not_when_it_was_sent(plane: str
         assert not [e for e in bench.events if isinstance(e, AnnouncementPlayed)]
         played = await bench.event(AnnouncementPlayed)
         assert played.ended_ns - spoken(bench)[0].at_ns == 80_000_000
+        assert monotonic_ns() >= played.ended_ns - 2_000_000  # the loop's clock ticks in ms
 
 
 async def test_the_last_stretch_is_as_long_as_the_sound(plane: str) -> None:
@@ -175,6 +177,26 @@ async def test_a_stream_that_stops_and_goes_on_meanwhile(plane: str, mixed_befor
         heard = await call.hears(B, 1 + went_on + 10)
         assert [level for level in levels(heard) if level] == list(range(1, 9))
         continuous(heard)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mixed_before", [0, 1])
+async def test_the_stream_goes_on_behind_ours_not_beneath_it(plane: str, mixed_before: int) -> None:
+    """Its sender's clock goes on while it is silent: what it says next lies where time is by then."""
+    async with bench_of(plane) as bench:
+        call = await both_spoke(bench)
+        began_ns = monotonic_ns()
+        bench.perform(PlayAnnouncement(CALL, B, 1, steps(30)))
+        if mixed_before:
+            call.send(A, audio(1))
+        before = 1 + mixed_before
+        await until(lambda: bench.counters(A).injected >= mixed_before + 3)
+        ours = bench.counters(A).injected - mixed_before
+        passed = (monotonic_ns() - began_ns) * 8 // 1_000_000
+        call.send(A, build(0, False, before, passed + mixed_before * PACKET, 0xA1, QUIET))
+        heard = fields(await call.hears(B, before + ours + 1))
+        gaps = [after[1] - at[1] for at, after in pairwise(heard)]
+        assert min(gaps) >= PACKET - 40  # 5 ms, for a machine that is busy
 
 
 @pytest.mark.slow
