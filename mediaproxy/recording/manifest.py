@@ -145,6 +145,11 @@ def rfc3339(unix_ms: int) -> str:
     return f"{whole:%Y-%m-%dT%H:%M:%S}.{unix_ms % 1000:03d}Z"
 
 
+def unix_ms(text: str) -> int:
+    """The inverse of `rfc3339`; `ValueError` when it is no time."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
 def key_id(public_key: bytes) -> str:
     """The name of a public key (32 raw bytes): the first hex digits of its SHA-256."""
     return hashlib.sha256(public_key).hexdigest()[:KEY_ID_DIGITS]

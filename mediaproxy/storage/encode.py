@@ -12,7 +12,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -75,7 +74,7 @@ def make(job: Job, tell: Tell) -> str:
 
 def _told_by_manifest(master: Path) -> Inscription:
     claims = manifest.decode(master.with_suffix(".json").read_bytes())
-    answered_at_ms = round(datetime.fromisoformat(claims.answered_at).timestamp() * 1000)
+    answered_at_ms = manifest.unix_ms(claims.answered_at)
     identity = Identity(claims.recording_id, claims.call_id, answered_at_ms, claims.sample_rate)
     return Inscription(identity, claims.intervals)
 

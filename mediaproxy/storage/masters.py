@@ -116,7 +116,8 @@ def _decoded(file: BinaryIO, start: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _position(frame: AudioFrame) -> int:
-    assert frame.pts is not None  # FLAC numbers its frames
+    if frame.pts is None:  # FLAC numbers its frames
+        raise Malformed(DAMAGED)
     return frame.pts
 
 

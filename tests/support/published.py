@@ -19,9 +19,10 @@ def publish_one(
     duration: int = 2_000,
     spans: Sequence[tuple[int, int]] = ((400, 800), (1_000, 1_200)),
     form: str = "wav",
+    keep_days: int = 0,
 ) -> Path:
     """A recording whose every sample in `spans` says where it belongs; returns its master."""
-    header = replace(header_of(n), format=form)
+    header = replace(header_of(n), format=form, keep_days=keep_days)
     head = wav.header(wav.constant_part(identity(header)), duration)
     storage.live_audio(recording_id(n)).write_bytes(head + expected_frames(duration, spans, n).tobytes())
     storage.journal(recording_id(n)).write_bytes(b"")
