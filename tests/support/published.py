@@ -9,7 +9,7 @@ from mediaproxy.recording.journal import Ended
 from mediaproxy.storage import Storage
 from mediaproxy.storage.audio import identity
 from mediaproxy.storage.publish import publish
-from tests.support.recordings import expected_frames, header_of, interval, recording_id
+from tests.support.recordings import RATE, header_of, interval, recording_id, speech
 
 
 def publish_one(
@@ -19,12 +19,17 @@ def publish_one(
     duration: int = 2_000,
     spans: Sequence[tuple[int, int]] = ((400, 800), (1_000, 1_200)),
     form: str = "wav",
+    rate: int = RATE,
     keep_days: int = 0,
 ) -> Path:
     """A recording whose every sample in `spans` says where it belongs; returns its master."""
-    header = replace(header_of(n), format=form, keep_days=keep_days)
-    head = wav.header(wav.constant_part(identity(header)), duration)
-    storage.live_audio(recording_id(n)).write_bytes(head + expected_frames(duration, spans, n).tobytes())
+    header = replace(header_of(n, rate=rate), format=form, keep_days=keep_days)
+    with storage.live_audio(recording_id(n)).open("wb") as file:
+        file.write(wav.header(wav.constant_part(identity(header)), duration))
+        for start, end in spans:
+            file.seek(wav.data_end(start))
+            file.write(speech(start, end, n).tobytes())
+        file.truncate(wav.data_end(duration))
     storage.journal(recording_id(n)).write_bytes(b"")
     outcome = publish(storage, header, Ended(duration, tuple(interval(*span) for span in spans)))
     assert outcome.audio is not None

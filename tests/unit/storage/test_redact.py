@@ -2,8 +2,9 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from mediaproxy.recording import manifest
 from mediaproxy.recording.manifest import Actor
 from mediaproxy.storage import Storage, Verification, changes, disk, sparse
 from mediaproxy.storage.chain import Chain
+from mediaproxy.storage.masters import open_master
 from mediaproxy.storage.redact import Unchanged, finish, redact, remove
 from tests.support.published import publish_one
 from tests.support.recordings import Frames, expected_frames, frames_in, recording_id
@@ -29,6 +31,17 @@ def expected(*redacted: tuple[int, int]) -> Frames:
     frames = expected_frames(2_000, SPANS).copy()
     for start, end in redacted:
         frames[start:end] = 0
+    return frames
+
+
+def samples_of(audio: Path) -> Frames:
+    """Whatever the format."""
+    frames = np.zeros((2_000, 2), "<i2")
+    with open_master(audio) as pcm:
+        assert pcm.shape.frames == 2_000
+        for at, piece in pcm.chunks(0, 2_000):
+            samples = np.frombuffer(piece, "<i2").reshape(-1, 2)
+            frames[at : at + len(samples)] = samples
     return frames
 
 
@@ -50,6 +63,20 @@ def test_a_range_becomes_zero_and_nothing_else_changes(storage: Storage) -> None
     assert np.array_equal(frames_in(audio), expected((700, 1_100)))
     assert (audio.read_bytes()[:1024], len(audio.read_bytes())) == (before[:1024], len(before))
     assert done.manifest_sha256 == entries.sha256(audio.with_suffix(".json").read_bytes())
+    assert_holds(storage)
+
+
+def test_a_flac_is_encoded_anew_and_its_old_bytes_are_gone(storage: Storage) -> None:
+    audio = publish_one(storage, form="flac")
+    assert audio.suffix == ".flac"
+    with audio.open("rb") as old:
+        redact(storage, ID, 700, 1_100, by=ADMIN, reason="card number")
+        assert not any(old.read())
+    assert np.array_equal(samples_of(audio), expected((700, 1_100)))
+    assert b"INTERVAL001=400-800" in audio.read_bytes()
+    assert_holds(storage)
+    redact(storage, ID, 0, 500, by=ADMIN, reason="more")
+    assert np.array_equal(samples_of(audio), expected((700, 1_100), (0, 500)))
     assert_holds(storage)
 
 
@@ -225,20 +252,21 @@ def crash_at(step: int, *, after: bool) -> Iterator[list[str]]:
 
 def crashes(change: Callable[[Storage], object], tmp_path: Path, form: str) -> Iterator[tuple[Storage, Path]]:
     """A storage after each crash that `change` can have, restarted; the last one had none."""
+    template = Storage.open(tmp_path / "template", min_free_bytes=0)
+    audio = publish_one(template, form=form)
+    disk.make_directory(template.renditions)
+    template.rendition(ID, "0" * 64, "opus").write_bytes(b"a voice")
+    template.close()
     for after in (False, True):
         for step in range(100):
-            storage = Storage.open(tmp_path / f"{after}-{step}", min_free_bytes=0)
-            audio = publish_one(storage, form=form)
-            disk.make_directory(storage.renditions)
-            storage.rendition(ID, "0" * 64, "opus").write_bytes(b"a voice")
-            crashed = False
-            with crash_at(step, after=after) as taken:
-                try:
-                    change(storage)
-                except Crash:
-                    crashed = True
+            root = tmp_path / f"{after}-{step}"
+            shutil.copytree(template.root, root)
+            storage = Storage.open(root, min_free_bytes=0)
+            with crash_at(step, after=after) as taken, suppress(Crash):
+                change(storage)
+            crashed = len(taken) > step
             list(finish(storage))
-            yield storage, audio
+            yield storage, root / audio.relative_to(template.root)
             storage.close()
             if not crashed:
                 assert len(taken) > 5
@@ -248,25 +276,27 @@ def crashes(change: Callable[[Storage], object], tmp_path: Path, form: str) -> I
 
 
 @pytest.mark.slow
-def test_a_redaction_is_done_or_not_whenever_the_crash_comes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["wav", "flac"])
+def test_a_redaction_is_done_or_not_whenever_the_crash_comes(tmp_path: Path, form: str) -> None:
     outcomes = set()
     for storage, audio in crashes(
-        lambda storage: redact(storage, ID, 700, 1_100, by=ADMIN, reason="asked"), tmp_path, "wav"
+        lambda storage: redact(storage, ID, 700, 1_100, by=ADMIN, reason="asked"), tmp_path, form
     ):
         assert_holds(storage)
         done = kinds(storage) == ["published", "redacted"]
         outcomes.add(done)
-        assert np.array_equal(frames_in(audio), expected((700, 1_100)) if done else expected())
+        assert np.array_equal(samples_of(audio), expected((700, 1_100)) if done else expected())
         assert storage.rendition(ID, "0" * 64, "opus").exists() != done
         assert changes.begun(storage.root) == set()
     assert outcomes == {True, False}
 
 
 @pytest.mark.slow
-def test_a_removal_is_done_or_not_whenever_the_crash_comes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["wav", "flac"])
+def test_a_removal_is_done_or_not_whenever_the_crash_comes(tmp_path: Path, form: str) -> None:
     outcomes = set()
     for storage, audio in crashes(
-        lambda storage: remove(storage, ID, by=ADMIN, reason="asked"), tmp_path, "wav"
+        lambda storage: remove(storage, ID, by=ADMIN, reason="asked"), tmp_path, form
     ):
         assert_holds(storage)
         done = kinds(storage) == ["published", "deleted"]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from mediaproxy.recording.manifest import Actor, Master
 from mediaproxy.storage import Storage, sparse, verify
 from mediaproxy.storage.audio import identity
 from mediaproxy.storage.publish import publish
+from tests.support.published import publish_one
 from tests.support.recordings import expected_frames, header_of, interval, recording_id
 
 
@@ -174,3 +176,44 @@ def test_the_master_is_named_by_its_file(audio: Path) -> None:
     claims = manifest.decode(audio.with_suffix(".json").read_bytes())
     assert isinstance(claims.master, Master)
     assert claims.master.file == audio.name
+
+
+@pytest.mark.parametrize("form", ["wav", "flac"])
+@pytest.mark.parametrize(
+    ("claimed", "sample"),
+    [
+        ([(0, 9), (70_000, 70_001), (131_072, 140_000)], 9),
+        ([(0, 10), (131_072, 140_000)], 70_000),
+        ([(0, 10), (70_000, 70_001), (131_073, 140_000)], 131_072),
+        ([(0, 10), (70_000, 70_001), (131_072, 139_999)], 139_999),
+        ([], 0),
+    ],
+)
+def test_sound_is_found_wherever_there_should_be_none(
+    storage: Storage, form: str, claimed: list[tuple[int, int]], sample: int
+) -> None:
+    """By itself, where hash, signature and chain were made to fit."""
+    spans = [(0, 10), (70_000, 70_001), (131_072, 140_000)]
+    audio = publish_one(storage, duration=200_000, spans=spans, form=form)
+    assert problems(audio) == ""
+    sign_anew(audio, storage, intervals=[asdict(interval(*span)) for span in claimed])
+    assert problems(audio) == f"not silent outside the intervals, at sample {sample}"
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 48_000])
+def test_any_rate_holds(storage: Storage, rate: int) -> None:
+    audio = publish_one(storage, rate=rate)
+    assert problems(audio) == ""
+
+
+@pytest.mark.slow
+def test_past_four_gigabytes(storage: Storage) -> None:
+    """RF64, mostly holes: read without reading them."""
+    duration = (1 << 30) + 5
+    audio = publish_one(storage, duration=duration, spans=[(400, 800)])
+    assert audio.stat().st_size > 1 << 32
+    assert problems(audio) == ""
+    with audio.open("rb") as file:
+        assert file.read(4) == b"RF64"
+    poke(audio, wav.data_end(duration - 1), b"\1")
+    assert f"not silent outside the intervals, at sample {duration - 1}" in problems(audio)
