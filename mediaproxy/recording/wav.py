@@ -30,6 +30,7 @@ _REFERENCE_AT, _REFERENCE_BYTES = 256 + 32, 32  # in bext
 _LINES = struct.Struct("<I")
 _LINES_AT = _BEXT_AT + 8 + 602 - _LINES.size  # the last of bext's reserved bytes
 _U32_MAX = (1 << 32) - 1
+_RIFF_ENDS = _U32_MAX  # what RIFF cannot hold is RF64
 
 _BEXT = struct.Struct(f"<256s32s32s10s8sQH64s10x180x{_HISTORY_BYTES}s")  # EBU Tech 3285, version 1
 _DS64 = struct.Struct("<4sIQQQI")
@@ -82,7 +83,7 @@ def header(
         constant = constant[:at] + _LINES.pack(lines) + constant[at + _LINES.size :]
     data_bytes = frames * 2 * channels
     riff_bytes = HEADER_BYTES + data_bytes + tail_bytes - 8
-    if riff_bytes < _U32_MAX:
+    if riff_bytes < _RIFF_ENDS:
         lead = struct.pack("<4sI4s4sI28x", b"RIFF", riff_bytes, b"WAVE", b"JUNK", _JUNK_BYTES)
     else:
         lead = struct.pack("<4sI4s", b"RF64", _U32_MAX, b"WAVE")
@@ -134,7 +135,8 @@ def tail(intervals: Sequence[Interval]) -> bytes:
         return b""
     points = b"".join(_CUE_POINT.pack(n, i.start_sample, b"data", 0, 0, i.start_sample) for n, i in regions)
     cue = struct.pack("<4sII", b"cue ", 4 + len(points), len(regions)) + points
-    adtl = b"adtl" + b"".join(_label(n, i) + _region(n, i) for n, i in regions)
+    # Labels first: libsndfile, and who reads by it, stops at the first `ltxt`.
+    adtl = b"adtl" + b"".join(_label(n, i) for n, i in regions) + b"".join(_region(n, i) for n, i in regions)
     return cue + struct.pack("<4sI", b"LIST", len(adtl)) + adtl
 
 
