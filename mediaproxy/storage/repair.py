@@ -9,13 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mediaproxy.ids import CallId, RecordingId
-from mediaproxy.recording import chain, journal, manifest, wav
+from mediaproxy.recording import journal, manifest, wav
 from mediaproxy.recording.journal import Ended, Header, JournalState
 from mediaproxy.storage import disk
 from mediaproxy.storage.audio import identity
-from mediaproxy.storage.last_known import RECOVERY, Kept, Opened, judged
+from mediaproxy.storage.last_known import Kept, Opened, judged
 from mediaproxy.storage.outcome import Outcome, Refused, Repaired
-from mediaproxy.storage.publish import discard, publish
+from mediaproxy.storage.publish import conclude, discard, publish
 from mediaproxy.storage.store import Storage, is_id
 
 MAX_JOURNAL_BYTES = 64 << 20
@@ -89,8 +89,8 @@ def _close(storage: Storage, recording: RecordingId, last_known_ms: LastKnown) -
     header = state.header
     if header.recording_id != recording:
         raise Kept("its journal is that of another recording")
-    if os.path.lexists(storage.audio(recording, header.answered_at_ms)):
-        return Repaired(header, _published(storage, header, live))
+    if storage.published_audio(recording, header.answered_at_ms) is not None:
+        return Repaired(header, _concluded(storage, header, live))
     ended = judged(state, header, live, last_known_ms(header.call_id))
     if not ended.intervals and not header.keep_unrecorded:
         return Repaired(header, discard(storage, header, ended.duration_samples))
@@ -127,16 +127,13 @@ def _remove_stillborn(storage: Storage, recording: RecordingId, content: bytes) 
     storage.journal(recording).unlink()
 
 
-def _published(storage: Storage, header: Header, live: Path) -> Outcome:
+def _concluded(storage: Storage, header: Header, live: Path) -> Outcome:
     """The crash came between the audio's renaming and the journal's removal."""
-    if os.path.lexists(live):
-        raise Kept("a published recording of the same name exists")
-    outcome = published(storage, header.recording_id, header.answered_at_ms)
+    outcome = conclude(storage, header)
     if outcome is None:
+        if os.path.lexists(live):
+            raise Kept("a published recording of the same name exists")
         raise Kept("its published audio has no valid manifest")
-    document = storage.manifest(header.recording_id, header.answered_at_ms).read_bytes()
-    storage.chain.append(chain.published(header.recording_id, document, RECOVERY), once=True)
-    storage.journal(header.recording_id).unlink()
     return outcome
 
 

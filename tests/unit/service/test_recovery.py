@@ -2,22 +2,25 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from mediaproxy.calllog import CallLog
-from mediaproxy.calllog.rows import IntervalRow, LoggedCall, RecordingRow
+from mediaproxy.calllog.rows import CallFilter, IntervalRow, LoggedCall, RecordingRow
 from mediaproxy.ids import CallId, RecordingId, uuid7
 from mediaproxy.observe import Metrics
 from mediaproxy.recording import journal, manifest
+from mediaproxy.service import recovery as recovery_module
 from mediaproxy.service.events import EventStream
 from mediaproxy.service.recovery import Recovery
-from mediaproxy.storage import Spool, Storage, pending
-from tests.unit.service.test_live_recordings import RECORD
+from mediaproxy.storage import Refused, Repaired, Spool, Storage, pending
+from mediaproxy.storage.repair import LastKnown
+from tests.support.live_world import RECORD
 
 RECORDING = RecordingId(uuid7(2, bytes(10)))
 POLICY = manifest.Actor("policy")
@@ -26,8 +29,10 @@ ROW = RecordingRow(RECORDING, RECORD.id, "inactive", "on_demand", 8_000)
 
 
 @pytest.fixture
-def storage(tmp_path: Path) -> "Storage":
-    return Storage.open(tmp_path / "rec", min_free_bytes=0)
+def storage(tmp_path: Path) -> Iterator[Storage]:
+    opened = Storage.open(tmp_path / "rec", min_free_bytes=0)
+    yield opened
+    opened.close()
 
 
 @asynccontextmanager
@@ -53,7 +58,8 @@ def recovery_of(storage: Storage, log: CallLog) -> Recovery:
     return Recovery(call_log=log, storage=storage, names=pending(storage), metrics=Metrics(), events=events)
 
 
-async def recovered(storage: Storage) -> LoggedCall:
+async def started_again(storage: Storage) -> Recovery:
+    """All that a start does about what was left, to its end."""
     async with opened_log(storage) as log:
         recovery = recovery_of(storage, log)
         await recovery.close_rows()
@@ -61,6 +67,11 @@ async def recovered(storage: Storage) -> LoggedCall:
         await recovery.done()
         await recovery.close()
         assert recovery.pending == 0
+    return recovery
+
+
+async def recovered(storage: Storage) -> LoggedCall:
+    await started_again(storage)
     storage.close()
     async with opened_log(storage) as log:
         assert await log.interrupted() == []
@@ -135,3 +146,105 @@ async def test_audio_that_is_gone_is_called_failed(storage: Storage) -> None:
     assert logged.recording.intervals == (
         replace(opened, end_sample=24_000, ended_by=manifest.Actor("recovery", None)),
     )
+
+
+async def row_of(storage: Storage) -> LoggedCall:
+    async with opened_log(storage) as log:
+        logged = await log.call(CallId(RECORD.id))
+    assert logged is not None
+    return logged
+
+
+async def test_before_anything_is_repaired_the_call_is_over(storage: Storage) -> None:
+    """Nobody sees it live; its file is awaited, as that of any call that has just ended."""
+    await spool_a_second(storage, publish=False)
+    opened = IntervalRow(0, None, POLICY, None)
+    await left(storage, replace(ROW, state="recording", policy="automatic", intervals=(opened,)))
+    async with opened_log(storage) as log:
+        await recovery_of(storage, log).close_rows()
+        (found,) = (await log.calls(CallFilter(), limit=9)).calls
+        assert not (await log.calls(CallFilter(state="live"), limit=9)).calls
+    assert (found.call.state, found.call.disposition, found.call.ended_at_ms) == (
+        "ended", "interrupted", 5_000,
+    )  # fmt: skip
+    assert found.recording is not None
+    assert (found.recording.state, found.recording.result) == ("finished", None)
+    again = await started_again(storage)  # the next crash came at once
+    assert again.refused == []
+    logged = await row_of(storage)
+    assert logged.recording is not None
+    assert (logged.recording.result, logged.recording.duration_samples) == ("recovered", 24_000)
+    assert [who.to_ms for who in logged.call.participants] == [3_000, 3_000]
+
+
+async def test_what_is_refused_is_named_and_left(storage: Storage) -> None:
+    await spool_a_second(storage, publish=False)
+    await left(storage, replace(ROW, policy="automatic"))
+    journal_file = storage.journal(RECORDING)
+    kept = journal_file.read_bytes()
+    journal_file.unlink()
+    recovery = await started_again(storage)
+    assert [each.recording_id for each in recovery.refused] == [RECORDING]
+    logged = await row_of(storage)
+    assert logged.recording is not None
+    assert (logged.recording.result, logged.recording.reasons) == ("failed", ("not_recovered",))
+    assert (logged.call.state, logged.call.ended_at_ms) == ("ended", 5_000)
+    assert [each.recording_id for each in (await started_again(storage)).refused] == [RECORDING]
+    journal_file.write_bytes(kept)  # somebody found it
+    assert (await started_again(storage)).refused == []
+    logged = await row_of(storage)
+    assert logged.recording is not None
+    assert (logged.recording.result, logged.recording.recorded_samples) == ("recovered", 8_000)
+    assert logged.recording.file is not None
+
+
+async def test_a_bug_in_one_repair_is_that_ones_alone(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await spool_a_second(storage, publish=False)
+    await left(storage, replace(ROW, policy="automatic"))
+    (storage.live / "eeeeeeee-0000-0000-0000-000000000000.wav").write_bytes(b"")
+    real = recovery_module.repair_one
+
+    def broken(at: Storage, name: str, known: LastKnown) -> Repaired | Refused | None:
+        if name.startswith("eeee"):
+            raise ZeroDivisionError
+        return real(at, name, known)
+
+    monkeypatch.setattr(recovery_module, "repair_one", broken)
+    recovery = await started_again(storage)
+    assert [each.recording_id[:4] for each in recovery.refused] == ["eeee"]
+    logged = await row_of(storage)
+    assert logged.recording is not None
+    assert logged.recording.result == "recovered"
+
+
+async def test_a_stop_meanwhile_leaves_the_rest_to_the_next_start(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await spool_a_second(storage, publish=False)
+    await left(storage, replace(ROW, policy="automatic"))
+    begun, go_on = Event(), Event()
+    real = recovery_module.repair_one
+
+    def slow(at: Storage, name: str, known: LastKnown) -> Repaired | Refused | None:
+        begun.set()
+        go_on.wait(5)
+        return real(at, name, known)
+
+    monkeypatch.setattr(recovery_module, "repair_one", slow)
+    (storage.live / "ffffffff-0000-0000-0000-000000000000.wav").write_bytes(b"")
+    async with opened_log(storage) as log:
+        recovery = recovery_of(storage, log)
+        await recovery.close_rows()
+        recovery.start()
+        await asyncio.to_thread(begun.wait, 5)
+        asyncio.get_running_loop().call_later(0.05, go_on.set)
+        await recovery.close()
+    assert not storage.journal(RECORDING).exists()  # what was begun is done
+    assert recovery.refused == []  # the other was not looked at
+    monkeypatch.undo()
+    await started_again(storage)
+    logged = await row_of(storage)
+    assert logged.recording is not None
+    assert logged.recording.result == "recovered"

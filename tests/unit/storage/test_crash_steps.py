@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,22 @@ def test_publishing_is_finished_by_the_next_repair(fresh: Callable[[int], Storag
             break
         step += 1
     assert step > 15
+
+
+@pytest.mark.slow
+def test_publishing_as_flac_is_finished_too(fresh: Callable[[int], Storage]) -> None:
+    """An encoder's own process makes the file: fewer rounds, for each takes one or two."""
+    header = replace(header_of(), format="flac")
+    end = Ended(2_000, SPANS)
+    for step in (*range(4, 30, 4), 1_000):
+        storage = fresh(step)
+        lay(storage, header, [START, STOP, AGAIN, end])
+        died(lambda at=storage: publish(at, header, end), step)
+        outcome = outcome_of(storage)
+        check(storage, outcome)
+        assert outcome is not None
+        assert outcome.audio is not None
+        assert outcome.audio.suffix == ".flac"
 
 
 @pytest.mark.slow
