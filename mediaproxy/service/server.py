@@ -58,6 +58,7 @@ class Server:
         self._config = config
         self._loop = asyncio.get_running_loop()
         self._draining = False
+        self._cannot_keep: str | None = None
         self._collector = Collector()
         self.metrics = Metrics()
         self.live = LiveCalls()
@@ -238,13 +239,14 @@ class Server:
     def _not_ready(self) -> str | None:
         if self._draining:
             return "draining"
-        reason = self._cannot_keep()
+        reason = self._cannot_keep
         return None if reason is None else f"{reason}: calls that would be recorded are refused"
 
-    def _cannot_keep(self) -> str | None:
-        """Why new calls that would be recorded are turned away at present."""
+    def _judge_storage(self) -> None:
+        """Whether new calls that would be recorded are turned away from now on, and why."""
         refuses = self._config.recording.on_recorder_failure == "refuse_new"
-        return self._spool.failing if refuses else None
+        self._cannot_keep = self._spool.failing if refuses else None
+        self._proxy.refuse_recorded_calls(refuse=self._cannot_keep is not None)
 
     # Bound late: plane and transport are built before what hears them.
     def _on_plane_event(self, event: PlaneEvent) -> None:
@@ -275,7 +277,7 @@ class Server:
             await asyncio.sleep(due - self._loop.time())
             try:
                 self._recordings.tick(now_ns=time.monotonic_ns())
-                self._proxy.refuse_recorded_calls(refuse=self._cannot_keep() is not None)
+                self._judge_storage()
             except Exception:  # a task root: the other calls' recordings go on
                 log.exception("tick_failed")
             if not len(self.live):
