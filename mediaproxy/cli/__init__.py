@@ -9,6 +9,7 @@ import typer
 from mediaproxy import __version__
 from mediaproxy.errors import MediaproxyError
 from mediaproxy.loadtest.plan import MAX_CALLS, MAX_DURATION_S, MAX_SETUP_S, Record
+from mediaproxy.prove import plan as proof
 
 EXIT_FINDING = 1
 EXIT_USAGE = 2
@@ -98,6 +99,34 @@ def loadtest(
 
     plan = Plan(calls, cps, duration, record, seed)
     raise typer.Exit(load(plan, json_file=json_file, report=report))
+
+
+@app.command()
+def prove(
+    seconds: Annotated[
+        float,
+        typer.Option("--seconds", min=proof.MIN_SECONDS, max=proof.MAX_SECONDS, help="How long they talk."),
+    ] = 20,
+    calls: Annotated[int, typer.Option("--calls", min=1, max=proof.MAX_CALLS, help="How many calls.")] = 4,
+    seed: Annotated[int, typer.Option("--seed", help="Repeats the signals, digits and toggles.")] = 1,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write what was searched and found there.", dir_okay=False)
+    ] = None,
+    memory: Annotated[
+        bool, typer.Option(help="Search the proxy's memory too; that takes root, or CAP_SYS_PTRACE.")
+    ] = True,
+) -> None:
+    """Prove that nothing said or dialled while recording is off is left anywhere.
+
+    Real calls through a proxy of its own on loopback, toggled at random, with a marker signal spoken only
+    while recording is off and a number dialled; then both are searched for in every file (spool, journal,
+    database, log, recordings) and in the proxy's memory: as PCM, G.711, base64, hex and text.
+    1 when anything is found, and where; 2 when it could not be searched for.
+    """
+    from mediaproxy.cli.prove import prove_nothing_is_left
+
+    plan = proof.Plan(calls, seconds, seed, memory)
+    raise typer.Exit(prove_nothing_is_left(plan, json_file=json_file))
 
 
 @app.command()

@@ -31,7 +31,7 @@ def load(plan: Plan, *, json_file: Path | None, report: Path | None) -> int:
     directory = Path(tempfile.mkdtemp(prefix="mediaproxy-loadtest-"))
     try:
         with Shown(errors) as shown:
-            outcome = uvloop.run(_until_interrupted(run(plan, directory, shown.tell)))
+            outcome = uvloop.run(until_interrupted(run(plan, directory, shown.tell)))
     except Broken as error:
         errors.print(f"loadtest: {error}; its files are in {directory}", style="red", soft_wrap=True)
         return EXIT_FINDING
@@ -88,7 +88,7 @@ def _show(outcome: Outcome) -> None:
         console.print("good: nothing lost, every row and every sample as it must be", style="green")
 
 
-async def _until_interrupted(work: Coroutine[Any, Any, T]) -> T:
+async def until_interrupted(work: Coroutine[Any, Any, T]) -> T:
     """Signals end it in order, so that no child outlives us."""
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()

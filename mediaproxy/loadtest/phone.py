@@ -126,6 +126,14 @@ class Phone:
         self._layer.send_request(ours.dialog.request("BYE"), ours.flow, now_ns=now_ns)
         self._forget(ours)
 
+    def send_info(self, call: int, content_type: str, body: bytes, *, now_ns: int) -> None:
+        """An INFO within a call that stands (RFC 6086)."""
+        ours = self._calls.get(call)
+        if ours is None or ours.dialog is None:
+            return
+        request = ours.dialog.request("INFO", headers=Headers.of(("Content-Type", content_type)), body=body)
+        self._layer.send_request(request, ours.flow, now_ns=now_ns)
+
     # -- the four verbs
 
     def receive_message(self, message: Request | Response, flow: Flow, *, now_ns: int) -> None:

@@ -63,6 +63,15 @@ class Stream(asyncio.DatagramProtocol):
         if self._speaking is None:
             self._speaking = asyncio.get_running_loop().create_task(self._speak(to))
 
+    def say(self, ulaw: bytes) -> None:
+        """Other speech from here on: whole packets of µ-law, in a circle."""
+        self._voice = ulaw
+
+    @property
+    def dialling(self) -> bool:
+        """Whether digits are still to be sent."""
+        return bool(self._digits)
+
     def dial(self, digits: str) -> None:
         """Send digits as telephone-events, each followed by as long a pause (RFC 4733)."""
         for digit in digits:

@@ -99,11 +99,11 @@ class Subject:
     def __init__(self, directory: Path, record: Record) -> None:
         self.addresses = Addresses.free()
         self.recordings = directory / "recordings"
-        token = secrets.token_urlsafe(12)
-        self.api = Api(self.addresses.api, token)
+        self.token = secrets.token_urlsafe(12)
+        self.api = Api(self.addresses.api, self.token)
         self._configuration = directory / "mediaproxy.toml"
         self._log = directory / "serve.log"
-        self._write(record, token)
+        self._write(record)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -141,7 +141,7 @@ class Subject:
         except subprocess.TimeoutExpired:
             end(self._process)
 
-    def _write(self, record: Record, token: str) -> None:
+    def _write(self, record: Record) -> None:
         """Readable by its owner alone: it holds the token."""
         self._configuration.touch(0o600)
         self._configuration.write_text(
@@ -150,7 +150,7 @@ class Subject:
                 carrier=self.addresses.carrier,
                 agent=self.addresses.agent,
                 api=self.addresses.api,
-                token=token,
+                token=self.token,
                 user=USER,
                 policy=_POLICIES[record],
                 number=NUMBER,

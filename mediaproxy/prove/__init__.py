@@ -1,0 +1,1 @@
+"""Proof that nothing is left behind: what was said while recording was off is nowhere."""
