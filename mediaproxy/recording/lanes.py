@@ -14,17 +14,17 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from mediaproxy.clock import NS_PER_S
-from mediaproxy.recording.live import LATE_PAYLOAD_MS, TABLES, LiveRecording
+from mediaproxy.recording.live import LATE_PAYLOAD_MS, LiveRecording
 from mediaproxy.recording.packets import Margins, Packet
 from mediaproxy.recording.ring import HAS_PAYLOAD
 from mediaproxy.recording.streams import Stream
 from mediaproxy.recording.tracks import G711_HZ, OTHERS, Track
-from mediaproxy.recording.transits import LeastTransits
+from mediaproxy.recording.transits import SLICES_PER_S, LeastTransits
 from mediaproxy.recording.window import CHANNELS, WindowPool
 
 Ints = NDArray[np.int64]
 
-MAX_BATCH = 512  # `take` makes an eightfold copy of what it looks up
+MAX_BATCH = 512  # more would leave the nearest cache
 MAX_SAMPLES = 60 * G711_HZ // 1000  # a longer packet is no regular one
 NS_PER_SAMPLE = NS_PER_S // G711_HZ
 ANY_MARKER = ~(0xFF << 24)  # a talkspurt's begin changes nothing
@@ -60,7 +60,7 @@ class Batch(NamedTuple):
 class Lanes:
     """Two lanes a slot, `slot * 2 + leg`."""
 
-    __slots__ = ("_base", "_lanes", "_lent", "_margins", "_pairs", "_pool", "_transits", "_views")
+    __slots__ = ("_base", "_lanes", "_lent", "_margins", "_pool", "_transits", "_views")
 
     def __init__(self, pool: WindowPool, transits: LeastTransits) -> None:
         self._pool = pool
@@ -69,8 +69,7 @@ class Lanes:
         self._lanes: Ints = np.full((0, NUMBERS), NOT_LENT, dtype=np.int64)
         self._base: Ints = np.zeros(0, dtype=np.int64)  # of each lane's window
         self._lent: dict[int, tuple[LiveRecording, Track, Stream]] = {}
-        self._views: dict[tuple[int, int], NDArray[np.int16]] = {}
-        self._pairs = tuple(_pairs(table) for table in TABLES)
+        self._views: dict[tuple[int, int], NDArray[np.uint8]] = {}
 
     def resize(self, slots: int) -> None:
         """Room for so many slots; what is lent stays."""
@@ -92,10 +91,12 @@ class Lanes:
                 return
             if packet.end + min(stream.spread(packet).early, -self._margins.lower) < floor:
                 return  # what comes may begin before the opening
-            if window.row is None or not window.in_row or window.reaches(track.channel) != packet.end:
+            if window.row is None or not window.in_row or window.law(track.channel) != packet.law:
+                return
+            if window.reaches(track.channel) != packet.end:
                 return
             into = window.row.number * self._pool.row_frames * CHANNELS + track.channel
-            room, group = self._pool.row_frames, window.row.block << 1 | packet.law
+            room, group = self._pool.row_frames, window.row.block
         else:
             closed_at = gate.closed_at
             floor = -NOWHERE if closed_at is None else closed_at + LATE_PAYLOAD_MS * G711_HZ // 1000 + 1
@@ -139,12 +140,19 @@ class Lanes:
         if numbers[GROUP] >= 0:
             live.window.extend(track.channel, numbers[POSITION])
 
-    def before_take(self, live: LiveRecording) -> None:
+    def before_touch(self, live: LiveRecording) -> None:
         """Tell the window how far its tracks were written."""
         for lane in (live.slot * 2, live.slot * 2 + 1):
             lent = self._lent.get(lane)
             if lent is not None and self._lanes.item(lane, GROUP) >= 0:
                 live.window.extend(lent[1].channel, self._lanes.item(lane, POSITION))
+
+    def after_touch(self, live: LiveRecording) -> None:
+        """The window may have left its row: nothing can be written there any more."""
+        if not live.window.in_row:
+            for lane in (live.slot * 2, live.slot * 2 + 1):
+                if lane in self._lent and self._lanes.item(lane, GROUP) >= 0:
+                    self.recall_leg(lane)
 
     def after_take(self, live: LiveRecording) -> None:
         """The window moved on."""
@@ -174,7 +182,7 @@ class Lanes:
             length, arrival, end, base = length[regular], arrival[regular], end[regular], base[regular]
         if len(lanes):
             transits = arrival - end + numbers[:, OFFSET]
-            self._transits.note_many(numbers[:, ROW], arrival // G711_HZ, transits)
+            self._transits.note_many(numbers[:, ROW], arrival * SLICES_PER_S // G711_HZ, transits)
             into = numbers[:, INTO] + (numbers[:, POSITION] - base) * CHANNELS
             self._write(numbers[:, GROUP] << 16 | length, into, payload, batch.at)
             numbers[:, NEXT] = _successors(batch.next)
@@ -185,22 +193,16 @@ class Lanes:
         return regular
 
     def _write(self, groups: Ints, into: Ints, payload: NDArray[np.uint8], at: Ints) -> None:
-        """Decode and scatter, for each block of windows, law and length at once."""
+        """Scatter the codes as they are, for each block of windows and length at once."""
         for group, chosen in _alike(groups):
             if group < 0:
                 continue  # closed lanes: there is nothing to write
-            view = self._view(group >> 17, group & 0xFFFF)
+            view, length = self._view(group >> 16, group & 0xFFFF), group & 0xFFFF
             for first in range(0, len(chosen), MAX_BATCH):
                 some = chosen[first : first + MAX_BATCH]
-                codes = payload[:, : group & 0xFFFF][at[some]]
-                view[into[some]] = self._decode(group >> 16 & 1, codes)
+                view[into[some]] = payload[:, :length][at[some]]
 
-    def _decode(self, law: int, codes: NDArray[np.uint8]) -> NDArray[np.int16]:
-        if codes.shape[1] & 1:
-            return TABLES[law].take(codes)
-        return self._pairs[law].take(codes.view(np.uint16)).view(np.int16)
-
-    def _view(self, block: int, length: int) -> NDArray[np.int16]:
+    def _view(self, block: int, length: int) -> NDArray[np.uint8]:
         """`view[i]` are the `length` samples of one channel that begin at index i of the block."""
         view = self._views.get((block, length))
         if view is None:
@@ -224,13 +226,6 @@ def _successors(words: Ints) -> Ints:
     """The words of the packets that follow: the next sequence number, the timestamp a length on."""
     rest: Ints = (words & ~0xFFFF) + ((words & 0xFFFF0000) << 16)
     return rest | words + 1 & 0xFFFF
-
-
-def _pairs(table: NDArray[np.int16]) -> NDArray[np.uint32]:
-    """The table for two codes at once, as they lie in memory: half as many look-ups."""
-    codes = np.arange(1 << 16, dtype=np.uint16).view(np.uint8).reshape(-1, 2)
-    pairs: NDArray[np.uint32] = np.ascontiguousarray(table[codes]).view(np.uint32)
-    return pairs[:, 0]
 
 
 def _signed(word: int) -> int:

@@ -15,6 +15,8 @@ the network did not add to.
 * After a gap (A0 - previous A > 150 ms, so never a stall of ours) 300 ms are held; the offset moves only
   if their least transit is more than 60 ms above or 20 ms below it.
 * At an opening after more than a second of closed gate the offset is the least transit of ten seconds.
+* A newer packet whose timestamp lies behind the older one's end is the sender's doing, never the network's:
+  the transits before such a move say nothing about those after it.
 * The least transit of ten seconds more than 100 ms above the offset raises it: a hole, no audio lost.
 * Two clocks drift apart: the offset slips after its target (see `drift`), a sample at a time.
 
@@ -27,10 +29,10 @@ from typing import NamedTuple
 
 from mediaproxy.recording.drift import Drift
 from mediaproxy.recording.packets import Margins, Packet
-from mediaproxy.recording.transits import LeastTransits
+from mediaproxy.recording.transits import SLICES_PER_S, LeastTransits
 from mediaproxy.serial import signed_distance, unwrap
 
-RECENT_S = 2
+RECENT = 2  # slices: the last quarter to half of a second
 MAX_HELD = 1_024  # packets; twenty seconds of usual ones
 MAX_MOVES = 8  # slips among them: three in the 300 ms that a packet may be late
 MAX_SEQ_JUMP = 3_000  # beyond it the sender began anew (RFC 3550 A.1), nothing was lost
@@ -71,8 +73,9 @@ class Stream:
 
     __slots__ = (
         "_clock_hz", "_drift", "_heard", "_margins", "_moves", "_next", "_openings", "_row", "_seen",
-        "_slips_at", "_ticks", "_transits", "codec", "due", "duplicate", "hold", "last_arrival", "last_seq",
-        "late", "lost", "offset", "packets", "reanchors", "reordered", "slips", "ssrc",
+        "_slips_at", "_ticks", "_transits", "_went_back", "codec", "due", "duplicate", "hold",
+        "last_arrival", "last_seq", "late", "lost", "offset", "packets", "reanchors",
+        "reordered", "slips", "ssrc",
     )  # fmt: skip
 
     def __init__(self, ssrc: int, margins: Margins, transits: LeastTransits, openings: int = 0) -> None:
@@ -93,6 +96,8 @@ class Stream:
         self._openings = openings
         self._clock_hz: int | None = None
         self._drift = Drift(margins.rate)
+        # No network sends a newer packet's timestamp back before the older one's end: the sender did.
+        self._went_back = False
         self._heard = 0  # packets with audio that were placed
         self._slips_at = 0  # the arrival from which on a slip may be made
         self._next = self._ticks = 0  # the timestamp that follows the newest packet's, and what that lasts
@@ -147,7 +152,7 @@ class Stream:
         placed, the newest measure of the network is the best one. What is still held came before."""
         placed: list[Packet] = []
         while self._openings < len(openings) and openings[self._openings] <= arrival:
-            least = self._transits.least(self._row, openings[self._openings] // self._margins.rate)
+            least = self._transits.least(self._row, self._slice(openings[self._openings]))
             if self.offset is not None and least is not None:
                 placed += self.finish(is_open=is_open)
                 self.offset = self._drift.target = least
@@ -157,10 +162,10 @@ class Stream:
 
     def spread(self, packet: Packet) -> Spread:
         """Where else a placed packet may lie. A packet of another timeline can't be compared."""
-        by, rate = packet.position - packet.start, self._margins.rate
-        now = max(packet.arrival, self.last_arrival) // rate
+        by = packet.position - packet.start
+        now = self._slice(max(packet.arrival, self.last_arrival))
         least = self._transits.least(self._row, now)
-        recent = self._transits.least(self._row, now, RECENT_S + now - packet.arrival // rate)
+        recent = self._transits.least(self._row, now, RECENT + now - self._slice(packet.arrival))
         if least is None or self.offset is None or abs(by - self.offset) >= self._margins.keep_transits:
             return NOWHERE_ELSE
         recent = least if recent is None else recent
@@ -240,7 +245,9 @@ class Stream:
 
     def _follow(self, packet: Packet) -> None:
         if packet.seq == self.last_seq:
-            packet.follows = packet.timestamp == self._next
+            ahead = signed_distance(self._next, packet.timestamp, bits=32)
+            packet.follows = ahead == 0
+            self._went_back |= ahead < 0
             self._next = (packet.timestamp + packet.ticks) & _TIMESTAMPS
             self._ticks = packet.ticks
 
@@ -286,6 +293,8 @@ class Stream:
             least, min(p.earliest - p.start - p.samples for p in audio)
         ):
             self._move(least, min(p.start for p in audio), is_open=is_open)
+            if self._went_back:
+                self._forget_transits()
         if hold.why is Why.ANCHOR:
             self._drift.begin(hold.since // self._margins.rate, self._heard)
             self.due = self._drift.ends * self._margins.rate
@@ -318,6 +327,7 @@ class Stream:
             if packet.arrival >= self.due:
                 offset = self._mind_drift(packet, offset, is_open=is_open)
             self._follow_network(packet, offset, is_open=is_open)
+        self._went_back = False
         self._place(packet)
         return [packet]
 
@@ -327,7 +337,7 @@ class Stream:
         if end > packet.arrival + self._margins.lower:
             self._move(packet.transit, packet.start, is_open=is_open)
         elif end < packet.earliest - self._margins.raised:
-            least = self._transits.least(self._row, packet.arrival // self._margins.rate)
+            least = self._transits.least(self._row, self._slice(packet.arrival))
             least = packet.transit if least is None else min(least, packet.transit)
             if least > offset + self._margins.raised:
                 self._move(least, packet.start, is_open=is_open)
@@ -337,7 +347,7 @@ class Stream:
         the offset follows at once."""
         second = packet.arrival // self._margins.rate
         if second >= self._drift.ends:
-            least = self._transits.least(self._row, second - 1)
+            least = self._transits.least(self._row, second * SLICES_PER_S - 1)
             self._drift.end_window(second, self._heard, least)
         behind = self._drift.target - offset
         if abs(behind) > self._margins.slip:
@@ -365,7 +375,7 @@ class Stream:
             self.late += 1
             return False
         self._heard += 1
-        self._transits.note(self._row, packet.arrival // self._margins.rate, packet.transit)
+        self._transits.note(self._row, self._slice(packet.arrival), packet.transit)
         return True
 
     def _span(self, packet: Packet) -> list[Packet]:
@@ -402,6 +412,9 @@ class Stream:
         if packet.clock_hz is not None:
             expected = expected * packet.clock_hz // rate
         packet.lie_at(unwrap(expected - packet.ticks, packet.timestamp, bits=32), rate)
+
+    def _slice(self, position: int) -> int:
+        return position * SLICES_PER_S // self._margins.rate
 
     def _offset_at(self, start: int, offset: int) -> int:
         for since, old in reversed(self._moves):

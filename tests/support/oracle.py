@@ -513,7 +513,9 @@ def _reads(call: Call, speaker: Speaker, stamps: Stamps) -> dict[int, list[tuple
     """When each audio packet of an SSRC was read, and by how much it would stand late then."""
     reads: dict[int, list[tuple[int, int]]] = {}
     for packet in speaker.packets:
-        for now_ns in stamps.of(packet) if packet.spoken is not None else ():
+        if packet.spoken is None:
+            continue
+        for now_ns in stamps.of(packet):
             at = call.position(now_ns + READ_NS)
             reads.setdefault(packet.ssrc, []).append((at, at - packet.spoken - len(packet.payload)))
     return reads
@@ -521,9 +523,9 @@ def _reads(call: Call, speaker: Speaker, stamps: Stamps) -> dict[int, list[tuple
 
 def _doubt(reads: list[tuple[int, int]], at: int) -> tuple[int, int]:
     """What the network showed when a packet was read: the least delay of ten seconds (what was held with
-    it tells too), and that of the last one to two."""
+    it tells too), and that of the last quarter."""
     near = [(read, delay) for read, delay in reads if at - 10 * RATE <= read <= at + RATE // 2]
-    return min(delay for _, delay in near), min(delay for read, delay in near if at - RATE <= read <= at)
+    return min(delay for _, delay in near), min(delay for read, delay in near if at - RATE // 4 <= read <= at)
 
 
 def _by_position(speaker: Speaker) -> Samples:

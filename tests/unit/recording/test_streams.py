@@ -1,6 +1,7 @@
 """Media time, sentence by sentence. Times in samples at 8 kHz; a packet is 20 ms unless said."""
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -37,6 +38,10 @@ class Sender:
 
     def send_all(self, numbers: Iterable[int], delay: int = 0) -> list[int]:
         return [position for number in numbers for position in self.send(number, delay)]
+
+    def drifting(self, numbers: Iterable[int], every: int) -> list[int]:
+        """Each packet comes a sample later than the one `every` packets before it (or earlier: negative)."""
+        return [position for n in numbers for position in self.send(n, n // every)]
 
     def anchored(self, packets: int = 17) -> "Sender":
         """With its offset known: packet n lies at n * PTIME + NETWORK."""
@@ -206,6 +211,169 @@ def test_a_sender_that_begins_its_timestamps_anew_is_followed() -> None:
     assert sender.send_all(range(17, 32)) == []
     assert sender.send(32) == [at(n) for n in range(17, 33)]
     assert sender.stream.reanchors == 1
+
+
+# Raised.
+
+
+def test_ten_seconds_more_than_100_ms_late_raise_the_offset() -> None:
+    for late, moved in ((100 * MS, 0), (100 * MS + 1, 100 * MS + 1)):
+        sender = Sender().anchored()
+        placed = sender.send_all(range(17, 17 + 560), late)
+        assert len(placed) == 560
+        assert placed[400] == at(417)
+        assert placed[-1] == at(576) + moved
+        assert sender.stream.reanchors == (moved != 0)
+
+
+def test_one_packet_in_time_within_ten_seconds_raises_nothing() -> None:
+    sender = Sender().anchored()
+    for number in range(17, 1_500):
+        sender.send(number, 0 if number % 450 == 0 else 120 * MS)
+    assert sender.stream.reanchors == 0
+
+
+def test_what_is_only_read_late_raises_nothing() -> None:
+    sender = Sender().anchored()
+    for number in range(17, 1_100):
+        packet = sender.packet(number)
+        packet.arrival += 150 * MS
+        sender.place(packet)
+    assert sender.stream.reanchors == 0
+
+
+# Drift.
+
+
+def test_within_5_ms_of_its_target_an_offset_stays() -> None:
+    sender = Sender().anchored()
+    sender.drifting(range(17, 3_000), 200)  # 31 ppm, 15 samples
+    assert sender.stream.slips == 0
+    assert sender.stream.ppm is None or sender.stream.ppm < 0
+
+
+@pytest.mark.parametrize("every", [62, -62])
+def test_beyond_it_one_sample_is_repeated_or_dropped_at_most_each_100_ms(every: int) -> None:
+    """A clock off by 100 ppm for five minutes."""
+    sender = Sender().anchored()
+    placed = [sender.place(sender.packet(n, n // every)) for n in range(17, 15_000)]
+    positions = [p.position for packets in placed for p in packets]
+    steps = [b - a - PTIME for a, b in pairwise(positions)]
+    slips = [n for n, step in enumerate(steps) if step]
+    assert set(steps) <= {0, 1 if every > 0 else -1}
+    assert len(slips) == sender.stream.slips > 150
+    assert min(b - a for a, b in pairwise(slips)) >= 5
+    assert abs(positions[-1] - at(14_999) - 14_999 // every) <= 8 * MS
+    assert sum(p.repeat for packets in placed for p in packets) == (len(slips) if every > 0 else 0)
+    assert sender.stream.ppm == pytest.approx(-1e6 / (every * PTIME), rel=0.1)
+    assert sender.stream.reanchors == 0
+
+
+def test_a_change_of_more_than_8_ms_is_the_networks() -> None:
+    sender = Sender().anchored()
+    sender.send_all(range(17, 1_100))
+    placed = sender.send_all(range(1_100, 4_000), 9 * MS)
+    assert placed[-1] == at(3_999)
+    assert sender.stream.slips == 0
+
+
+def test_a_target_never_exceeds_the_least_transit() -> None:
+    sender = Sender().anchored()
+    placed = sender.send_all(range(17, 3_000), -15 * MS)
+    assert placed[-1] == at(2_999) - 10 * MS
+    assert sender.stream.slips == 10 * MS
+
+
+def test_while_nothing_is_kept_the_offset_follows_at_once() -> None:
+    sender = Sender().anchored()
+    sender.is_open = False
+    sender.send_all(range(17, 600), -15 * MS)
+    assert sender.send(600, -15 * MS) == [at(600) - 15 * MS]
+    assert sender.stream.slips == 0
+
+
+# Clocks.
+
+
+@pytest.mark.parametrize(
+    ("rate", "clock"), [(8_000, 48_000), (16_000, 8_000), (48_000, 8_000), (8_000, 44_100)]
+)
+def test_a_timestamp_becomes_samples_exactly(rate: int, clock: int) -> None:
+    """Position = unwrapped timestamp * rate // clock + offset, across a wrap; neighbours touch."""
+    stream = Stream(1, Margins.of(rate), LeastTransits())
+    stamp, ticks = (1 << 32) - 40 * clock, clock // 50
+    placed = []
+    for number in range(4_000):
+        arrival = (number + 1) * rate // 50 + 400
+        seq, timestamp = number & 0xFFFF, (stamp + number * ticks) & 0xFFFFFFFF
+        packet = Packet(arrival, arrival, seq, timestamp, ticks, clock_hz=clock)
+        placed += stream.receive(packet, is_open=True)
+    assert stream.offset is not None
+    for number, packet in enumerate(placed):
+        assert packet.position == (stamp + number * ticks) * rate // clock + stream.offset
+    assert all(a.end == b.position for a, b in pairwise(placed))
+    assert stream.reanchors == stream.slips == 0
+
+
+def test_another_clock_begins_the_anchor_anew() -> None:
+    sender = Sender().anchored()
+    packet = sender.packet(17)
+    packet.clock_hz, packet.ticks = 48_000, 960
+    assert sender.place(packet) == []
+    assert sender.stream.hold is not None
+    assert (sender.stream.hold.why, sender.stream.reanchors) == (Why.ANCHOR, 1)
+
+
+def test_what_a_packet_lasts_is_learnt_from_its_successor() -> None:
+    sender = Sender().anchored()
+    stream, stamp = sender.stream, sender.stamp + 17 * PTIME
+    assert stream.usual_ticks(22, stamp, 8_000) == PTIME
+    assert stream.usual_ticks(22, stamp + PTIME, 8_000) == 2 * PTIME
+    assert stream.usual_ticks(22, stamp + 8_000, 8_000) == PTIME  # DTX
+    assert stream.usual_ticks(23, stamp + PTIME, 8_000) == PTIME  # one was lost
+
+
+# At an edge.
+
+
+def spread(sender: Sender, number: int, delay: int = 0) -> tuple[int, int]:
+    placed = sender.place(sender.packet(number, delay))
+    return tuple(sender.stream.spread(placed[-1]))  # type: ignore[return-value]  # two of them
+
+
+def test_where_nothing_moves_a_packet_lies_nowhere_else() -> None:
+    assert spread(Sender().anchored(), 17) == (0, 0)
+
+
+def test_it_may_lie_as_early_as_the_least_delayed_of_ten_seconds() -> None:
+    sender = Sender().anchored()
+    sender.send(17, -5 * MS)  # too little to move the offset
+    assert spread(sender, 18) == (-5 * MS, 0)
+    sender.send_all(range(19, 500))
+    assert spread(sender, 500) == (-5 * MS, 0)
+    sender.send_all(range(501, 530))
+    assert spread(sender, 530) == (0, 0)
+
+
+def test_it_may_lie_as_late_as_all_of_late() -> None:
+    sender = Sender().anchored()
+    sender.send_all(range(17, 40), 50 * MS)
+    assert spread(sender, 40, 60 * MS) == (0, 50 * MS)
+
+
+def test_transits_are_kept_across_small_moves() -> None:
+    """What looks like a new route may be a queue: what comes may be as old as before."""
+    sender, _ = gap(500 * MS)
+    assert sender.stream.reanchors == 1
+    assert spread(sender, 66, 500 * MS) == (-500 * MS, 0)
+
+
+def test_not_where_the_sender_itself_went_back() -> None:
+    sender = Sender().anchored()
+    sender.stamp -= SLOWER
+    sender.send_all(range(17, 34))
+    assert sender.stream.reanchors == 1
+    assert spread(sender, 34) == (0, 0)
 
 
 # After a gap.
