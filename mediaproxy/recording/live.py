@@ -3,9 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mediaproxy.audio.g711 import ALAW_TO_PCM, ULAW_TO_PCM
 from mediaproxy.calls.model import RecordingPolicy
 from mediaproxy.calls.plane import Tap
 from mediaproxy.limits import MAX_STREAMS_PER_LEG
@@ -16,10 +14,11 @@ from mediaproxy.recording.states import Action, Refusal, States, Toggled
 from mediaproxy.recording.streams import NOWHERE_ELSE, Stream
 from mediaproxy.recording.tracks import OTHERS, Track, facts
 from mediaproxy.recording.transits import LeastTransits
-from mediaproxy.recording.window import Stretch, Window, WindowPool
+from mediaproxy.recording.window import Pcm, Stretch, Window, WindowPool
 
 LAG_MS = 400  # how far the written end stays behind the drain mark
-CHUNK_MS = 250  # how much is handed out at once
+CHUNK_MS = 240  # how much is handed out at once
+WINDOW_S = 8  # at most: a stall of ours, a journal that is slow
 LATE_PAYLOAD_MS = 200  # how long after a stop audio spoken before it may still arrive
 EVICT_MS = 1_000  # a stream that was silent for so long gives its place to a fifth one
 USUAL_MS = 20  # what a packet lasts of which nobody knows
@@ -31,8 +30,6 @@ CODEC_UNSUPPORTED = "codec_unsupported"
 PAYLOAD_BAD = "payload_bad"
 STREAMS_EXCEEDED = "streams_exceeded"
 RECORDER_FAILED = "recorder_failed"
-
-TABLES: tuple[NDArray[np.int16], NDArray[np.int16]] = (ULAW_TO_PCM, ALAW_TO_PCM)
 
 
 class Record(NamedTuple):
@@ -74,7 +71,7 @@ class LiveRecording:
         self.clock = clock
         self.states = States(policy)
         self.tracks = (Track("A", channels[0], rate), Track("B", channels[1], rate))
-        self.window = Window(pool)
+        self.window = Window(pool, WINDOW_S * rate)
         self.duration: int | None = None  # once the call is over
         self.reasons: set[str] = set()
         self.tap = Tap.OFF
@@ -106,7 +103,7 @@ class LiveRecording:
             self._opened(outcome.effective_sample, closed_at)
         return outcome
 
-    def speak(self, channel: int, position: int, pcm: NDArray[np.int16]) -> None:
+    def speak(self, channel: int, position: int, pcm: Pcm) -> None:
         """Samples of ours that were heard from `position` on; those outside an announcement are not kept."""
         end = position + len(pcm) if self.duration is None else min(position + len(pcm), self.duration)
         for notice in self.states.notices.openings:
@@ -327,15 +324,14 @@ class LiveRecording:
         """Cut first, then decode: what lies outside the gate is never heard by anyone."""
         assert packet.payload is not None
         codes = packet.payload[start - packet.position : end - packet.position]
-        pcm = TABLES[packet.law][np.frombuffer(codes, dtype=np.uint8)]
-        if self.window.write(track.channel, start, pcm):
+        if self.window.write_codes(track.channel, start, np.frombuffer(codes, dtype=np.uint8), packet.law):
             self.reasons.add(WINDOW_FULL)
 
     def _repeat(self, track: Track, packet: Packet) -> None:
         """A slip: the sample before this packet is its first one."""
         assert packet.payload is not None
-        first = TABLES[packet.law][np.frombuffer(packet.payload[:1], dtype=np.uint8)]
-        self.window.write(track.channel, packet.position - 1, first)
+        first = np.frombuffer(packet.payload[:1], dtype=np.uint8)
+        self.window.write_codes(track.channel, packet.position - 1, first, packet.law)
 
     def _pour(self, until: int) -> None:
         """Decode what was waiting for its turn."""

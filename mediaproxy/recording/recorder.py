@@ -351,9 +351,9 @@ class Recorder:
 
     def _apply(self, live: LiveRecording, record: Record) -> None:
         self._lanes.recall_leg(live.slot * 2 + record.leg)
+        self._lanes.before_touch(live)
         received = live.receive(record)
-        if live.window.row is not None and not live.window.in_row:
-            self._lanes.recall(live)
+        self._lanes.after_touch(live)
         if received is None:
             return
         stream, packet = received
@@ -397,12 +397,13 @@ class Recorder:
         return writes
 
     def _take(self, live: LiveRecording, mark_ns: int) -> list[Stretch]:
-        self._lanes.before_take(live)
+        self._lanes.before_touch(live)
         base = live.window.base
         mark = live.clock.position(mark_ns)
         stretches = self._guarded(live, lambda: live.write_out(mark))
         if live.window.base != base:
             self._lanes.after_take(live)
+            self._lanes.after_touch(live)
             self._due_ns[live.slot] = live.due_ns()
         return stretches
 

@@ -4,8 +4,11 @@ not handed out.
 What nothing was written to reads as zeros, so loss, DTX and a closed gate all come out as silence of the
 right length. The first write of a position wins, also when it wrote zeros.
 
-A window is small (a row of a pool, 0.8 s at 8 kHz) and grows when a stall of ours or a slow journal asks
-for it, up to 8 s; then it returns to its row. Without audio it holds no memory at all.
+A window holds G.711 as it came, a byte a sample, and decodes both channels by one look-up a frame when they
+are handed out: so it is small (a row of a pool, 0.76 s at 8 kHz) and cheap to move. Any other sound makes
+it linear for as long as that sound is in it; linear frames have no row, for what other codecs say is written
+here only when its turn has come. A window grows when a stall of ours or a slow journal asks for it, up to
+8 s; then it returns to its row. Without audio it holds no memory at all.
 """
 
 from typing import NamedTuple
@@ -13,12 +16,20 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-ROW_FRAMES = 6_400
+from mediaproxy.audio.g711 import ALAW_TO_PCM, ULAW_TO_PCM, alaw_encode, ulaw_encode
+
+ROW_FRAMES = 6_080
 MAX_FRAMES = 64_000
 BLOCK_ROWS = 512
 CHANNELS = 2
+LEAST_LINEAR = 1_024  # frames
 
 Pcm = NDArray[np.int16]
+Codes = NDArray[np.uint8]
+
+PCMU, PCMA = 0, 1
+TABLES = (ULAW_TO_PCM, ALAW_TO_PCM)
+ENCODERS = (ulaw_encode, alaw_encode)
 
 
 class Stretch(NamedTuple):
@@ -34,18 +45,18 @@ class Row(NamedTuple):
 
     block: int
     number: int
-    frames: Pcm  # (ROW_FRAMES, CHANNELS)
+    codes: Codes  # (ROW_FRAMES, CHANNELS)
 
 
 class WindowPool:
     """Rows in blocks, so that one step can write into many windows. The first block is there from the
-    start, 13 MB at the usual size; the memory of others is used as their rows are."""
+    start, 6 MB at the usual size; the memory of others is used as their rows are."""
 
     __slots__ = ("_free", "blocks", "row_frames")
 
     def __init__(self, row_frames: int = ROW_FRAMES) -> None:
         self.row_frames = row_frames
-        self.blocks: list[Pcm] = []  # flat: row, frame, channel
+        self.blocks: list[Codes] = []  # flat: row, frame, channel
         self._free: list[tuple[int, int]] = []
         self._add_block()
         self.blocks[0].fill(0)  # touched now: the first calls cost the relay's loop no page faults
@@ -62,32 +73,40 @@ class WindowPool:
 
     def _add_block(self) -> None:
         self._free = [(len(self.blocks), number) for number in range(BLOCK_ROWS - 1, -1, -1)]
-        self.blocks.append(np.zeros(BLOCK_ROWS * self.row_frames * CHANNELS, dtype=np.int16))
+        self.blocks.append(np.zeros(BLOCK_ROWS * self.row_frames * CHANNELS, dtype=np.uint8))
 
 
 class Window:
     """Positions only grow. `base` is the first frame that was not handed out."""
 
-    __slots__ = ("_frames", "_max_frames", "_pool", "_runs", "base", "row")
+    __slots__ = ("_codes", "_frames", "_laws", "_linear", "_max_frames", "_pool", "_runs", "base", "row")
 
     def __init__(self, pool: WindowPool, max_frames: int = MAX_FRAMES) -> None:
         self.base = 0
         self.row: Row | None = None
         self._pool = pool
         self._max_frames = max_frames
+        # At most one of both, (frames, channels): the row's codes or longer ones; or linear frames.
+        self._codes: Codes | None = None
         self._frames: Pcm | None = None
+        self._laws = [PCMU, PCMU]
+        self._linear = 0  # the end of what can't be told as codes of `_laws`
         # Where each channel was written: disjoint [start, end), ascending, none of them adjacent.
         self._runs: tuple[list[list[int]], list[list[int]]] = ([], [])
 
     @property
     def in_row(self) -> bool:
         """Whether the window is its row of the pool."""
-        return self.row is not None and self._frames is self.row.frames
+        return self.row is not None and self._codes is self.row.codes
 
     @property
     def top(self) -> int:
         """The end of what was written."""
         return max((runs[-1][1] for runs in self._runs if runs), default=self.base)
+
+    def law(self, channel: int) -> int:
+        """The law of a channel's newest codes."""
+        return self._laws[channel]
 
     def reaches(self, channel: int) -> int:
         """Where the last run of a channel ends: from there on nothing was written."""
@@ -96,12 +115,26 @@ class Window:
 
     def write(self, channel: int, position: int, pcm: Pcm) -> int:
         """Place samples where none were; returns how many found no room (beyond the largest window)."""
-        end = position + len(pcm)
-        start, end, lost = self._room(position, end)
+        start, end, lost = self._room(position, position + len(pcm))
         if start < end:
-            frames = self._grown(end)
+            frames = self._linear_frames(end)
+            self._linear = max(self._linear, end)
             for first, last in self._fresh(channel, start, end):
                 frames[first - self.base : last - self.base, channel] = pcm[
+                    first - position : last - position
+                ]
+        return lost
+
+    def write_codes(self, channel: int, position: int, codes: Codes, law: int) -> int:
+        """The same for G.711."""
+        if law != self._laws[channel]:
+            self._change_law(channel, law)
+        start, end, lost = self._room(position, position + len(codes))
+        if start < end:
+            into = self._coded(end) if self._frames is None else self._linear_frames(end)
+            sound = codes if self._frames is None else TABLES[law][codes]
+            for first, last in self._fresh(channel, start, end):
+                into[first - self.base : last - self.base, channel] = sound[
                     first - position : last - position
                 ]
         return lost
@@ -116,7 +149,8 @@ class Window:
         """Zeros from `start` to `end`, over what was written and against what will be."""
         start, end, _ = self._room(start, end)
         if start < end:
-            self._grown(end)[start - self.base : end - self.base, channel] = 0
+            self._linear_frames(end)[start - self.base : end - self.base, channel] = 0
+            self._linear = max(self._linear, end)
             for _ in self._fresh(channel, start, end):
                 pass
 
@@ -125,8 +159,9 @@ class Window:
         start = max(start, self.base)
         if start >= end:
             return
-        if self._frames is not None:
-            self._frames[start - self.base : end - self.base] = 0
+        for held in (self._codes, self._frames):
+            if held is not None:
+                held[start - self.base : end - self.base] = 0
         for runs in self._runs:
             kept = [[first, min(last, start)] for first, last in runs if first < start]
             runs[:] = kept + [[max(first, end), last] for first, last in runs if last > end]
@@ -137,14 +172,14 @@ class Window:
         first, last = until, base  # between them everything that was written lies
         for runs in self._runs:
             if runs and runs[0][0] < until:
+                end = runs[0][1] if len(runs) == 1 else max(end for start, end in runs if start < until)
                 first = min(first, runs[0][0])
-                last = max(last, *(min(end, until) for start, end in runs if start < until), last)
+                last = max(last, min(end, until))
         if last <= first:
             first = last = until
         stretches = [Stretch(base, first, None)] if base < first else []
         if first < last:
-            assert self._frames is not None
-            stretches.append(Stretch(first, last, self._frames[first - base : last - base].tobytes()))
+            stretches.append(Stretch(first, last, self._sound(first, last)))
         if last < until:
             stretches.append(Stretch(last, until, None))
         self._advance(until)
@@ -152,33 +187,18 @@ class Window:
 
     def rest(self) -> None:
         """Give the memory back while nothing is written in it."""
-        if self.row is not None and not any(self._runs):
-            self._pool.give_back(self.row)
-            self.row = self._frames = None
+        if not any(self._runs):
+            self._drop_codes()
+            self._frames = None
 
     def discard(self) -> None:
         """The recording is over: nothing of it stays in memory."""
         self.erase(self.base, self.top)
-        if self.row is not None:
-            self.row.frames[:] = 0
         self.rest()
 
     def _room(self, start: int, end: int) -> tuple[int, int, int]:
         limit = self.base + self._max_frames
         return max(start, self.base), min(end, limit), max(end - max(limit, start), 0)
-
-    def _grown(self, end: int) -> Pcm:
-        """The frames, with room up to `end`."""
-        if self._frames is None:
-            self.row = self._pool.take_row()
-            self._frames = self.row.frames
-        if end - self.base > len(self._frames):
-            room = min(max(2 * len(self._frames), end - self.base), self._max_frames)
-            grown = np.zeros((room, CHANNELS), dtype=np.int16)
-            grown[: len(self._frames)] = self._frames
-            self._frames[:] = 0
-            self._frames = grown
-        return self._frames
 
     def _fresh(self, channel: int, start: int, end: int) -> list[tuple[int, int]]:
         """The parts of `[start, end)` that no one wrote, now marked as written."""
@@ -191,23 +211,124 @@ class Window:
             return [(start, end)]
         return _merge(runs, start, end)
 
+    # Codes and linear frames.
+
+    def _coded(self, end: int) -> Codes:
+        """The codes, with room up to `end`."""
+        if self._codes is None:
+            self.row = self._pool.take_row()
+            self._codes = self.row.codes
+        if end - self.base > len(self._codes):
+            room = min(max(2 * len(self._codes), end - self.base), self._max_frames)
+            grown = np.zeros((room, CHANNELS), dtype=np.uint8)
+            grown[: len(self._codes)] = self._codes
+            self._codes[:] = 0
+            self._codes = grown
+        return self._codes
+
+    def _linear_frames(self, end: int) -> Pcm:
+        """Linear frames, with room up to `end`."""
+        held = self._frames
+        room = max(end, self.top) - self.base
+        if held is None or len(held) < room:
+            grown = np.zeros(
+                (max(room, LEAST_LINEAR, 0 if held is None else 2 * len(held)), CHANNELS), np.int16
+            )
+            if held is not None:
+                grown[: len(held)] = held
+            elif self._codes is not None:
+                self._decode(grown, self.base)
+                self._drop_codes()
+            self._frames = grown
+            return grown
+        return held
+
+    def _change_law(self, channel: int, law: int) -> None:
+        """What is there of the old law can't stay as codes."""
+        if self._runs[channel]:
+            self._linear_frames(self.top)
+            self._linear = max(self._linear, self.reaches(channel))
+        self._laws[channel] = law
+
+    def _decode(self, frames: Pcm, begin: int) -> None:
+        """All runs that lie within `frames`, which begin at `begin`."""
+        assert self._codes is not None
+        for channel, runs in enumerate(self._runs):
+            for start, end in runs:
+                codes = self._codes[start - self.base : end - self.base, channel]
+                frames[start - begin : end - begin, channel] = TABLES[self._laws[channel]][codes]
+
+    def _encode(self) -> None:
+        """What is left is G.711 again: each sample has one code that gives it back."""
+        frames, self._frames = self._frames, None
+        assert frames is not None
+        codes = self._coded(self.top)
+        for channel, runs in enumerate(self._runs):
+            encode = ENCODERS[self._laws[channel]]
+            for start, end in runs:
+                pcm = np.ascontiguousarray(frames[start - self.base : end - self.base, channel])
+                codes[start - self.base : end - self.base, channel] = encode(pcm)
+
+    def _drop_codes(self) -> None:
+        """Give the row back as it was taken."""
+        if self.row is not None:
+            self.row.codes[: self.top - self.base] = 0
+            self._pool.give_back(self.row)
+        self.row = self._codes = None
+
+    # Handing out.
+
+    def _sound(self, first: int, last: int) -> bytes:
+        if self._frames is not None:
+            return self._frames[first - self.base : last - self.base].tobytes()
+        assert self._codes is not None
+        codes = self._codes[first - self.base : last - self.base].view(np.uint16)[:, 0]
+        frames = STEREO[self._laws[0]][self._laws[1]].take(codes)
+        for channel, runs in enumerate(self._runs):
+            if runs and runs[0][0] <= first and runs[0][1] >= last:
+                continue  # as nearly always
+            for start, end in _gaps(runs, first, last):
+                frames.view(np.int16)[2 * (start - first) + channel : 2 * (end - first) : 2] = 0
+        return frames.tobytes()
+
     def _advance(self, until: int) -> None:
         """Move what lies behind `until` to the front."""
         used, left = self.top - self.base, max(self.top - until, 0)
         for runs in self._runs:
             if runs and runs[0][0] < until:
-                runs[:] = [[max(start, until), end] for start, end in runs if end > until]
+                if len(runs) == 1 and runs[0][1] > until:
+                    runs[0][0] = until
+                else:
+                    runs[:] = [[max(start, until), end] for start, end in runs if end > until]
+        if self._codes is not None:
+            self._codes[:left] = self._codes[used - left : used]
+            self._codes[left:used] = 0
         if self._frames is not None:
-            self._frames[:left] = self._frames[used - left : used]
-            self._frames[left:used] = 0
+            self._frames = self._frames[used - left : used].copy() if left else None
         self.base = until
+        if self._frames is not None and self._linear <= until:
+            self._encode()
         self._shrink(left)
 
     def _shrink(self, used: int) -> None:
-        if self.row is None or self._frames is None or self.in_row or used > len(self.row.frames):
+        if self.row is None or self._codes is None or self.in_row or used > len(self.row.codes):
             return
-        self.row.frames[:used] = self._frames[:used]
-        self._frames = self.row.frames
+        self.row.codes[:used] = self._codes[:used]
+        self._codes = self.row.codes
+
+
+def _gaps(runs: list[list[int]], first: int, last: int) -> list[tuple[int, int]]:
+    """The parts of `[first, last)` that are in no run."""
+    gaps, at = [], first
+    for start, end in runs:
+        if start >= last:
+            break
+        if start > at:
+            gaps.append((at, start))
+        at = max(at, end)
+    if at < last:
+        gaps.append((at, last))
+    return gaps
 
 
 def _merge(runs: list[list[int]], start: int, end: int) -> list[tuple[int, int]]:
@@ -223,3 +344,15 @@ def _merge(runs: list[list[int]], start: int, end: int) -> list[tuple[int, int]]
     merged = [min([start, *(run[0] for run in touched)]), max([end, *(run[1] for run in touched)])]
     runs[:] = sorted([run for run in runs if run not in touched] + [merged])
     return fresh
+
+
+def _stereo(left: Pcm, right: Pcm) -> NDArray[np.uint32]:
+    """A frame for each two codes, as both lie in memory."""
+    codes = np.arange(1 << 16, dtype="<u2").view(np.uint8).reshape(-1, CHANNELS)
+    frames: Pcm = np.stack([left[codes[:, 0]], right[codes[:, 1]]], axis=1).astype("<i2")
+    table: NDArray[np.uint32] = frames.reshape(-1).view("<u4")
+    table.flags.writeable = False
+    return table
+
+
+STEREO = tuple(tuple(_stereo(left, right) for right in TABLES) for left in TABLES)

@@ -3,7 +3,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from mediaproxy.recording.window import Stretch, Window, WindowPool
+from mediaproxy.audio.g711 import ALAW_TO_PCM, ULAW_TO_PCM
+from mediaproxy.recording.window import BLOCK_ROWS, PCMA, PCMU, Stretch, Window, WindowPool
+from tests.support.counts import count
 
 ROW = 64
 MOST = 256
@@ -77,24 +79,60 @@ def test_it_grows_to_its_bound_and_counts_the_rest() -> None:
 def test_it_returns_to_its_row_and_then_to_nothing() -> None:
     pool = WindowPool(ROW)
     window = Window(pool, MOST)
-    window.write(0, 0, np.ones(100, dtype=np.int16))
+    window.write_codes(0, 0, np.full(100, 0x80, dtype=np.uint8), PCMU)
+    seen = [window.in_row]
     window.take(90)
-    assert window.in_row
-    assert frames(window.take(100)) == [(1, 0)] * 10
+    assert [*seen, window.in_row] == [False, True]
+    assert frames(window.take(100)) == [(32_124, 0)] * 10
     row = window.row
     assert row is not None
     window.rest()
     assert window.row is None
-    assert not row.frames.any()
+    assert not row.codes.any()
     assert pool.take_row().number == row.number
 
 
+def test_codes_are_codes_again_once_the_linear_sound_has_gone() -> None:
+    window = Window(WindowPool(ROW), MOST)
+    codes = np.arange(40, dtype=np.uint8)
+    window.write_codes(0, 0, codes, PCMA)
+    window.write(1, 3, pcm(5, 6))
+    assert window.row is None
+    heard = frames(window.take(5))
+    assert window.in_row
+    heard += frames(window.take(40))
+    assert [left for left, _ in heard] == ALAW_TO_PCM[codes].tolist()
+    assert [right for _, right in heard if right] == [5, 6]
+
+
+def test_a_law_that_changes_changes_nothing_before() -> None:
+    window = Window(WindowPool(ROW), MOST)
+    codes = np.arange(10, dtype=np.uint8)
+    window.write_codes(0, 0, codes, PCMU)
+    window.write_codes(0, 10, codes, PCMA)
+    heard = [left for left, _ in frames(window.take(20))]
+    assert heard == [*ULAW_TO_PCM[codes], *ALAW_TO_PCM[codes]]
+
+
+def test_what_alaw_has_no_zero_for_is_zero() -> None:
+    window = Window(WindowPool(ROW), MOST)
+    for channel in (0, 1):
+        window.write_codes(channel, channel, np.full(3, 0xD5, dtype=np.uint8), PCMA)
+        window.write_codes(channel, 8, np.full(2, 0xD5, dtype=np.uint8), PCMA)
+    expected = [(8, 0), (8, 8), (8, 8), (0, 8), (0, 0), (0, 0), (0, 0), (0, 0), (8, 8), (8, 8)]
+    assert frames(window.take(10)) == expected
+
+
 def test_a_discarded_window_leaves_no_audio_in_the_pool() -> None:
-    pool = WindowPool(ROW)
-    window = Window(pool, MOST)
-    window.write(1, 5, pcm(1, 2, 3))
-    window.discard()
-    assert not pool.blocks[0].any()
+    for linear in (False, True):
+        pool = WindowPool(ROW)
+        window = Window(pool, MOST)
+        window.write_codes(1, 5, np.array([1, 2, 3], dtype=np.uint8), PCMU)
+        if linear:
+            window.write(0, 2, pcm(1))
+        window.discard()
+        assert not pool.blocks[0].any()
+        assert len({pool.take_row().number for _ in range(BLOCK_ROWS)}) == BLOCK_ROWS
 
 
 class Machine(RuleBasedStateMachine):
@@ -124,6 +162,21 @@ class Machine(RuleBasedStateMachine):
             elif at >= self.window.base:
                 self.model[channel].setdefault(at, self.value)
         assert lost == beyond
+
+    @rule(
+        channel=st.integers(0, 1),
+        offset=st.integers(-20, MOST + 20),
+        length=st.integers(1, 50),
+        law=st.sampled_from([PCMU, PCMU, PCMU, PCMA]),
+    )
+    def write_codes(self, channel: int, offset: int, length: int, law: int) -> None:
+        self.value = self.value % 32_000 + 1
+        position = self.window.base + offset
+        codes = np.arange(self.value, self.value + length).astype(np.uint8)
+        self.window.write_codes(channel, position, codes, law)
+        for at, sample in enumerate((ULAW_TO_PCM, ALAW_TO_PCM)[law][codes].tolist(), position):
+            if self.window.base <= at < self.window.base + MOST:
+                self.model[channel].setdefault(at, sample)
 
     @rule(channel=st.integers(0, 1), offset=st.integers(-20, MOST), length=st.integers(0, 50))
     def blank(self, channel: int, offset: int, length: int) -> None:
@@ -161,4 +214,4 @@ class Machine(RuleBasedStateMachine):
 
 
 TestWindow = Machine.TestCase
-TestWindow.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestWindow.settings = settings(max_examples=count(60, full=2_000), stateful_step_count=40, deadline=None)
