@@ -1,6 +1,5 @@
 """Storage and log as a killed proxy leaves them: many calls at once, each in the middle of its recording."""
 
-import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,12 +40,8 @@ def leave_spool(storage: Path, count: int) -> list[Header]:
     return headers
 
 
-def leave_rows(database: Path, headers: list[Header]) -> None:
+async def leave_rows(database: Path, headers: list[Header]) -> None:
     """The rows of those calls, and the last beat nine seconds after the answer."""
-    asyncio.run(_write_rows(database, headers))
-
-
-async def _write_rows(database: Path, headers: list[Header]) -> None:
     log = await CallLog.open(f"sqlite:///{database}", on_alarm=lambda event, fields: None)
     for header in headers:
         call = call_row(id=header.call_id, state="answered", sip_call_id=header.sip_call_id)
