@@ -56,8 +56,12 @@ class Chain:
 
     def last(self, recording: str) -> Entry | None:
         """What the chain says last of a recording. Reads all of it."""
+        return self.lasts({recording}).get(recording)
+
+    def lasts(self, recordings: set[str]) -> dict[str, Entry]:
+        """The same of many, for as much reading; nothing of those that it does not know."""
         with self._opened(fcntl.LOCK_SH) as fd:
-            return _last_entries(fd, {recording}).get(recording)
+            return _last_entries(fd, recordings)
 
     def begin(self, drafts: Sequence[Draft]) -> bool:
         """Make the chain, holding these, unless there is one; whether it was made."""

@@ -61,23 +61,35 @@ def redact(
         replaces = chain.sha256(content)
         following = _drafted(storage, document, claims, redaction, replaces)
         named = chain.sha256(following)
-        storage.chain.append(Draft(REDACTED, recording, named, by, reason, replaces))
-        _finish(storage, recording)
+        entries = storage.chain.append(Draft(REDACTED, recording, named, by, reason, replaces))
+        _finish(storage, recording, decided=entries[0])
         return Redacted(redaction, manifest.decode(following), named)
 
 
-def remove(storage: Storage, recording: RecordingId, *, by: Actor, reason: str, kind: str = DELETED) -> bool:
-    """Remove a published recording; `kind` is DELETED or EXPIRED. False when it was removed before."""
+def remove(
+    storage: Storage,
+    recording: RecordingId,
+    *,
+    by: Actor,
+    reason: str,
+    kind: str = DELETED,
+    known: Entry | None = None,
+) -> bool:
+    """Remove a published recording; `kind` is DELETED or EXPIRED. False when it was removed before.
+
+    `known` is what the chain said last of it a while ago: whoever removes many asks once for all of them.
+    """
     with changing(storage.root):
         _finish(storage, recording)
-        last = _last(storage, recording)
+        _require_published(storage, recording)
+        last = known if known is not None and _still_says(storage, known) else _last(storage, recording)
         if last.kind in TOMBSTONES:
             return False
         day = _document(storage, recording).parent.relative_to(storage.root)
         disk.write_new(changes.going(storage.root, recording), str(day).encode())
         disk.sync_directory(storage.root / changes.DIRECTORY)
-        storage.chain.append(Draft(kind, recording, last.manifest, by, reason))
-        _finish(storage, recording)
+        entries = storage.chain.append(Draft(kind, recording, last.manifest, by, reason))
+        _finish(storage, recording, decided=entries[0])
         return True
 
 
@@ -100,9 +112,22 @@ def _document(storage: Storage, recording: RecordingId) -> Path:
     return found
 
 
-def _last(storage: Storage, recording: RecordingId) -> Entry:
+def _require_published(storage: Storage, recording: RecordingId) -> None:
     if storage.journal(recording).exists():
         raise Unchanged(NOT_OVER)
+
+
+def _still_says(storage: Storage, known: Entry) -> bool:
+    """It lies there as the entry names it: nothing was said of it since."""
+    document = storage.locate(RecordingId(known.recording_id))
+    return (
+        document is not None
+        and known.kind not in TOMBSTONES
+        and chain.sha256(document.read_bytes()) == known.manifest
+    )
+
+
+def _last(storage: Storage, recording: RecordingId) -> Entry:
     last = storage.chain.last(recording)
     if last is None:
         raise Unchanged(NOT_IN_CHAIN)
@@ -111,6 +136,7 @@ def _last(storage: Storage, recording: RecordingId) -> Entry:
 
 def _intact(storage: Storage, document: Path) -> tuple[bytes, Manifest]:
     """The manifest, after all that it says was found to be so: what we sign next must not hide a forgery."""
+    _require_published(storage, RecordingId(document.stem))
     last = _last(storage, RecordingId(document.stem))
     verdict = judge(document, keys.beside(document.parent))
     if not verdict.ok or verdict.claims is None:
@@ -175,28 +201,29 @@ def _silenced(pieces: Iterator[tuple[int, bytes]], redactions: Sequence[Redactio
         yield bytes(samples)
 
 
-def _finish(storage: Storage, recording: RecordingId) -> None:
-    """Do what the chain says was decided, or forget what was not. Harmless when there is nothing."""
+def _finish(storage: Storage, recording: RecordingId, *, decided: Entry | None = None) -> None:
+    """Do what the chain says was decided (`decided`, when that is known), or forget what was not.
+    Harmless when there is nothing."""
     if not is_id(recording):
         return
     draft = changes.manifest_draft(storage.root, recording)
     going = changes.going(storage.root, recording)
     if draft.exists():
-        _finish_redaction(storage, recording, draft)
+        _finish_redaction(storage, draft, decided or storage.chain.last(recording))
     if going.exists():
-        last = storage.chain.last(recording)
+        last = decided or storage.chain.last(recording)
         if last is not None and last.kind in TOMBSTONES:
             _remove_files(storage, storage.root / going.read_text() / f"{recording}.json")
     for left in (storage.root / changes.DIRECTORY).glob(f"{recording}.*"):
         left.unlink()
 
 
-def _finish_redaction(storage: Storage, recording: RecordingId, draft: Path) -> None:
+def _finish_redaction(storage: Storage, draft: Path, last: Entry | None) -> None:
     content = draft.read_bytes()
-    last = storage.chain.last(recording)
     if last is None or last.manifest != chain.sha256(content):
         return
     claims = manifest.decode(content)
+    recording = RecordingId(claims.recording_id)
     document = _document(storage, recording)
     audio = document.with_name(claims.master.file)
     if audio.suffix == ".wav":

@@ -196,6 +196,23 @@ def test_a_removal_leaves_a_tombstone_and_nothing_else(storage: Storage) -> None
     assert_holds(storage)
 
 
+def test_many_that_go_are_looked_up_at_once(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = [recording_id(n) for n in range(1, 5)]
+    for n in range(1, 5):
+        publish_one(storage, n)
+    known = storage.chain.lasts({*ids, recording_id(9)})
+    assert set(known) == set(ids)
+    redact(storage, ids[1], 0, 5, by=ADMIN, reason="meanwhile")
+    assert remove(storage, ids[2], by=ADMIN, reason="meanwhile")
+    looked: list[str] = []
+    last = Chain.last
+    monkeypatch.setattr(Chain, "last", lambda self, id: looked.append(id) or last(self, id))
+    went = [remove(storage, id, by=ADMIN, reason="old", kind=entries.EXPIRED, known=known[id]) for id in ids]
+    assert went == [True, True, False, True]
+    assert looked == [ids[1], ids[2]]
+    assert_holds(storage)
+
+
 def test_a_command_beside_the_server_may_redact(storage: Storage) -> None:
     audio = publish_one(storage)
     beside = Storage.attach(storage.root)
