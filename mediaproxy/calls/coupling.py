@@ -9,8 +9,17 @@ from typing import NamedTuple
 
 from mediaproxy.calls import record
 from mediaproxy.calls.context import Context
-from mediaproxy.calls.events import CallAnswered, CallEnded, CallHeld, CallRecord, CallRinging, CallStarted
+from mediaproxy.calls.events import (
+    CallAnswered,
+    CallEnded,
+    CallHeld,
+    CallRecord,
+    CallRinging,
+    CallStarted,
+    RecordRequested,
+)
 from mediaproxy.calls.forks import Sent
+from mediaproxy.calls.indication import is_aware
 from mediaproxy.calls.infos import Infos
 from mediaproxy.calls.leg import Leg
 from mediaproxy.calls.media import Media, Offer, read
@@ -34,6 +43,7 @@ from mediaproxy.sip.outputs import RequestReceived, TransactionId
 
 SESSION_ID_BYTES = 6
 ALLOCATION_S = 5.0  # the plane answers within one turn of its loop
+PREFERRED = {"on": "start", "off": "stop", "pause": "pause"}  # RFC 7866 6.2.2
 MAY_CLOSE = frozenset({"stop", "pause", "toggle"})
 ROW_S = 0.4  # so long may the log delay a 2xx: the call comes first
 
@@ -83,6 +93,8 @@ class Coupling:
         self.caller = self._leg(LegId.A, arrival.sender, arrival.received.flow)
         self.callee = self._leg(LegId.B, arrival.callee, arrival.callee_flow)
         self.legs = (self.caller, self.callee)
+        self.caller.aware = self._may_record and is_aware(arrival.received.request)
+        self.callee.aware = None if self._may_record else False
         self.infos = Infos(self.id, self.signalling, self.legs, context.emit)
         self.media: Media | None = None
         self.row_stored = False
@@ -100,6 +112,10 @@ class Coupling:
         random = self.context.random
         session_id = int.from_bytes(random(SESSION_ID_BYTES), "big")
         return Leg(leg, peer, flow, new_tag(random), Origin(session_id))
+
+    @property
+    def _may_record(self) -> bool:
+        return self.arrival.policy.policy is not Policy.OFF
 
     @property
     def rang(self) -> bool:
@@ -126,7 +142,7 @@ class Coupling:
     def invite(self, local: tuple[Endpoint, Endpoint]) -> None:
         self.stop_timer(CallTimer.ALLOCATION)
         arrival, context = self.arrival, self.context
-        self.media = Media(self.id, local, context.emit)
+        self.media = Media(self.id, local, context.emit, word=self._first_word)
         call_id = new_call_id(context.random)
         request = outgoing_invite(
             arrival.received.request,
@@ -215,6 +231,7 @@ class Coupling:
         """Enter the callee's dialog; False when its description can't be anchored."""
         assert self._request is not None
         self._watch_forks()
+        self._learn_awareness(response)
         self.callee.dialog = Dialog.uac(self._request, response)
         self._answer = Answer(response)
         try:
@@ -269,6 +286,28 @@ class Coupling:
         self._watch_codes()
         self.watch_media(first=True)
 
+    @property
+    def _first_word(self) -> str:
+        policy = self.arrival.policy
+        at_once = policy.policy is Policy.AUTOMATIC and not policy.consent_required
+        return "on" if at_once else "off"
+
+    def _learn_awareness(self, response: Response) -> None:
+        if self.callee.aware is None:
+            self.callee.aware = is_aware(response)
+        for leg in self.legs:
+            if not leg.aware:
+                leg.offered = None
+
+    def _hear_preferences(self) -> None:
+        """How legs want to be recorded: ours may open and close, the carrier's only close."""
+        for leg in self.legs:
+            if leg.preference in PREFERRED and leg.preference != leg.obeyed:
+                action = PREFERRED[leg.preference]
+                if self._may_record and (leg.is_agent or action != "start"):
+                    self.context.emit(RecordRequested(self.id, leg.id, action, "sip", self.context.now_ns))
+            leg.obeyed = leg.preference
+
     def _watch_codes(self) -> None:
         """An agent's leg commands; the carrier's may only close, and only where the policy says so."""
         policy = self.arrival.policy
@@ -290,6 +329,7 @@ class Coupling:
         if held != self._held:
             self._held = held
             self.context.emit(CallHeld(self.record, held))
+        self._hear_preferences()
 
     def confirm_caller(self) -> None:
         """The caller's 2xx, once the log knows the call."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from mediaproxy.calls.model import Agent, Target, Trunk
 from mediaproxy.calls.plane import Describe, LegId, Remote
 from mediaproxy.sdp.anchor import Origin
+from mediaproxy.sdp.audio import Audio
+from mediaproxy.sdp.description import Description
 from mediaproxy.sip.dialog import Dialog
 from mediaproxy.sip.flow import Flow
 from mediaproxy.sip.headers import Headers
@@ -14,7 +16,11 @@ from mediaproxy.sip.messages import Request
 
 @dataclass(slots=True)
 class Leg:
-    """`tag` is our own tag of its dialog, `connected` and `described` what the plane was last told."""
+    """`tag` is our own tag of its dialog, `connected` and `described` what the plane was last told.
+
+    `aware`: whether it wants to be told in SDP that it is recorded (None: not yet known), `offered` the
+    other leg's description that it was told last, kept for that alone, and `indicated` our last word.
+    """
 
     id: LegId
     peer: Agent | Trunk
@@ -24,6 +30,11 @@ class Leg:
     dialog: Dialog | None = None
     connected: Remote | None = None
     described: Describe | None = None
+    aware: bool | None = None
+    offered: tuple[Description, Audio] | None = None
+    indicated: str = "off"  # who is told nothing takes it for that
+    preference: str | None = None  # how it wants to be recorded, by its SDP (RFC 7866 6.2.2)
+    obeyed: str | None = None  # of its preferences, the one that was asked for last
 
     @property
     def is_agent(self) -> bool:

@@ -36,25 +36,45 @@ class Media:
     emit: Callable[[PlaneOperation], None]
     held: bool = False
     refused: bool = False  # the answerer took no audio: nothing will ever flow
+    word: str = "off"  # what recording-aware peers are told: on, off, paused
     _offerer: Leg | None = None
     _offer: Audio | None = None
 
     def take_offer(self, leg: Leg, other: Leg, offer: Offer) -> bytes:
         """What `leg` offers, as the other leg is to read it."""
         self._offerer, self._offer = leg, offer.audio
-        return self._anchor(offer.description, offer.audio.index, other)
+        return self._anchor(offer.description, offer.audio, other)
 
     def take_answer(self, leg: Leg, other: Leg, body: bytes) -> bytes:
         """What `leg` answers, as the offerer is to read it; the plane is told how both stand."""
+        return self._anchor(*self._accept(leg, other, body), other)
+
+    def offer_again(self, leg: Leg, other: Leg) -> bytes:
+        """What `leg` was told last, as an offer of ours with our word of now."""
+        assert leg.offered is not None
+        self._offerer, self._offer = other, leg.offered[1]
+        return self._anchor(*leg.offered, leg)
+
+    def take_confirmation(self, leg: Leg, other: Leg, body: bytes) -> None:
+        """What `leg` answers to that."""
+        self._accept(leg, other, body)
+
+    def _accept(self, leg: Leg, other: Leg, body: bytes) -> Offer:
         if self._offer is None or self._offerer is not other:
             raise Malformed("SDP answer without an offer", status=NOT_ACCEPTABLE)
         description = parse(body)
         audio = read_answer(description, self._offer.index)
         self._couple(other, self._offer, leg, audio)
-        return self._anchor(description, audio.index, other)
+        return Offer(description, audio)
 
-    def _anchor(self, description: Description, index: int, leg: Leg) -> bytes:
-        return leg.origin.anchor(description, index, self.local[leg.id])
+    def _anchor(self, description: Description, audio: Audio, leg: Leg) -> bytes:
+        if leg.aware is not False:
+            leg.offered = (description, audio)
+        if leg.aware:
+            leg.indicated = self.word
+        return leg.origin.anchor(
+            description, audio.index, self.local[leg.id], self.word if leg.aware else None
+        )
 
     def _couple(self, offerer: Leg, offer: Audio, answerer: Leg, answer: Audio) -> None:
         mux = offer.rtcp_mux and answer.rtcp_mux
@@ -63,6 +83,7 @@ class Media:
         for leg, own, other in ((offerer, offer, answer), (answerer, answer, offer)):
             self._connect(leg, own, mux=mux)
             self._describe(leg, own, other)
+            leg.preference = own.preference
 
     def _connect(self, leg: Leg, audio: Audio, *, mux: bool) -> None:
         if audio.rtp is None or audio.rtcp is None:

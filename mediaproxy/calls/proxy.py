@@ -122,6 +122,12 @@ class Proxy:
             self._with_call(owner, lambda call: call.signalling.answer_later(transaction, status))
             self._run()
 
+    def indicate(self, call: CallId, word: str, *, now_ns: int) -> None:
+        """Recording-aware peers of this call are told: `on`, `off` or `paused` (RFC 7866)."""
+        self._context.now_ns = now_ns
+        self._with_call(call, lambda live: live.indicate(word))
+        self._run()
+
     def hang_up(self, call: CallId, *, now_ns: int) -> None:
         self._context.now_ns = now_ns
         self._with_call(call, lambda live: live.step(Input.HANG_UP))

@@ -12,6 +12,7 @@ class CallTimer(Enum):
     RING = auto()
     ROW = auto()  # the 2xx waits for the log no longer
     RENEGOTIATION = auto()  # a re-INVITE takes too long
+    INDICATION = auto()  # a leg is told, or told once more, that it is recorded
     CODES_A = auto()  # digits of a leg that may have become a code let go
     CODES_B = auto()
 

@@ -28,9 +28,13 @@ class Origin:
     _version: int = 0
     _said: bytes = field(default=b"", repr=False)
 
-    def anchor(self, description: Description, index: int, local: Endpoint) -> bytes:
-        """`description` for this leg, section `index` at our `local` RTP endpoint."""
-        before, after = _anchored(description, index, local)
+    def anchor(
+        self, description: Description, index: int, local: Endpoint, record: str | None = None
+    ) -> bytes:
+        """`description` for this leg, section `index` at our `local` RTP endpoint.
+
+        `record` tells a recording-aware peer whether we record (RFC 7866 6.1.1.1)."""
+        before, after = _anchored(description, index, local, record)
         said = before + after  # all but the o= value, which is no content
         if said != self._said:
             self._version += 1
@@ -39,14 +43,17 @@ class Origin:
         return before + origin.encode() + after
 
 
-def _anchored(description: Description, index: int, local: Endpoint) -> tuple[bytes, bytes]:
+def _anchored(
+    description: Description, index: int, local: Endpoint, record: str | None
+) -> tuple[bytes, bytes]:
     """What stands before the value of the o= line, and what stands after it."""
     kept = [line for line in description.head if not _goes(line)]
     at = [line.kind for line in kept].index(b"o")  # a description has exactly one
     head = [_line(line, local) for line in kept]
     rest = head[at + 1 :]
     for number, section in enumerate(description.sections):
-        rest += _section(section, local if number == index else local._replace(port=0))
+        lines = _section(section, local if number == index else local._replace(port=0))
+        rest += _indicating(lines, record) if number == index and record is not None else lines
     return to_bytes(head[:at]) + b"o=", kept[at].end + to_bytes(rest) + description.tail
 
 
@@ -59,6 +66,16 @@ def _section(section: Section, local: Endpoint) -> list[Line]:
         elif port:
             edited.append(_rtcp_line(line, local, section.media_line.port))
     return edited
+
+
+def _indicating(lines: list[Line], record: str) -> list[Line]:
+    """With our indication in place of another: where both record, either's "on" is what counts."""
+    theirs = next((line.text.strip() for line in lines if line.name == b"record"), b"")
+    word = b"on" if theirs == b"on" else record.encode()
+    kept = [line for line in lines if line.name != b"record"]
+    end = kept[0].end or b"\r\n"
+    kept[-1] = kept[-1]._replace(end=kept[-1].end or end)
+    return [*kept, Line(b"a", b"record:" + word, end, b"record")]
 
 
 def _goes(line: Line) -> bool:

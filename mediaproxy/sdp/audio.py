@@ -14,6 +14,7 @@ NOT_ACCEPTABLE = 488
 PLAIN_PROFILES = (b"RTP/AVP", b"RTP/AVPF")
 _OCTET = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _QUAD = re.compile(rb"(?!22[4-9]|23)" + _OCTET + rb"(?:\." + _OCTET + rb"){3}")  # what nearly all are
+PREFERENCES = (b"on", b"off", b"pause")
 NULL_HOSTS = ("0.0.0.0", "::")  # noqa: S104 - an address to recognise, none to bind
 
 
@@ -53,6 +54,7 @@ class Audio:
     payloads: Payloads
     ptime_ms: int | None
     refused: bool = False
+    preference: str | None = None  # how its author wants to be recorded (RFC 7866 6.2.2): on, off, pause
 
     @property
     def receives(self) -> bool:
@@ -107,6 +109,7 @@ def _read(description: Description, index: int, section: Section) -> Audio:
         payloads=Payloads() if refused else read_payloads(section),
         ptime_ms=_ptime_ms(attributes.get(b"ptime")),
         refused=refused,
+        preference=_preference(attributes.get(b"recordpref")),
     )
 
 
@@ -163,6 +166,11 @@ def _direction(attributes: dict[bytes, Line]) -> Direction | None:
         if name in attributes:
             return direction
     return None
+
+
+def _preference(line: Line | None) -> str | None:
+    text = line.text.strip().lower() if line is not None else b""
+    return text.decode() if text in PREFERENCES else None
 
 
 def _ptime_ms(line: Line | None) -> int | None:
