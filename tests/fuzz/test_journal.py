@@ -1,13 +1,19 @@
 """Any bytes are a journal: some prefix is believed, nothing raises, nothing is invented."""
 
+import json
+import zlib
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mediaproxy.recording import journal
-from mediaproxy.recording.journal import Annulled, Ended, Record
+from mediaproxy.recording.journal import Annulled, Ended, Record, Toggled
 from mediaproxy.recording.manifest import Actor
 from tests.support.recordings import header_of, interval, toggled
 
+ANYTHING = st.recursive(
+    st.none() | st.integers() | st.text(), lambda said: st.lists(said) | st.dictionaries(st.text(), said)
+)
 STATES = st.sampled_from(["recording", "paused", "inactive"])
 
 
@@ -65,3 +71,34 @@ def test_intervals_are_in_order_apart_and_inside(records: list[Record], end: int
     for found in journal.replay(written(records)).intervals(end, Actor("recovery")):
         assert at <= found.start_sample < found.end_sample <= end
         at = found.end_sample
+
+
+@settings(max_examples=150, deadline=None)
+@given(journals())
+def test_what_was_written_is_read_back(records: list[Record]) -> None:
+    state = journal.replay(written(records))
+    annulled = {record.number for record in records if isinstance(record, Annulled)}
+    toggles = [r for r in records if isinstance(r, Toggled) and r.number not in annulled]
+    assert (state.header, list(state.toggles)) == (records[0], toggles)
+    assert state.ended == (records[-1] if isinstance(records[-1], Ended) else None)
+    assert (state.lines, state.garbage_bytes, state.damaged, state.newer) == (len(records), 0, False, False)
+
+
+@settings(max_examples=150, deadline=None)
+@given(journals(), st.data())
+def test_a_cut_looks_torn_and_never_damaged_or_newer(records: list[Record], data: st.DataObject) -> None:
+    content = written(records)
+    state = journal.replay(content[: data.draw(st.integers(0, len(content)))])
+    assert not state.damaged
+    assert not state.newer
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.recursive(st.none() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x))
+)
+def test_a_whole_line_of_anything_is_not_ours(said: object) -> None:
+    """Whole as none but a mediaproxy writes it, and still nothing that this one knows."""
+    body = json.dumps({"k": "header", "n": 0, "version": 1, "said": said}).encode()[:-1]
+    state = journal.replay(b'%s,"crc":"%08x"}\n' % (body, zlib.crc32(body)))
+    assert (state.header, state.newer) == (None, True)

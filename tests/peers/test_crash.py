@@ -53,7 +53,8 @@ async def test_an_automatic_recording_loses_at_most_a_second(make_proxy, casts):
     spans, one, two = check_finished(server, row, "recovered")
     length = row["recording"]["duration_samples"]
     assert passed - LOST_AT_MOST - 800 <= length <= passed
-    assert spans == [(0, length)]
+    assert spans == [(0, lying)]  # from there on nobody knows who was recorded, only that they spoke
+    assert length >= lying
     assert row["recording"]["intervals"][0]["ended_by"]["means"] == "recovery"
     assert (one[: len(before)] == before[:, 0]).all()
     for track, phone in ((one, carrier), (two, alice)):

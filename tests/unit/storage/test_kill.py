@@ -15,10 +15,11 @@ import pytest
 
 from mediaproxy.recording import journal
 from mediaproxy.storage import Repaired, Storage, repair, verify
+from tests.support.counts import count
 from tests.support.recordings import RATE, frames_in, recording_id, speech
 from tests.support.spool_writer import RECORDINGS
 
-ROUNDS = 10
+ROUNDS = count(10, full=200)
 ROOT = Path(__file__).parents[3]
 
 

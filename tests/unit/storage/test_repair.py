@@ -2,8 +2,9 @@
 
 import json
 import os
+import random
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -514,3 +515,48 @@ def test_a_call_of_a_whole_day_keeps_its_length(storage: Storage) -> None:
     assert outcome.audio is not None
     assert outcome.audio.stat().st_blocks * 512 < 128 << 10
     assert [str(v) for v in verify([outcome.audio])] == [f"{outcome.audio}: ok"]
+
+
+Damage = Callable[[bytes, bytes, random.Random], bytes | None]  # of a file, given another recording's
+DAMAGES: list[Damage] = [
+    lambda content, other, rng: content,
+    lambda content, other, rng: content[: rng.randrange(len(content))],
+    lambda content, other, rng: content + rng.randbytes(rng.choice((1, 4, 500, 5_000))),
+    lambda content, other, rng: content + b"\0" * rng.choice((1, 4, 500, 5_000)),
+    lambda content, other, rng: b"",
+    lambda content, other, rng: None,
+    lambda content, other, rng: other,
+    lambda content, other, rng: rng.randbytes(len(content)),
+    lambda content, other, rng: bytes(len(content)),
+    lambda content, other, rng: content[: len(content) // 2] + other[len(content) // 2 :],
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("to_journal", range(len(DAMAGES)))
+@pytest.mark.parametrize("to_audio", range(len(DAMAGES)))
+def test_whatever_became_of_the_files(storage: Storage, to_journal: int, to_audio: int) -> None:
+    """A true prefix, or a line that says why not and not a changed byte."""
+    rng = random.Random(100 * to_journal + to_audio)
+    records = [header_of(), START, STOP, toggled(3, 1_200, "recording")]
+    truth = expected_frames(2_000, [(400, 800), (1_200, 2_000)])
+    lay(storage, records, truth, counted=4)
+    journal_file, audio_file = storage.journal(ONE), storage.live_audio(ONE)
+    others = wav.header(wav.constant_part(identity(header_of(2))), 2_000) + speech(0, 2_000, 2).tobytes()
+    lines = b"".join(journal.encode(each, n) for n, each in enumerate([header_of(2), START]))
+    for path, damage, other in ((journal_file, to_journal, lines), (audio_file, to_audio, others)):
+        content = DAMAGES[damage](path.read_bytes(), other, rng)
+        path.unlink() if content is None else path.write_bytes(content)
+    before = {path: path.read_bytes() for path in storage.live.iterdir()}
+    for found in repair(storage):
+        if isinstance(found, Refused):
+            assert {path: path.read_bytes() for path in storage.live.iterdir()} == before
+            assert "\n" not in str(found)
+            continue
+        assert found.outcome.audio is not None
+        frames = frames_in(found.outcome.audio)
+        assert len(frames) <= 2_000
+        assert ((frames == truth[: len(frames)]) | (frames == 0)).all()
+        assert [verdict.ok for verdict in verify([found.outcome.audio])] == [True]
+        for one in found.outcome.intervals:
+            assert (one.start_sample, one.end_sample) in {(400, 800), (1_200, 2_000)}
