@@ -172,6 +172,41 @@ def redact(
 
 
 @app.command()
+def render(
+    recording: Annotated[str, typer.Argument(help="A master, its manifest, or the recording's id.")],
+    form: Annotated[
+        str, typer.Option("--format", "-f", help="wav, flac, mono (both mixed, as WAV), opus or mp3.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Default: ID.FORMAT, here.", dir_okay=False)
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="Where an id is looked up.", envvar="MEDIAPROXY_CONFIG"),
+    ] = None,
+) -> None:
+    """Make a copy of a published recording in another format; wav and flac hold the same samples."""
+    from mediaproxy.cli.render import render as render_recording
+
+    raise typer.Exit(render_recording(recording, config, form, out))
+
+
+@app.command()
+def retention(
+    config: ConfigOption,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Remove recordings that were kept for as long as they were to be. The server does so once a day.
+
+    1 when something was left alone, because nothing says how long it is to be kept, say.
+    """
+    from mediaproxy.cli.retention import apply_retention
+
+    raise typer.Exit(apply_retention(config, dry_run=dry_run, as_json=as_json))
+
+
+@app.command()
 def repair(
     directory: Annotated[Path, typer.Argument(help="A storage directory (it holds `live/`).")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
