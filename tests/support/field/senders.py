@@ -63,16 +63,18 @@ class Leg:
         return np.asarray(spoken + delays[np.searchsorted(since, spoken, side="right") - 1])
 
     def codes(self, law: int, first: int, samples: int) -> bytes:
-        return _signal(self.number, law)[(self.base + first) % PERIOD :][:samples]
+        return codes(self.number, law, self.base + first, samples)
 
 
 _SIGNALS: dict[tuple[int, int], bytes] = {}
 
 
-def _signal(leg: int, law: int) -> bytes:
+def codes(leg: int, law: int, first: int, samples: int) -> bytes:
+    """What a leg says, encoded: so many samples of the oracle's signal."""
     if (leg, law) not in _SIGNALS:
-        _SIGNALS[leg, law] = ALPHABET[law][symbols(leg, 0, PERIOD + 2 * 60 * MS)].tobytes()
-    return _SIGNALS[leg, law]
+        _SIGNALS[leg, law] = ALPHABET[law][symbols(leg, 0, PERIOD + RATE)].tobytes()
+    first %= PERIOD
+    return _SIGNALS[leg, law][first : first + samples]
 
 
 def leg(rng: random.Random, number: int, duration: int, conditions: Conditions) -> Leg:
