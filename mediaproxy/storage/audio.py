@@ -166,7 +166,7 @@ class _LiveFile:
             return 0
         fd = self._open()
         if len(self.waiting) == 1:
-            self._put(fd, self.waiting)
+            self._put_one(fd, self.waiting[0])
             self.waiting.clear()
         else:
             for block in list(_runs(self.waiting)):
@@ -187,7 +187,7 @@ class _LiveFile:
         if end > self._size:
             os.ftruncate(fd, end)
             self._size = end
-        disk.write_at(fd, [wav.header(self._constant, frames, lines=self.lines)], 0)
+        disk.write_one(fd, wav.header(self._constant, frames, lines=self.lines), 0)
         self._promised = frames
 
     def give_up(self) -> int:
@@ -207,6 +207,14 @@ class _LiveFile:
             self._fd = disk.open_existing(self._storage.live_audio(self.recording))
             self._constant = wav.constant_part(identity(self._header))
         return self._fd
+
+    def _put_one(self, fd: int, piece: Piece) -> None:
+        first, frames = piece
+        offset = wav.data_end(first)
+        disk.write_one(fd, frames, offset)
+        size = len(frames)
+        self._size = max(self._size, offset + size)
+        self._written_bytes += size
 
     def _put(self, fd: int, block: Sequence[Piece]) -> None:
         disk.write_at(fd, [piece.frames for piece in block], wav.data_end(block[0].first))

@@ -49,13 +49,20 @@ def write_at(fd: int, pieces: Sequence[bytes | memoryview], offset: int) -> None
     for first in range(0, len(pieces), _MAX_PIECES):
         block = pieces[first : first + _MAX_PIECES]
         size = sum(map(len, block))
-        written = os.pwritev(fd, block, offset) if len(block) > 1 else os.pwrite(fd, block[0], offset)
+        written = os.pwritev(fd, block, offset)
         if written < size:
             _write_rest(fd, b"".join(block), offset, written)
         offset += size
 
 
-def _write_rest(fd: int, content: bytes, offset: int, written: int) -> None:
+def write_one(fd: int, piece: bytes | memoryview, offset: int) -> None:
+    """`write_at` of one piece, for those who do it thousands of times a second."""
+    written = os.pwrite(fd, piece, offset)
+    if written < len(piece):
+        _write_rest(fd, piece, offset, written)
+
+
+def _write_rest(fd: int, content: bytes | memoryview, offset: int, written: int) -> None:
     while written < len(content):
         step = os.pwrite(fd, memoryview(content)[written:], offset + written)
         if step == 0:

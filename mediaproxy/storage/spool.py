@@ -33,7 +33,7 @@ from mediaproxy.storage.store import Storage
 from mediaproxy.storage.wheel import Wheel
 from mediaproxy.storage.worker import Worker
 
-HEADER_NS = 300 * NS_PER_MS  # how often a live file's header is made true, at least
+HEADER_NS = 400 * NS_PER_MS  # how often the header of a file that grows without audio is made true
 MAX_BACKLOG_BYTES = 256 << 20
 SHARDS = 4
 STORAGE_BACKLOG = "storage_backlog"
@@ -168,6 +168,11 @@ class Spool:
         """The fixed word for what is wrong with the disk at present."""
         return self._troubles.first
 
+    @property
+    def backlog_bytes(self) -> int:
+        """Audio that waits, in whatever place."""
+        return self._counters.backlog_bytes
+
     def trouble_of(self, recording: RecordingId) -> str | None:
         """Why the audio of a live recording cannot reach the disk at present."""
         if not self._troubles:
@@ -301,29 +306,27 @@ class Spool:
             self._dirty.append(entry)
 
     def _flushes(self, now_ns: int) -> Iterator[Flush]:
-        """What was handed over since a header was last patched is promised when that is due, not when the
-        next audio happens to come."""
-        for entry in self._wheel.due(now_ns):
-            if not entry.ended and entry.live.frames > entry.promised:
-                flush = self._taken(entry)
-                flush.frames = entry.live.handed
-                if flush.pieces or flush.frames > entry.promised:
-                    entry.promised = flush.frames
-                    yield flush
+        """With audio goes its promise, at once; the wheel is for those whose length alone moves on."""
         dirty, self._dirty = self._dirty, []
         for entry in dirty:
             entry.dirty = False
-            if entry.live.waiting_bytes and not entry.ended and (flush := self._taken(entry)).pieces:
+            if not entry.ended and (flush := self._taken(entry)):
+                yield flush
+        for entry in self._wheel.due(now_ns):
+            if entry.live.frames > entry.promised and not entry.ended and (flush := self._taken(entry)):
                 yield flush
 
-    def _taken(self, entry: _Entry) -> Flush:
+    def _taken(self, entry: _Entry) -> Flush | None:
         live, waiting = entry.live, entry.live.waiting_bytes
         pieces = live.take()
         sent = 0
         for piece in pieces:
             sent += len(piece.frames)
         self._counters.backlog_bytes -= waiting - live.waiting_bytes - sent  # refused audio
-        return Flush(live.header, pieces, 0, lines=entry.lines)
+        if not pieces and live.handed <= entry.promised:
+            return None
+        entry.promised = live.handed
+        return Flush(live.header, pieces, live.handed, False, entry.lines)
 
     def _look(self, now: float) -> None:
         """A thread that does not come back from the disk can say nothing itself."""

@@ -9,7 +9,7 @@ import uvloop
 
 from mediaproxy.calls.plane import Tap
 from mediaproxy.sip.parser import parse_message
-from tests.bench import micro_drain, micro_plane
+from tests.bench import micro_drain, micro_plane, micro_spool
 from tests.bench.results import Micro
 from tests.bench.samples import INVITE
 
@@ -42,6 +42,24 @@ def _operations() -> Iterator[tuple[str, float, str]]:
         note = f"{calls} calls, from ring to frames, drained every {micro_drain.PERIOD_MS} ms"
         yield "drain a packet", micro_drain.measure(calls), note
     yield "toggle a recording in memory", micro_drain.measure_toggle(), "of 200, without the journal"
+    yield from _spool_operations()
+
+
+def _spool_operations() -> Iterator[tuple[str, float, str]]:
+    calls = micro_spool.CALLS
+    for name, measure_it in (
+        ("write a hand-out of audio", micro_spool.measure_writing),
+        ("lengthen a silent file", micro_spool.measure_silence),
+    ):
+        cost = uvloop.run(measure_it())
+        yield (
+            name,
+            cost.hand_out_us,
+            f"{calls} live files cost {cost.core_percent:.1f} % of a core, all threads",
+        )
+    for count, before in ((10, 0), (calls, 0), (10, 5 * calls)):
+        took_us = uvloop.run(micro_spool.measure_toggle(count, before))
+        yield "toggle a recording durably", took_us, f"of {count}, toggled {before} times before"
 
 
 def _cost_us(work: Callable[[], object]) -> float:

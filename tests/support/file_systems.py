@@ -1,4 +1,4 @@
-"""File systems of a test's own, made by root: small ones that fill up, ones that hang, ones gone read-only."""
+"""File systems of a test's own, made by root: small ones that fill up, ones that hang, read-only ones."""
 
 import contextlib
 import subprocess

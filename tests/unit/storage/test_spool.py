@@ -207,7 +207,7 @@ async def test_a_flush_touches_each_recording_once_a_period(spool: Spool) -> Non
         for n in range(1, 41):
             spool.extend(recording_id(n), 400 * (step + 1))
         spool.flush(at + step * 50_000_000)
-    assert sum(handed[-8:]) == 40
+    assert sum(handed[-8:]) == 40, handed
     assert max(handed[-8:]) <= 8
 
 
@@ -231,14 +231,21 @@ async def test_a_header_never_promises_more_than_the_file_holds(
     spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     promises: list[int] = []
-    write_at = disk.write_at
+    write_at, write_one = disk.write_at, disk.write_one
 
     def watched(fd: int, pieces: Sequence[bytes | memoryview], offset: int) -> None:
-        if offset == 0 and len(pieces[0]) == wav.HEADER_BYTES:
-            promised = struct.unpack_from("<I", pieces[0], 4)[0] + 8
+        watch(fd, pieces[0], offset)
+        write_at(fd, pieces, offset)
+
+    def watched_one(fd: int, piece: bytes | memoryview, offset: int) -> None:
+        watch(fd, piece, offset)
+        write_one(fd, piece, offset)
+
+    def watch(fd: int, piece: bytes | memoryview, offset: int) -> None:
+        if offset == 0 and len(piece) == wav.HEADER_BYTES:
+            promised = struct.unpack_from("<I", piece, 4)[0] + 8
             assert promised <= max(os.fstat(fd).st_size, wav.HEADER_BYTES)
             promises.append(promised)
-        write_at(fd, pieces, offset)
 
     ftruncate = os.ftruncate
 
@@ -247,6 +254,7 @@ async def test_a_header_never_promises_more_than_the_file_holds(
         ftruncate(fd, length)
 
     monkeypatch.setattr(disk, "write_at", watched)
+    monkeypatch.setattr(disk, "write_one", watched_one)
     monkeypatch.setattr(os, "ftruncate", watched_too)
     await spool.create(header_of())
     await spool.toggle(ONE, toggled(1, 0, "recording"))
