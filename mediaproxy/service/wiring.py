@@ -36,7 +36,7 @@ from mediaproxy.clock import NS_PER_MS
 from mediaproxy.ids import RANDOM_BYTES, CallId, RecordingId, uuid7
 from mediaproxy.observe import Metrics
 from mediaproxy.recording.manifest import Actor
-from mediaproxy.recording.states import Action
+from mediaproxy.recording.states import CLOSING, Action
 from mediaproxy.service.codes import Code, DialledCodes
 from mediaproxy.service.control import SIP_STATUS, Control, agent_on
 from mediaproxy.service.events import EventStream
@@ -206,7 +206,7 @@ class Wiring:
     async def _demand(self, wanted: RecordRequested) -> Settled | Refusal:
         record = self._live.get(wanted.call)
         user = None if record is None else agent_on(record, wanted.leg)
-        if user is None:  # only our side opens or closes
+        if user is None and Action(wanted.action) not in CLOSING:  # only our side opens
             return Refusal.NOT_ENABLED
         by = Actor(wanted.means, user)
         return await self._control.demand(wanted.call, Action(wanted.action), by, at_ns=wanted.arrived_ns)
