@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from tests.support.field.calls import Call
 from tests.support.field.senders import Floats, Ints, Leg
-from tests.support.oracle import LATE, MS, NS_PER_SAMPLE, PERIOD, read_times
+from tests.support.oracle import LATE, MS, PERIOD, RATE, read_times
 
 BLUR = 2  # samples at a cut that can't tell their time
 
@@ -83,21 +83,27 @@ def _judge_leg(truth: Truth, call: Call, leg: Leg, track: NDArray[np.int16]) -> 
         present[index + blur] = True
     present = present[BLUR : BLUR + leg.count]
     for start, end in call.intervals:
-        inside = (at >= start) & (at < end)
+        inside = slice(*np.searchsorted(at, [start, end]))
         moment = heard[index[inside]]
         leak = np.maximum(start - moment, moment - (end - 1)).max(initial=0) / MS
         if leak > 5:
             truth.leaks.append((call.number, start, float(leak)))
         truth.worst_leak_ms = max(truth.worst_leak_ms, float(leak))
         truth.early_leaks += bool((came[index[inside]] < start - MS).any())
-        due = (
-            (heard >= start) & (heard < end) & (came >= start) & (came <= min(end + LATE, call.duration - 1))
-        )
+        some = _around(leg, start, end)
+        due = (heard[some] >= start) & (heard[some] < end)
+        due &= (came[some] >= start) & (came[some] <= min(end + LATE, call.duration - 1))
         truth.expected += int(due.sum())
-        truth.missing += int((due & ~present).sum())
+        truth.missing += int((due & ~present[some]).sum())
     if len(error):
         truth.errors.append(float(np.median(np.abs(error))) / MS)
         truth.worst_error_ms = max(truth.worst_error_ms, float(np.abs(error).max()) / MS)
+
+
+def _around(leg: Leg, start: int, end: int) -> slice:
+    """The samples that can have been heard in an interval: no path takes a second."""
+    first, last = ((at - leg.begins) * leg.ratio for at in (start - RATE, end))
+    return slice(max(int(first), 0), max(int(last) + 1, 0))
 
 
 def _indices(leg: Leg, track: NDArray[np.int16], at: Ints) -> Ints:
@@ -118,6 +124,3 @@ def _arrivals(call: Call, leg: Leg) -> Floats:
             came[first : first + int(packet["samples"])] = packet["reaches"]
     return came
 
-
-def position_ns(call: Call, position: int) -> int:
-    return call.answered_ns + position * NS_PER_SAMPLE
