@@ -12,7 +12,8 @@ from mediaproxy.recording.manifest import Actor
 from mediaproxy.recording.states import Action
 from mediaproxy.service.codes import Code, DialledCodes
 from mediaproxy.service.control import Control
-from tests.unit.service.test_live_recordings import CALL, MS, RECORD, World, samples, told, world
+from tests.support.live_world import CALL, MS, RECORD, World, samples
+from tests.unit.service.test_live_recordings import told, world
 
 __all__ = ["world"]
 
