@@ -26,37 +26,26 @@ def apply_retention(config: Path, *, dry_run: bool, as_json: bool) -> int:
     counts = dict.fromkeys((GOES, GONE, LEFT), 0)
     freed = 0
     with _Looking() as looked:
-        for found in due(storage.root, settings.limits, now_ms, looked.passing):
-            fate, why = _settled(storage, found, dry_run=dry_run)
+        found = due(storage.root, settings.limits, now_ms, looked.passing)
+        for each in found if dry_run else expire(storage, found):
+            fate = LEFT if isinstance(each, LeftAlone) else GOES if dry_run else GONE
             counts[fate] += 1
-            freed += found.audio_bytes if isinstance(found, Due) and fate != LEFT else 0
-            looked.say(_json(found, fate, why) if as_json else _line(found, fate, why))
+            freed += 0 if isinstance(each, LeftAlone) else each.audio_bytes
+            typer.echo(_json(each, fate) if as_json else _line(each, fate))
     if not as_json:
         what = f"{counts[GOES]} would go" if dry_run else f"{counts[GONE]} removed"
         typer.echo(f"{what}, {decimal(freed)} of audio; {counts[LEFT]} left alone")
     return EXIT_FINDING if counts[LEFT] else 0
 
 
-def _settled(storage: Storage, found: Due | LeftAlone, *, dry_run: bool) -> tuple[str, str]:
+def _line(found: Due | LeftAlone, fate: str) -> str:
     if isinstance(found, LeftAlone):
-        return LEFT, found.why
-    if dry_run:
-        return GOES, found.why
-    try:
-        left = expire(storage, found)
-    except OSError as error:
-        left = error.strerror or "the disk refused"
-    return (GONE, found.why) if left is None else (LEFT, left)
+        return f"{found.path}: {fate}: {found.why}"
+    return f"{found.recording}: {fate}: of {found.answered_at}, {found.why}"
 
 
-def _line(found: Due | LeftAlone, fate: str, why: str) -> str:
-    if isinstance(found, LeftAlone):
-        return f"{found.path}: {fate}: {why}"
-    return f"{found.recording}: {fate}: of {found.answered_at}, {why}"
-
-
-def _json(found: Due | LeftAlone, fate: str, why: str) -> str:
-    fields: dict[str, object] = {"fate": fate, "why": why}
+def _json(found: Due | LeftAlone, fate: str) -> str:
+    fields: dict[str, object] = {"fate": fate, "why": found.why}
     if isinstance(found, LeftAlone):
         fields |= {"path": str(found.path)}
     else:
@@ -91,6 +80,3 @@ class _Looking:
 
     def passing(self) -> None:
         self._progress.advance(self._task)
-
-    def say(self, line: str) -> None:
-        typer.echo(line)

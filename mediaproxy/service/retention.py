@@ -58,15 +58,12 @@ class Retention:
 
     async def run(self) -> int:
         """Remove what is due; how many that were."""
-        found = retention.due(self._storage.root, self._limits(), self._now_ms(), self._rest)
+        due = retention.due(self._storage.root, self._limits(), self._now_ms(), self._rest)
+        expired = retention.expire(self._storage, due)
         removed = 0
-        while (each := await asyncio.to_thread(self._next, found)) is not None:
-            due, left = each
-            if left is None:
-                removed += 1
-                await self._tell(due)
-            else:
-                log.error("recording_not_expired", recording=due.recording, why=left)
+        while (each := await asyncio.to_thread(self._next, expired)) is not None:
+            removed += 1
+            await self._tell(each)
         return removed
 
     async def _run_daily(self) -> None:
@@ -82,22 +79,13 @@ class Retention:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._woken.wait(), seconds)
 
-    def _next(self, found: Iterator[Due | LeftAlone]) -> tuple[Due, str | None] | None:
-        """On a thread: the next one that is due, and why it was left as it is, if it was."""
-        for each in found:
-            if self._stopped.is_set():
-                return None
-            if isinstance(each, LeftAlone):
-                log.warning("recording_left_alone", path=str(each.path), why=each.why)
-            else:
-                return each, self._expire(each)
+    def _next(self, expired: Iterator[Due | LeftAlone]) -> Due | None:
+        """On a thread: the next one that was removed."""
+        while not self._stopped.is_set() and (each := next(expired, None)) is not None:
+            if isinstance(each, Due):
+                return each
+            log.warning("recording_left_alone", path=str(each.path), why=each.why)
         return None
-
-    def _expire(self, due: Due) -> str | None:
-        try:
-            return retention.expire(self._storage, due)
-        except OSError as error:
-            return error.strerror or "the disk refused"
 
     def _rest(self) -> None:
         self._stopped.wait(REST_S)
@@ -108,7 +96,7 @@ class Retention:
         logged = await self._call_log.call_of_recording(due.recording)
         if logged is None or logged.recording is None:
             return
-        row = replace(logged.recording, file=None, manifest=None)
+        row = replace(logged.recording, file=None, manifest=None, sha256=None, deleted_at_ms=self._now_ms())
         self._call_log.put_recording(row)
         self._events.publish(
             "recording.deleted", logged.call.id, due.recording, logged=replace(logged, recording=row),

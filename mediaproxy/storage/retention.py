@@ -1,16 +1,17 @@
 """What has been kept for as long as it was to be, and its removal, of which the chain tells."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from mediaproxy.errors import Malformed
 from mediaproxy.ids import RecordingId
 from mediaproxy.recording import manifest
-from mediaproxy.recording.chain import EXPIRED
+from mediaproxy.recording.chain import EXPIRED, Entry
 from mediaproxy.recording.keeping import MS_PER_DAY, Limits
 from mediaproxy.recording.manifest import Actor, Manifest
 from mediaproxy.storage import keys
@@ -18,6 +19,7 @@ from mediaproxy.storage.redact import Unchanged, remove
 from mediaproxy.storage.store import MASTER_FORMATS, Storage, is_id
 
 RETENTION: Final = Actor("policy")
+BATCH: Final = 256  # for each the chain is read once
 
 NO_MANIFEST: Final = "its manifest is missing, so nothing says how long it is to be kept"
 NOT_READ: Final = "its manifest cannot be read, so nothing says how long it is to be kept"
@@ -70,15 +72,25 @@ def due(
                 yield found
 
 
-def expire(storage: Storage, recording: Due) -> str | None:
-    """Remove it, and say so in the chain; a reason when it was left as it is. After an `OSError` the next
-    run goes on."""
+def expire(storage: Storage, found: Iterable[Due | LeftAlone]) -> Iterator[Due | LeftAlone]:
+    """Remove each that is due, and say so in the chain: then it is told as `Due`, else as left alone."""
+    remaining = iter(found)
+    while batch := list(islice(remaining, BATCH)):
+        due: set[str] = {each.recording for each in batch if isinstance(each, Due)}
+        known = storage.chain.lasts(due) if due else {}
+        for each in batch:
+            yield _expired(storage, each, known.get(each.recording)) if isinstance(each, Due) else each
+
+
+def _expired(storage: Storage, due: Due, known: Entry | None) -> Due | LeftAlone:
     try:
-        remove(storage, recording.recording, by=RETENTION, reason=recording.why, kind=EXPIRED)
+        remove(storage, due.recording, by=RETENTION, reason=due.why, kind=EXPIRED, known=known)
     except Unchanged as unchanged:
-        return str(unchanged)
-    _remove_empty(recording.document.parent, storage.root)
-    return None
+        return LeftAlone(due.document, str(unchanged))
+    except OSError as error:  # the next run goes on with it
+        return LeftAlone(due.document, error.strerror or "the disk refused")
+    _remove_empty(due.document.parent, storage.root)
+    return due
 
 
 def _judged(document: Path, limits: Limits, now_ms: int) -> Due | LeftAlone | None:

@@ -1,5 +1,6 @@
 """What was kept long enough goes, by the chain's word, and nothing else does."""
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -61,7 +62,7 @@ def test_what_goes_is_gone_everywhere_and_the_chain_says_why(storage: Storage) -
     (one,) = found(storage, Limits(), 31)
     assert isinstance(one, Due)
     assert (one.kept_days, one.asked_days, one.audio_bytes) == (30, 30, audio.stat().st_size)
-    assert expire(storage, one) is None
+    assert list(expire(storage, [one])) == [one]
     assert not audio.exists()
     assert not audio.with_suffix(".json").exists()
     assert not copy.exists()
@@ -90,11 +91,9 @@ def test_folders_of_which_nothing_is_left_go_too(storage: Storage) -> None:
     first = publish_one(storage, keep_days=1)
     publish_one(storage, 2, keep_days=1)
     one, two = found(storage, Limits(), 2)
-    assert isinstance(one, Due)
-    assert isinstance(two, Due)
-    expire(storage, one)
+    list(expire(storage, [one]))
     assert first.parent.is_dir()
-    expire(storage, two)
+    list(expire(storage, [two]))
     assert not (storage.root / "2026").exists()
     assert storage.root.is_dir()
 
@@ -157,8 +156,34 @@ def test_recent_days_are_not_even_looked_at(storage: Storage, monkeypatch: pytes
 
 def test_one_that_is_gone_already_is_no_failure(storage: Storage) -> None:
     publish_one(storage, keep_days=1)
-    (one,) = found(storage, Limits(), 2)
-    assert isinstance(one, Due)
-    assert expire(storage, one) is None
-    assert expire(storage, one) is None
-    assert os.listdir(storage.live) == []
+    due_now = found(storage, Limits(), 2)
+    assert list(expire(storage, due_now)) == list(expire(storage, due_now)) == due_now
+    assert kinds(storage) == ["published", "expired"]
+
+
+def test_what_the_disk_refuses_is_left_to_the_next_run(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audio = publish_one(storage, keep_days=1)
+    publish_one(storage, 2, keep_days=1)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage.chain, "append", refuse)
+        left = list(expire(storage, found(storage, Limits(), 2)))
+    assert [(each.why, type(each)) for each in left] == [("Read-only file system", LeftAlone)] * 2
+    assert audio.exists()
+    assert len(keys(list(expire(storage, found(storage, Limits(), 2))))) == 2
+    assert not audio.exists()
+
+
+def test_the_chain_is_read_once_for_many(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(1, 6):
+        publish_one(storage, n, keep_days=1)
+    looked: list[set[str]] = []
+    lasts = storage.chain.lasts
+    monkeypatch.setattr(storage.chain, "lasts", lambda wanted: looked.append(wanted) or lasts(wanted))
+    assert len(list(expire(storage, found(storage, Limits(), 2)))) == 5
+    assert [len(wanted) for wanted in looked] == [5]
