@@ -16,8 +16,8 @@ from typing import Final
 from mediaproxy.ids import RecordingId
 from mediaproxy.recording import chain, manifest, wav
 from mediaproxy.recording.journal import Ended, Header
-from mediaproxy.recording.manifest import Actor, Interval, Manifest, Master, Participant
-from mediaproxy.storage import disk, keys, sparse
+from mediaproxy.recording.manifest import Actor, Interval, Manifest, Master, Participant, Redaction
+from mediaproxy.storage import asked, disk, keys, sparse
 from mediaproxy.storage.audio import identity
 from mediaproxy.storage.encoders import CLOSED, Failed
 from mediaproxy.storage.jobs import Inscription, Job
@@ -26,7 +26,7 @@ from mediaproxy.storage.store import Storage
 
 AUDIO_OUTSIDE = "audio_outside_interval"  # a bug of ours: it was blanked, and is told
 
-ENCODING_S: Final = 3.5  # of the five seconds until a result is due
+ENCODING_S: Final = 4.0  # of the five seconds until a result is due
 RECOVERING_S: Final = 60.0  # nobody waits for it
 ENCODED_BYTES_PER_S: Final = 10_000_000  # of WAV: slower than a loaded machine's spare time allows
 
@@ -52,12 +52,13 @@ def publish(
     if storage.published_audio(header.recording_id, header.answered_at_ms) is not None:
         return _concluded(storage, header)
     live = storage.live_audio(header.recording_id)
-    blanked = _make_exact(live, header, ended)
+    redactions = _redactions(storage, header, ended.duration_samples)
+    blanked = _make_exact(live, header, ended, redactions)
     made = _master(storage, header, ended, live, (RECOVERING_S if recovered else ENCODING_S) - waited_s)
     reasons = ended.reasons + ((AUDIO_OUTSIDE,) if blanked and not recovered else ())
     result = RECOVERED if recovered else DEGRADED if reasons else COMPLETE
     target = storage.audio(header.recording_id, header.answered_at_ms, made.form)
-    claims = _manifest(header, ended, result, reasons, Master(target.name, made.sha256))
+    claims = _manifest(header, ended, result, reasons, Master(target.name, made.sha256), redactions)
     document = manifest.encode(manifest.sign(claims, storage.private_key))
     day = storage.make_day(header.answered_at_ms)
     disk.write_new(storage.manifest(header.recording_id, header.answered_at_ms), document)
@@ -90,6 +91,7 @@ def conclude(storage: Storage, header: Header) -> Outcome | None:
 def discard(storage: Storage, header: Header, duration_samples: int) -> Outcome:
     """There never was audio: no file is left. The journal goes last here too."""
     storage.live_audio(header.recording_id).unlink(missing_ok=True)
+    asked.forget(storage, header.recording_id)
     disk.sync_directory(storage.live)
     storage.journal(header.recording_id).unlink(missing_ok=True)
     return Outcome(header.recording_id, NONE, (), duration_samples)
@@ -154,6 +156,7 @@ def _clear(storage: Storage, header: Header) -> None:
     recording = header.recording_id
     for left in (storage.live_audio(recording), storage.live / f"{recording}.flac"):
         left.unlink(missing_ok=True)
+    asked.forget(storage, recording)
     disk.sync_directory(storage.live)
     storage.journal(recording).unlink(missing_ok=True)
 
@@ -170,8 +173,18 @@ def _outcome(claims: Manifest, audio: Path) -> Outcome:
     )
 
 
-def _make_exact(live: Path, header: Header, ended: Ended) -> int:
-    """Exactly as long as the call, zero outside the intervals, durable. Returns the bytes blanked."""
+def _redactions(storage: Storage, header: Header, duration: int) -> tuple[Redaction, ...]:
+    """What was asked for while it was live, as far as the call went."""
+    cut = (
+        replace(each, end_sample=min(each.end_sample, duration))
+        for each in asked.asked(storage, header.recording_id)
+    )
+    return tuple(each for each in cut if each.start_sample < each.end_sample)
+
+
+def _make_exact(live: Path, header: Header, ended: Ended, redactions: Sequence[Redaction]) -> int:
+    """Exactly as long as the call, zero outside the intervals and where it was redacted, durable. Returns
+    how many bytes outside had to be blanked."""
     fd = disk.open_existing(live)
     try:
         _trim(fd, header, ended.duration_samples)
@@ -179,6 +192,8 @@ def _make_exact(live: Path, header: Header, ended: Ended) -> int:
             sparse.blank(fd, wav.data_end(start), wav.data_end(end))
             for start, end in gaps(ended.intervals, ended.duration_samples)
         )
+        for each in redactions:
+            sparse.blank(fd, wav.data_end(each.start_sample), wav.data_end(each.end_sample))
         _append_tail(fd, header, ended)
         os.fsync(fd)
         return blanked
@@ -205,7 +220,12 @@ def _append_tail(fd: int, header: Header, ended: Ended) -> None:
 
 
 def _manifest(
-    header: Header, ended: Ended, result: str, reasons: tuple[str, ...], master: Master
+    header: Header,
+    ended: Ended,
+    result: str,
+    reasons: tuple[str, ...],
+    master: Master,
+    redactions: tuple[Redaction, ...],
 ) -> Manifest:
     participants = header.participants if ended.participants is None else ended.participants
     return Manifest(
@@ -226,6 +246,7 @@ def _manifest(
         policy=header.policy,
         consent=header.consent,
         keep_days=header.keep_days,
+        redactions=redactions,
     )
 
 

@@ -18,6 +18,7 @@ from mediaproxy.errors import Misuse, Unavailable
 from mediaproxy.ids import RecordingId
 from mediaproxy.storage import Renditions, Storage, encoders, renditions
 from mediaproxy.storage.jobs import Job, draft_of, encode
+from mediaproxy.storage.renditions import trim
 from tests.support.masters import Master, call_audio, decode, write_master
 from tests.support.recordings import recording_id
 
@@ -260,3 +261,74 @@ def test_a_worker_is_told_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDIAPROXY_API__ADMIN_TOKEN", "secret")
     assert "secret" not in encoders._environment().values()
     assert "PATH" in encoders._environment()
+
+
+def lay_copies(storage: Storage, count: int) -> list[Path]:
+    """Of a thousand bytes each, the first the longest unused."""
+    storage.renditions.mkdir()
+    copies = [storage.rendition(recording_id(n), "a" * 64, "opus") for n in range(count)]
+    for used_s, copy in enumerate(copies):
+        copy.write_bytes(bytes(1_000))
+        os.utime(copy, (used_s, 1_000 - used_s))  # the oldest is not the least used
+    return copies
+
+
+@pytest.mark.parametrize(("limit", "kept"), [(4_000, 4), (3_999, 3), (1_000, 1), (0, 0), (9_999, 4)])
+def test_what_was_not_used_for_the_longest_time_goes_first(storage: Storage, limit: int, kept: int) -> None:
+    copies = lay_copies(storage, 4)
+    draft_of(copies[0]).write_bytes(bytes(9_000))
+    trim(storage.renditions, limit)
+    assert [copy.exists() for copy in copies] == [False] * (4 - kept) + [True] * kept
+    assert draft_of(copies[0]).exists()
+
+
+def test_the_one_that_was_just_made_stays(storage: Storage) -> None:
+    copies = lay_copies(storage, 3)
+    trim(storage.renditions, 0, but=copies[0])
+    assert [copy.exists() for copy in copies] == [True, False, False]
+
+
+async def test_to_be_asked_for_is_to_be_used(made: Renditions, storage: Storage, master: Master) -> None:
+    copies = lay_copies(storage, 3)
+    changed = copies[0].stat().st_mtime_ns
+    assert await made.get(recording_id(0), master.path, "a" * 64, "opus") == copies[0]
+    assert copies[0].stat().st_mtime_ns == changed  # it names the bytes, for clients
+    trim(storage.renditions, 1_000)
+    assert [copy.exists() for copy in copies] == [True, False, False]
+
+
+@pytest.mark.slow  # a real worker
+async def test_the_limit_holds_after_each_that_is_made(
+    storage: Storage, files: ThreadPoolExecutor, master: Master
+) -> None:
+    copies = lay_copies(storage, 3)
+    small = Renditions(storage, files, lambda *_: None, max_bytes=0)
+    made = await small.get(ID, master.path, master.sha256, "opus")
+    await small.close()
+    assert made.exists()
+    assert not any(copy.exists() for copy in copies if copy != made)
+
+
+def test_copies_give_way_before_live_calls_do(
+    storage: Storage, files: ThreadPoolExecutor, master: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies = lay_copies(storage, 3)
+    monkeypatch.setattr(storage, "has_space", lambda: not any(copy.exists() for copy in copies))
+    assert Renditions(storage, files, lambda *_: None)._prepare(master.path) > 0
+    assert not any(copy.exists() for copy in copies)
+
+
+@pytest.mark.slow  # a real worker
+async def test_no_copy_appears_of_a_master_that_changes_meanwhile(
+    made: Renditions, storage: Storage, failures: Failures
+) -> None:
+    """Redacted in place: the copy would hold what was to go."""
+    long = write_master(storage.root / "long.wav", call_audio(600.0, left=range(0, 600, 2)))
+    making = asyncio.create_task(made.get(ID, long.path, long.sha256, "opus"))
+    await until_drafts(storage, 1)
+    with long.path.open("r+b") as file:
+        file.seek(-1_000, os.SEEK_END)
+        file.write(bytes(10))
+    with pytest.raises(Unavailable, match="not the one that was published"):
+        await making
+    assert os.listdir(storage.renditions) == []
