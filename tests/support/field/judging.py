@@ -21,6 +21,7 @@ class Truth:
     worst_leak_ms: float = 0.0
     leaking_calls: int = 0  # with a sample more than 5 ms outside
     early_leaks: int = 0  # intervals in whose audio something stands that came before their start
+    late_leaks: int = 0  # intervals in which something stands that came more than 200 ms after their end
     expected: int = 0
     missing: int = 0
     worst_error_ms: float = 0.0
@@ -36,6 +37,7 @@ class Truth:
         self.worst_leak_ms = max(self.worst_leak_ms, other.worst_leak_ms)
         self.leaking_calls += other.leaking_calls
         self.early_leaks += other.early_leaks
+        self.late_leaks += other.late_leaks
         self.expected += other.expected
         self.missing += other.missing
         self.worst_error_ms = max(self.worst_error_ms, other.worst_error_ms)
@@ -90,6 +92,7 @@ def _judge_leg(truth: Truth, call: Call, leg: Leg, track: NDArray[np.int16]) -> 
             truth.leaks.append((call.number, start, float(leak)))
         truth.worst_leak_ms = max(truth.worst_leak_ms, float(leak))
         truth.early_leaks += bool((came[index[inside]] < start - MS).any())
+        truth.late_leaks += bool((came[index[inside]] > end + LATE + MS).any())
         some = _around(leg, start, end)
         due = (heard[some] >= start) & (heard[some] < end)
         due &= (came[some] >= start) & (came[some] <= min(end + LATE, call.duration - 1))
