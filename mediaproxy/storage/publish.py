@@ -195,7 +195,7 @@ def _make_exact(live: Path, header: Header, ended: Ended, redactions: Sequence[R
         for each in redactions:
             sparse.blank(fd, wav.data_end(each.start_sample), wav.data_end(each.end_sample))
         _append_tail(fd, header, ended)
-        os.fsync(fd)
+        sparse.sync(fd)
         return blanked
     finally:
         os.close(fd)

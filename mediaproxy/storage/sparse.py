@@ -64,6 +64,20 @@ def blank(fd: int, start: int, end: int) -> int:
     return blanked
 
 
+def sync(fd: int) -> None:
+    """Make the file durable, or raise `OSError`.
+
+    Linux tells of pages that it could not write once, and takes them for clean from then on: the next
+    fsync would succeed without them. So after a failure all of the file is written again, for that one.
+    """
+    try:
+        os.fsync(fd)
+    except OSError:
+        for at, chunk in chunks(fd, 0, os.fstat(fd).st_size):
+            os.pwrite(fd, chunk, at)
+        raise
+
+
 def sha256(
     fd: int, on_progress: Callable[[int], None] = lambda _: None, *, zeroed: tuple[int, int] = (0, 0)
 ) -> str:

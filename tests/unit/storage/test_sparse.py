@@ -1,5 +1,6 @@
 """Holes are neither read nor filled; what is stored is found to the byte."""
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -67,3 +68,34 @@ def test_a_file_system_without_holes_is_read_whole(fd: int, monkeypatch: pytest.
     monkeypatch.setattr(os, "lseek", refuse)
     assert list(sparse.extents(fd, 0, SIZE)) == [(0, SIZE)]
     assert sparse.first_nonzero(fd, AT - 5, SIZE) == AT
+
+
+def test_what_a_failed_sync_left_is_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    with path.open("wb") as made:
+        made.write(b"a" * 5_000)
+        made.seek(3 << 20)
+        made.write(b"b" * 3_000)
+    content = path.read_bytes()
+    fd = os.open(path, os.O_RDWR)
+    written: set[int] = set()
+    pwrite, fsync = os.pwrite, os.fsync
+
+    def watched(fd: int, chunk: bytes, at: int) -> int:
+        written.update(range(at, at + len(chunk)))
+        return pwrite(fd, chunk, at)
+
+    def failing(fd: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "pwrite", watched)
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(OSError, match="error"):
+        sparse.sync(fd)
+    assert written >= {*range(5_000), *range(3 << 20, (3 << 20) + 3_000)}
+    written.clear()
+    monkeypatch.setattr(os, "fsync", fsync)
+    sparse.sync(fd)
+    os.close(fd)
+    assert not written
+    assert path.read_bytes() == content
