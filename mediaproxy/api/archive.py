@@ -127,16 +127,18 @@ class ArchiveRoutes:
         return Response(await self._files.read(path), 200, PRIVATE_FILE, media_type="application/json")
 
     async def redact(self, request: Request, id: str, asked: RedactionAsked) -> Response:
-        """Make a range of the recording silent for ever: master, renditions and outline."""
+        """Make a range of the recording silent for ever: master, renditions and outline. Of a call that
+        lives: what was recorded up to now, done (202) before anyone can hear it."""
         logged, row = await self._recordings.seen(request, id)
         caller = caller_of(request)
         if caller.role is not Role.ADMIN and not self._archive.agents_may_redact_ms:
             raise Problem(problems.NOT_THAT_FAR)
-        self._recordings.published(row)
+        if row.result is not None:
+            self._recordings.published(row)
         span = asked.samples(row)
         self._require_near_end(caller, row, span[0])
         done = await self._asked(self._archive.redact(logged, span, user=caller.name, reason=asked.reason))
-        return json_response(redacted_json(row, done))
+        return json_response(redacted_json(row, done), 200 if done.manifest_sha256 else 202)
 
     async def delete(
         self, request: Request, id: str, reason: Annotated[str, Query(min_length=1, max_length=MAX_REASON)]

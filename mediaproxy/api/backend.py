@@ -64,12 +64,13 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Redacted:
-    """A redaction that is done; the hashes are SHA-256 in hex, `replaces` that of the manifest before."""
+    """A redaction that is done, with SHA-256 in hex, `replaces` that of the manifest before; or, without
+    them, one of a live recording: it is done when that is published, and before anyone can hear it."""
 
     redaction: Redaction
-    manifest_sha256: str
-    master_sha256: str
-    replaces: str
+    manifest_sha256: str | None = None
+    master_sha256: str | None = None
+    replaces: str | None = None
 
 
 class Backend(Protocol):

@@ -71,5 +71,5 @@ def json_bytes(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-def json_response(value: object) -> Response:
-    return Response(json_bytes(value), 200, PRIVATE, media_type="application/json")
+def json_response(value: object, status: int = 200) -> Response:
+    return Response(json_bytes(value), status, PRIVATE, media_type="application/json")

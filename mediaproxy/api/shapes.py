@@ -103,9 +103,9 @@ class RedactedJson(TypedDict):
     end_ms: int
     sample_rate: int
     at: str
-    manifest_sha256: str
-    master_sha256: str
-    replaces: str
+    manifest_sha256: str | None
+    master_sha256: str | None
+    replaces: str | None
 
 
 class KeyJson(TypedDict):

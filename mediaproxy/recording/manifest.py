@@ -219,7 +219,7 @@ def _built(fields: dict[str, Any]) -> Manifest:
         "participants": tuple(Participant(**each) for each in fields["participants"]),
         "streams": tuple(StreamFacts(**each) for each in fields["streams"]),
         "reasons": tuple(_list(fields["reasons"])),
-        "redactions": _redactions(fields.get("redactions", [])),
+        "redactions": redactions_from(fields.get("redactions", [])),
         "master": Master(**fields["master"]),
     }
     return Manifest(**(fields | lists))
@@ -238,7 +238,7 @@ def intervals_from(values: Sequence[Mapping[str, Any]]) -> tuple[Interval, ...]:
     )
 
 
-def _redactions(values: Sequence[Mapping[str, Any]]) -> tuple[Redaction, ...]:
+def redactions_from(values: Sequence[Mapping[str, Any]]) -> tuple[Redaction, ...]:
     return tuple(Redaction(**{**each, "by": Actor(**each["by"])}) for each in values)
 
 

@@ -20,10 +20,12 @@ from mediaproxy.recording import manifest
 from mediaproxy.recording.chain import Head
 from mediaproxy.recording.manifest import Actor
 from mediaproxy.service.events import EventStream
+from mediaproxy.service.recordings import LiveRecordings
 from mediaproxy.storage import Storage, keys, redact
 from mediaproxy.storage.waveform import waveform
 
 MS_PER_S = 1_000
+JUST_ENDED = "its call has just ended; try again when it is published, in a moment"
 DISK = "the storage cannot be read or written now"
 
 log = structlog.get_logger()
@@ -38,6 +40,7 @@ class ProxyArchive:
         *,
         storage: Storage,
         put_row: Callable[[RecordingRow], None],
+        live: LiveRecordings,
         events: EventStream,
         changes: Executor,
         files: Executor,
@@ -45,6 +48,7 @@ class ProxyArchive:
     ) -> None:
         self._storage = storage
         self._put_row = put_row
+        self._live = live
         self._events = events
         self._changes = changes
         self._files = files
@@ -66,6 +70,8 @@ class ProxyArchive:
     async def redact(self, logged: LoggedCall, span: tuple[int, int], *, user: str, reason: str) -> Redacted:
         row = _recording(logged)
         by = Actor("api", user)
+        if row.result is None:
+            return await self._redact_live(logged, row, span, by, reason)
         done = await self._off_loop(
             self._changes, lambda: redact.redact(self._storage, row.id, *span, by=by, reason=reason)
         )
@@ -73,6 +79,18 @@ class ProxyArchive:
         return Redacted(
             done.redaction, done.manifest_sha256, done.claims.master.sha256, done.claims.replaces or ""
         )
+
+    async def _redact_live(
+        self, logged: LoggedCall, row: RecordingRow, span: tuple[int, int], by: Actor, reason: str
+    ) -> Redacted:
+        try:
+            redaction = await self._live.redact(logged.call.id, span, by, reason)
+        except OSError as error:
+            raise Unavailable(DISK) from error
+        if redaction is None:
+            raise Unchanged(JUST_ENDED)
+        self._tell("recording.redacted", logged, row, by, span)
+        return Redacted(redaction)
 
     async def remove(self, logged: LoggedCall, *, user: str, reason: str) -> None:
         row = _recording(logged)
@@ -87,7 +105,8 @@ class ProxyArchive:
     def _tell(
         self, event: str, logged: LoggedCall, row: RecordingRow, by: Actor, span: tuple[int, int] = (0, 0)
     ) -> None:
-        self._put_row(row)
+        if row.result is not None:  # a live one has its rows written elsewhere
+            self._put_row(row)
         where = {"start_sample": span[0], "end_sample": span[1]} if any(span) else {}
         self._events.publish(
             event, logged.call.id, row.id, logged=LoggedCall(logged.call, row),

@@ -8,13 +8,13 @@ is ever written.
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 import structlog
 
 from mediaproxy.api.shapes import rfc3339
-from mediaproxy.calllog.rows import LoggedCall, RecordingRow
+from mediaproxy.calllog.rows import AUDIO, LoggedCall, RecordingRow
 from mediaproxy.calls.events import CallAnswered, CallRecord
 from mediaproxy.calls.plane import (
     AnnouncementEvent,
@@ -26,10 +26,11 @@ from mediaproxy.calls.plane import (
     SetTap,
     Tone,
 )
+from mediaproxy.clock import NS_PER_MS
 from mediaproxy.ids import CallId, RecordingId
 from mediaproxy.observe import Metrics
 from mediaproxy.recording import journal
-from mediaproxy.recording.manifest import Actor
+from mediaproxy.recording.manifest import Actor, Redaction
 from mediaproxy.recording.rates import best_rate
 from mediaproxy.recording.recorder import Arm, Finished, Recorder, Write
 from mediaproxy.recording.ring import PacketRing
@@ -41,6 +42,7 @@ from mediaproxy.service.pauses import Pauses
 from mediaproxy.service.sounds import Sounds
 from mediaproxy.service.standstill import Standstills
 from mediaproxy.storage import JournalResult, Spool, Storage
+from mediaproxy.storage.asked import ask
 
 OPENING_WAIT_S = 1.0  # an opening that is not durable by then is refused
 CLOSING_WAIT_S = 0.25  # a closing is answered by then, durable or not
@@ -57,6 +59,8 @@ EVENT_NAMES = {
     Action.ANNOUNCED: "recording.announced",
 }
 RECORDING = State.RECORDING.value
+# RFC 7866 6.1.1.1
+WORDS = {State.RECORDING: "on", State.PAUSED: "paused", State.INACTIVE: "off", State.FINISHED: "off"}
 OPENINGS = frozenset({Action.START, Action.RESUME})
 
 log = structlog.get_logger()
@@ -95,6 +99,7 @@ class _Live:
     closed_as: State = State.INACTIVE  # what it is until that opening is durable
     policys: asyncio.Task[bool] | None = None  # the policy's own opening, until it is durable and told
     certain: asyncio.Future[bool] | None = None  # whether that opening was meant at all
+    asking: set[asyncio.Task[None]] = field(default_factory=set)  # redactions on their way to the disk
 
     @property
     def id(self) -> RecordingId:
@@ -124,6 +129,7 @@ class LiveRecordings:
         metrics: Metrics,
         events: EventStream,
         sounds: Sounds,
+        indicate: Callable[[CallId, str], None] = lambda call, word: None,
     ) -> None:
         self._metrics = metrics
         self._events = events
@@ -137,6 +143,7 @@ class LiveRecordings:
         self._live: dict[CallId, _Live] = {}
         self._by_generation: dict[int, _Live] = {}
         self._descriptions: dict[CallId, dict[LegId, Describe]] = {}
+        self._indicate = indicate
         self._pauses = Pauses()
         self._announcements = Announcements(sounds, recorder, perform=perform, heard=self._announced)
         self._standstills = Standstills(lambda: spool.failing, spool.trouble_of)
@@ -225,12 +232,26 @@ class LiveRecordings:
         if not outcome.tentative:
             live.closed_as = outcome.state
             self._announcements.closed(call)
+            self._say(live, now_ns())
         self._watch_pause(live, outcome.state, at_ns)
         durable = await asyncio.shield(self._journal(live, outcome, certain))
         if outcome.tentative and certain is not None and certain.done() and not certain.result():
             return Settled(outcome, durable, live.row.sample_rate, withdrawn=True)
         self._tell_everyone(live, outcome, durable, now_ns())
         return Settled(outcome, durable, live.row.sample_rate)
+
+    async def redact(self, call: CallId, span: tuple[int, int], by: Actor, reason: str) -> Redaction | None:
+        """Make a range of a live recording silent for ever, also what of it is still to be written. None when
+        the call is over: then it is for whoever changes published ones. `OSError`: it is not durable."""
+        live = self._live.get(call)
+        if live is None or live.ended_ns is not None:
+            return None
+        redaction = Redaction(*span, reason, by, rfc3339(time.time_ns() // NS_PER_MS))
+        asking = self._start(asyncio.to_thread(ask, self._storage, live.id, redaction))
+        live.asking.add(asking)
+        asking.add_done_callback(live.asking.discard)
+        await asyncio.shield(asking)
+        return redaction
 
     def armed(self, call: CallId) -> bool:
         """Whether this live call has a recorder."""
@@ -395,6 +416,7 @@ class LiveRecordings:
             self._announcements.await_consent(live.answered)
         else:
             self._announcements.opened(live.answered)
+        self._say(live, time.monotonic_ns())
 
     def _announced(self, call: CallId, now_ns: int) -> None:
         """Everyone has heard all of it: from here on the recording is open."""
@@ -433,6 +455,8 @@ class LiveRecordings:
         if finished is None:
             return
         self._hand_out(finished.writes)
+        if live.asking:  # publishing heeds what is on the disk by then
+            await asyncio.wait(live.asking)
         row = live.row = rows.finished_row(live.row, finished)
         self._put_row(row)
         outcome = await self._spool.finish(live.id, _ended(finished, event))
@@ -454,6 +478,13 @@ class LiveRecordings:
                 self._spool.extend(live.id, write.end)
             else:
                 self._spool.write(live.id, write.start, write.frames)
+
+    def _say(self, live: _Live, now_ns: int) -> None:
+        """Recording-aware parties are told what is so now."""
+        status = self._recorder.status(live.generation, now_ns)
+        if status is not None and live.ended_ns is None:
+            announcing = status.open_since is not None and status.open_since.kind != AUDIO
+            self._indicate(live.call.id, "off" if announcing else WORDS[status.state])
 
     def _set_taps(self, now_ns: int) -> None:
         for change in self._recorder.tap_changes(now_ns):

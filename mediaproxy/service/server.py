@@ -178,6 +178,7 @@ class Server:
             put_row=call_log.put_recording,
             settings=_recording_settings(config),
             sounds=self._sounds,
+            indicate=self._on_indication,
             metrics=self.metrics,
             events=self.events,
         )
@@ -211,6 +212,7 @@ class Server:
         archive = ProxyArchive(
             storage=storage,
             put_row=call_log.put_recording,
+            live=self._recordings,
             events=self.events,
             changes=changes,
             files=readers,
@@ -251,6 +253,10 @@ class Server:
     # Bound late: plane and transport are built before what hears them.
     def _on_plane_event(self, event: PlaneEvent) -> None:
         self._wiring.on_plane_event(event)
+
+    def _on_indication(self, call: CallId, word: str) -> None:
+        self._proxy.indicate(call, word, now_ns=time.monotonic_ns())
+        self._loop.call_soon(self._transport.settle)  # it may be said from within an output
 
     def _on_output(self, output: Output) -> None:
         self._wiring.on_output(output)

@@ -23,11 +23,6 @@ async def recorded(carrier: Any, alice: Any, api: Any) -> Json:
     pair = await connect(carrier, alice, AUTOMATIC)
     await asyncio.sleep(1.0)
     call = (await api.call_of(pair.caller.call_id))["id"]
-    live = await api.client.post(
-        f"/v1/recordings/{(await api.get(f'/v1/calls/{call}'))['recording']['id']}/redact",
-        json={"last_s": 1, "reason": "too early"},
-    )
-    assert (live.status_code, live.headers["retry-after"]) == (409, "1")
     await pair.hang_up()
     row: Json = (await api.ended(call))["recording"]
     return row
@@ -132,3 +127,38 @@ async def test_a_storage_of_before_gets_its_chain_at_the_first_start(make_proxy:
     assert "chain_begun" in server.log
     assert everything_said_against(server) == []
     assert f'"recording_id":"{row["id"]}"' in (server.storage / "chain.jsonl").read_text()
+
+
+@pytest.mark.parametrize("crash", [False, True])
+async def test_a_live_call_is_redacted_before_anyone_can_hear_it(
+    make_proxy: Any, casts: Any, crash: bool
+) -> None:
+    server: ProxyProcess = make_proxy()
+    cast = casts(server)
+    api = cast.api("adm")
+    pair = await connect(await cast.carrier(), await cast.alice(), AUTOMATIC)
+    await asyncio.sleep(2.0)
+    row = await api.call_of(pair.caller.call_id)
+    path = f"/v1/recordings/{row['recording']['id']}"
+    done = await api.client.post(f"{path}/redact", json={"last_s": 1, "reason": "forgot to stop"})
+    assert done.status_code == 202, done.text
+    start, end = done.json()["start_sample"], done.json()["end_sample"]
+    assert RATE - 200 <= end - start <= RATE
+    await asyncio.sleep(1.5)
+    if crash:
+        server.kill()
+        server.start()
+        api = cast.api("adm")
+    else:
+        await pair.hang_up()
+    recording = (await api.ended(row["id"]))["recording"]
+    content = (await api.client.get(f"{path}/audio")).content
+    samples = np.frombuffer(content, "<i2", recording["duration_samples"] * 2, 1024).reshape(-1, 2)
+    assert not samples[start:end].any()
+    assert samples[start - RATE // 4 : start].any()
+    assert samples[end : end + RATE // 4].any()
+    assert recording["intervals"][0]["end_sample"] > end
+    (told,) = (await api.get(f"{path}/manifest"))["redactions"]
+    assert (told["start_sample"], told["end_sample"], told["reason"]) == (start, end, "forgot to stop")
+    assert list((server.storage / "live").iterdir()) == []
+    assert everything_said_against(server) == []

@@ -12,7 +12,7 @@ from mediaproxy.api.backend import Unchanged
 from mediaproxy.calllog import LoggedCall
 from mediaproxy.errors import Unavailable
 from tests.support.api_shapes import PROBLEM
-from tests.support.call_rows import ended_call, recording_id, recording_row
+from tests.support.call_rows import call_row, ended_call, recording_id, recording_row
 from tests.support.fake_backend import FakeArchive, FakeBackend
 
 ID = recording_id(0)
@@ -121,14 +121,30 @@ async def test_who_may_redact(
 async def test_what_is_not_published_cannot_be_redacted_or_deleted(
     admin: httpx.AsyncClient, backend: FakeBackend, archive: FakeArchive
 ) -> None:
-    rows = {409: recording_row(0, result=None), 404: recording_row(0, file=None, manifest=None)}
-    for status, row in rows.items():
-        backend.logged = [LoggedCall(ended_call(0), row)]
-        assert (await redact(admin, last_s=1)).status_code == status
-        assert (await admin.delete(RECORDING, params={"reason": "x"})).status_code == status
+    backend.logged = [LoggedCall(ended_call(0), recording_row(0, file=None, manifest=None))]
+    assert (await redact(admin, last_s=1)).status_code == 404
+    assert (await admin.delete(RECORDING, params={"reason": "x"})).status_code == 404
+    backend.logged = [LoggedCall(ended_call(0), recording_row(0, result=None))]
+    assert (await admin.delete(RECORDING, params={"reason": "x"})).status_code == 409
     backend.logged = []
     assert (await redact(admin, last_s=1)).status_code == 404
     assert (archive.redacted, archive.removed) == ([], [])
+
+
+async def test_a_live_one_is_redacted_up_to_now(
+    admin: httpx.AsyncClient, alice: httpx.AsyncClient, backend: FakeBackend, archive: FakeArchive
+) -> None:
+    """Its duration is that of this moment."""
+    row = recording_row(0, result=None, file=None, manifest=None, sha256=None, duration_samples=24_000)
+    backend.logged = [LoggedCall(call_row(0, state="answered"), row)]
+    answer = await redact(admin, last_s=2)
+    assert answer.status_code == 202
+    assert [answer.json()[key] for key in ("manifest_sha256", "master_sha256", "replaces")] == [None] * 3
+    assert (await redact(admin, start_ms=3_000, end_ms=4_000)).status_code == 422
+    assert (await redact(alice, last_s=2)).status_code == 403
+    archive.agents_may_redact_ms = 2_000
+    assert (await redact(alice, last_s=2)).status_code == 202
+    assert [each[1] for each in archive.redacted] == [(8_000, 24_000)] * 2
 
 
 async def test_deleting_is_for_admins_and_needs_a_reason(
