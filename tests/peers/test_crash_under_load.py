@@ -11,6 +11,7 @@ from tests.support.crash_rounds import (
     Told,
     check_as_they_lie,
     check_intervals,
+    check_journals,
     check_sound,
     configuration,
 )
@@ -64,6 +65,7 @@ async def test_kills_of_a_loaded_proxy(make_proxy, alone):
         for seed in range(ROUNDS):
             await scene.play(random.Random(seed))
             lying = check_as_they_lie(server.storage / "live")
+            check_journals(server.storage / "live", scene.told)
             losses.starts_s.append(scene.restart())
             for told in scene.told:
                 row = await scene.api.ended(told.call)

@@ -5,6 +5,7 @@ the kill so that it falls into publishing. `Told` keeps what the proxy acknowled
 """
 
 import asyncio
+import json
 import random
 import subprocess
 import time
@@ -124,7 +125,7 @@ class Scene:
             self._open.append(await phone.open())
         self.told = list(await asyncio.gather(*map(self._connected, range(CALLS))))
         seconds = rng.uniform(0.3, 2.2)
-        pause_s = 0.0 if rng.random() < 0.25 else 0.35
+        pause_s = 0.0 if rng.random() < 0.5 else 0.35
         work = [asyncio.create_task(self._toggle(told, rng, pause_s)) for told in self.told]
         work += [
             asyncio.create_task(self._hang_up(told, seconds - rng.uniform(-0.01, 0.15)))
@@ -206,6 +207,18 @@ def check_as_they_lie(live: Path) -> dict[str, int]:
     return lengths
 
 
+def check_journals(live: Path, calls: list[Told]) -> None:
+    """Every toggle that was acknowledged is in its journal, as it lies."""
+    for told in calls:
+        path = live / f"{told.recording}.journal"
+        if path.exists():  # a call that had hung up may be published
+            lines = [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
+            written = {
+                (line["position"], line["state"] == "recording") for line in lines[1:] if "state" in line
+            }
+            assert set(told.acknowledged) <= written, (told, lines)
+
+
 def _ffprobe(path: Path) -> "subprocess.Popen[str]":
     command = ["ffprobe", "-v", "error", "-show_entries", "stream=duration_ts", "-of", "csv=p=0", str(path)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -265,4 +278,13 @@ def _check_span(track: Pcm, said: Pcm, span: Span, lost_after: int) -> None:
     assert missed <= MISSED_SHARE * len(sure) + SHORT_RUN, f"{missed} of {len(sure)} are missing in {span}"
 
 
-__all__ = ["Api", "Losses", "Scene", "Told", "check_as_they_lie", "check_intervals", "check_sound"]
+__all__ = [
+    "Api",
+    "Losses",
+    "Scene",
+    "Told",
+    "check_as_they_lie",
+    "check_intervals",
+    "check_journals",
+    "check_sound",
+]
