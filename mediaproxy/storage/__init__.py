@@ -1,10 +1,11 @@
 """Recordings on disk: the spool of live ones, publishing, repair, verification. All of it I/O."""
 
+from mediaproxy.storage.entries import JournalResult, SpoolStats
 from mediaproxy.storage.judge import Verdict
 from mediaproxy.storage.outcome import Outcome, Refused, Repaired
 from mediaproxy.storage.renditions import Renditions
 from mediaproxy.storage.repair import pending, published, repair, repair_one
-from mediaproxy.storage.spool import JournalResult, Spool, SpoolStats
+from mediaproxy.storage.spool import Spool
 from mediaproxy.storage.store import PublishedFile, Storage
 from mediaproxy.storage.verify import Verification, verify
 

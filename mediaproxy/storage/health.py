@@ -7,14 +7,16 @@ at all: so a probe looks too, and writes as long as anything is suspicious.
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 from mediaproxy.storage import disk
 from mediaproxy.storage.store import Storage
 
 PROBE_S = 1.0
+LOOK_S = 0.25  # between two looks whether a thread hangs
 HUNG_S = 2.0  # no call to a disk that works takes so long
 PROBE = ".probe"
 
@@ -69,8 +71,7 @@ class Probe:
 
 
 class Troubles:
-    """What is wrong with the disk, by the work that met it. `met` are the reasons of what waits, each
-    under its own name."""
+    """What is wrong with the disk, by the work that met it."""
 
     def __init__(self) -> None:
         self._reasons: dict[str, str] = {}
@@ -89,9 +90,31 @@ class Troubles:
             self._reasons[work] = reason
 
 
-def hangs(busy_since: float, now: float) -> bool:
-    """Of a thread that turned to the disk at `busy_since` (0: it does not wait for it)."""
-    return 0.0 < busy_since < now - HUNG_S
+class Busy(Protocol):
+    """A thread's work: when it last turned to the disk, and 0 while it does not wait for it."""
+
+    @property
+    def busy_since(self) -> float: ...
+
+
+class HangWatch:
+    """A thread that does not come back from the disk can say nothing itself."""
+
+    def __init__(self, threads: Mapping[str, Busy]) -> None:
+        self.hung: frozenset[str] = frozenset()
+        self._threads = threads
+        self._due = 0.0
+
+    def look(self, now: float) -> bool:
+        """Whether `hung`, the names of those that hang, changed; `now` is monotonic, in seconds."""
+        if now < self._due:
+            return False
+        self._due = now + LOOK_S
+        before = self.hung
+        self.hung = frozenset(
+            name for name, thread in self._threads.items() if 0.0 < thread.busy_since < now - HUNG_S
+        )
+        return self.hung != before
 
 
 def _space(storage: Storage) -> str | None:

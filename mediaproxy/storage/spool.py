@@ -9,10 +9,9 @@ together up to the backlog, and goes to its place when the disk takes it again. 
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from typing import TypeVar
@@ -24,10 +23,12 @@ from mediaproxy.recording.wav import FRAME_BYTES
 from mediaproxy.storage import audio, journals
 from mediaproxy.storage.audio import AudioWriter, Flush, Flushed
 from mediaproxy.storage.disk import STORAGE_ERROR, STORAGE_HUNG
-from mediaproxy.storage.health import PROBE_S, Probe, Probed, Troubles, hangs
+from mediaproxy.storage.entries import Awaited, Counters, Entry, JournalResult, SpoolStats
+from mediaproxy.storage.health import PROBE_S, Busy, HangWatch, Probe, Probed, Troubles
 from mediaproxy.storage.journals import UNKNOWN, Append, Forget, Journalled, JournalWriter, Line
 from mediaproxy.storage.live import LiveRecording
 from mediaproxy.storage.outcome import FAILED, Outcome
+from mediaproxy.storage.postponed import PostponedJobs
 from mediaproxy.storage.publisher import Job, Postponed, Publisher, failure
 from mediaproxy.storage.store import Storage
 from mediaproxy.storage.wheel import Wheel
@@ -39,80 +40,10 @@ SHARDS = 4
 STORAGE_BACKLOG = "storage_backlog"
 STORAGE_STOPPED = "storage_stopped"
 
-_FSYNCS_KEPT = 1024
 _JOIN_S = 5.0  # for all threads together
-_LOOK_S = 0.25  # between two looks whether a thread hangs
-_MOST_PATIENCE_S = 30.0  # between two tries to publish what could not be
 
 T = TypeVar("T")
 AnyWorker = Worker[list[Flush]] | Worker[Append | Forget] | Worker[Job] | Worker[None]
-
-
-@dataclass(frozen=True, slots=True)
-class JournalResult:
-    """Whether a line is durable; if not, the fixed word for why."""
-
-    durable: bool
-    reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SpoolStats:
-    live: int
-    backlog_bytes: int
-    max_backlog_bytes: int
-    lost_samples: int
-    standing: int  # recordings whose audio cannot reach the disk
-    postponed: int  # recordings that could not be published yet
-    published: int
-    failed: int
-    fsync_p99_ms: float  # of the last thousand journal writes
-
-
-@dataclass(slots=True)
-class _Entry:
-    live: LiveRecording
-    number: int  # of it alone
-    promised: int = 0  # by the file's header
-    lines: int = 0  # of its journal, durable
-    dirty: bool = False  # has audio that came since the last flush
-    ended: Ended | None = None
-    outcome: asyncio.Future[Outcome] | None = None
-    closing: bool = False  # its last flush is on the way
-    lost_line: str | None = None  # why its journal will never be whole
-    stands: str | None = None  # why its audio cannot be written now
-    unjournalled: str | None = None  # why lines of it wait for the disk
-
-    @property
-    def kept(self) -> bool:
-        return self.live.header.keep_unrecorded or bool(self.ended and self.ended.intervals)
-
-
-@dataclass(slots=True)
-class _Postponed:
-    job: Job
-    reason: str
-    patience_s: float
-    due: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Awaited:
-    """A line on its way, and who waits for it."""
-
-    recording: RecordingId
-    record: Record
-    result: asyncio.Future[JournalResult]
-    patient: bool  # who waits does so until the line is durable
-
-
-@dataclass(slots=True)
-class _Counters:
-    backlog_bytes: int = 0
-    lost_samples: int = 0
-    published: int = 0
-    failed: int = 0
-    fsync_s: deque[float] = field(default_factory=lambda: deque(maxlen=_FSYNCS_KEPT))
 
 
 class Spool:
@@ -133,16 +64,14 @@ class Spool:
         self._loop = loop
         self._on_crash = on_crash
         self._max_backlog_bytes = max_backlog_bytes
-        self._entries: dict[RecordingId, _Entry] = {}
-        self._wheel = Wheel[_Entry](HEADER_NS)
-        self._dirty: list[_Entry] = []
-        self._awaited: dict[int, _Awaited] = {}
-        self._postponed: dict[RecordingId, _Postponed] = {}
+        self._entries: dict[RecordingId, Entry] = {}
+        self._wheel = Wheel[Entry](HEADER_NS)
+        self._dirty: list[Entry] = []
+        self._awaited: dict[int, Awaited] = {}
+        self._postponed = PostponedJobs()
         self._tickets = count(1)
         self._troubles = Troubles()
-        self._hung: set[str] = set()
-        self._look_at = 0.0
-        self._counters = _Counters()
+        self._counters = Counters()
         crashed = partial(self._tell, self._crashed)
         self._audio_writer = AudioWriter(storage, partial(self._tell, self._flushed), crashed)
         self._journal_writers = [
@@ -155,6 +84,9 @@ class Spool:
             crashed,
         )
         self._probe = Probe(storage, partial(self._tell, self._probed))
+        threads: dict[str, Busy] = {"audio": self._audio_writer, "probe": self._probe}
+        threads |= {_journal(shard): writer for shard, writer in enumerate(self._journal_writers)}
+        self._threads = HangWatch(threads)
         self._audio = Worker("audio", self._audio_writer.perform, crashed, idle_s=audio.RETRY_S)
         self._journals = [
             Worker("journal", writer.perform, crashed, idle_s=journals.RETRY_S)
@@ -200,7 +132,7 @@ class Spool:
     def create(self, header: Header) -> asyncio.Future[JournalResult]:
         """Begin a journal and a live file. Tried again while the disk refuses; audio waits for it."""
         ticket, result = self._append(header.recording_id, header)
-        entry = _Entry(LiveRecording(header), ticket)
+        entry = Entry(LiveRecording(header), ticket)
         entry.live.await_header(ticket)
         self._entries[header.recording_id] = entry
         self._wheel.add(ticket, entry)
@@ -253,7 +185,8 @@ class Spool:
         flushes = list(self._flushes(now_ns))
         if flushes:
             self._audio.submit(flushes)
-        self._look(time.monotonic())
+        if self._threads.look(time.monotonic()):
+            self._note_trouble("hung", STORAGE_HUNG if self._threads.hung else None)
 
     def finish(self, recording: RecordingId, ended: Ended) -> asyncio.Future[Outcome]:
         """The call is over: publish. With no interval there is no file, unless it is to be kept.
@@ -285,7 +218,7 @@ class Spool:
                 writer.close()
         self._abandon()
 
-    def _open_entry(self, recording: RecordingId) -> _Entry | None:
+    def _open_entry(self, recording: RecordingId) -> Entry | None:
         """Absent when the recording is not known or already finishing: commands race with ends."""
         entry = self._entries.get(recording)
         return None if entry is None or entry.ended else entry
@@ -296,11 +229,11 @@ class Spool:
         ticket = next(self._tickets)
         result: asyncio.Future[JournalResult] = self._loop.create_future()
         patient = must and isinstance(record, Toggled) and record.opens
-        self._awaited[ticket] = _Awaited(recording, record, result, patient)
+        self._awaited[ticket] = Awaited(recording, record, result, patient)
         self._journals[_shard(recording)].submit(Append(ticket, recording, record, must))
         return ticket, result
 
-    def _mark(self, entry: _Entry) -> None:
+    def _mark(self, entry: Entry) -> None:
         if not entry.dirty:
             entry.dirty = True
             self._dirty.append(entry)
@@ -316,7 +249,7 @@ class Spool:
             if entry.live.frames > entry.promised and not entry.ended and (flush := self._taken(entry)):
                 yield flush
 
-    def _taken(self, entry: _Entry) -> Flush | None:
+    def _taken(self, entry: Entry) -> Flush | None:
         live, waiting = entry.live, entry.live.waiting_bytes
         pieces = live.take()
         sent = 0
@@ -328,29 +261,15 @@ class Spool:
         entry.promised = live.handed
         return Flush(live.header, pieces, live.handed, False, entry.lines)
 
-    def _look(self, now: float) -> None:
-        """A thread that does not come back from the disk can say nothing itself."""
-        if now < self._look_at:
-            return
-        self._look_at = now + _LOOK_S
-        self._hung = {name for name, since in self._busy() if hangs(since, now)}
-        self._note_trouble("hung", STORAGE_HUNG if self._hung else None)
-
-    def _busy(self) -> Iterator[tuple[str, float]]:
-        yield "audio", self._audio_writer.busy_since
-        yield "probe", self._probe.busy_since
-        for shard, writer in enumerate(self._journal_writers):
-            yield f"journal {shard}", writer.busy_since
-
-    def _hold_up(self, entry: _Entry) -> str | None:
+    def _hold_up(self, entry: Entry) -> str | None:
         """What no thread has said of this recording, but is plain to see."""
-        journal = f"journal {_shard(entry.live.header.recording_id)}"
-        if "audio" in self._hung or (journal in self._hung and entry.live.awaits):
+        journal = _journal(_shard(entry.live.header.recording_id))
+        if "audio" in self._threads.hung or (journal in self._threads.hung and entry.live.awaits):
             return STORAGE_HUNG
         full = self._counters.backlog_bytes > self._max_backlog_bytes * 9 // 10
         return STORAGE_BACKLOG if full and STORAGE_BACKLOG in entry.live.reasons else None
 
-    def _lose(self, entry: _Entry, samples: int, reason: str) -> None:
+    def _lose(self, entry: Entry, samples: int, reason: str) -> None:
         self._counters.lost_samples += samples
         entry.live.lose(samples, reason)
 
@@ -395,7 +314,8 @@ class Spool:
         self._note_trouble("probe", probed.refused)
         if probed.wrote:
             self._note_trouble("refused", None)
-            self._publish_again(self._loop.time())
+            for job in self._postponed.due(self._loop.time()):
+                self._publishers[_shard(job.header.recording_id)].submit(job)
 
     def _settle(self, line: Line) -> None:
         """Answer who waits for the line, once; the file waits on for a line that must be written."""
@@ -421,11 +341,11 @@ class Spool:
             entry.live.refuse(awaited.record.number)
             self._note_trouble("refused", line.reason)
 
-    def _end_settled(self, entry: _Entry, ended: Ended, line: Line) -> None:
+    def _end_settled(self, entry: Entry, ended: Ended, line: Line) -> None:
         if not entry.closing and not line.awaited:
             self._close(entry, ended)
 
-    def _close(self, entry: _Entry, ended: Ended) -> None:
+    def _close(self, entry: Entry, ended: Ended) -> None:
         """The last flush: all that is left, or what may go where the end could not be journalled."""
         live, waiting = entry.live, entry.live.waiting_bytes
         pieces = live.take() if entry.lost_line else live.take_all(ended.duration_samples, ended.intervals)
@@ -434,7 +354,7 @@ class Spool:
         self._audio.submit([Flush(live.header, pieces, frames, last=True, lines=entry.lines)])
         entry.closing = True
 
-    def _conclude(self, entry: _Entry, ended: Ended) -> None:
+    def _conclude(self, entry: Entry, ended: Ended) -> None:
         """The file is written and closed."""
         header = entry.live.header
         reasons = tuple(dict.fromkeys((*ended.reasons, *entry.live.reasons)))
@@ -450,19 +370,8 @@ class Spool:
             self._journals[shard].submit(Forget(header.recording_id, publish))
 
     def _could_not_publish(self, postponed: Postponed) -> None:
-        """When the disk is found well again, but for a job that fails again and again less often."""
-        recording, reason = postponed.job.header.recording_id, postponed.reason
-        before = self._postponed.get(recording)
-        patience_s = PROBE_S if before is None else min(before.patience_s * 2, _MOST_PATIENCE_S)
-        due = self._loop.time() + patience_s / 2
-        self._postponed[recording] = _Postponed(postponed.job, reason, patience_s, due)
-        self._note_trouble("publish", reason)
-
-    def _publish_again(self, now: float) -> None:
-        for recording, each in self._postponed.items():
-            if each.due <= now:
-                each.due = float("inf")  # until it is answered
-                self._publishers[_shard(recording)].submit(each.job)
+        self._postponed.add(postponed.job, postponed.reason, self._loop.time())
+        self._note_trouble("publish", postponed.reason)
 
     def _published(self, outcome: Outcome) -> None:
         recording = outcome.recording_id
@@ -473,8 +382,8 @@ class Spool:
                 del self._awaited[ticket]
         self._counters.failed += failed
         self._counters.published += outcome.audio is not None
-        self._postponed.pop(recording, None)
-        self._note_trouble("publish", next((each.reason for each in self._postponed.values()), None))
+        self._postponed.forget(recording)
+        self._note_trouble("publish", self._postponed.reason)
         self._journals[_shard(recording)].submit(Forget(recording))
         if entry is not None:
             self._wheel.remove(entry.number)
@@ -508,8 +417,12 @@ class Spool:
         self._entries.clear()
 
 
-def _is_refused(awaited: _Awaited, line: Line) -> bool:
+def _is_refused(awaited: Awaited, line: Line) -> bool:
     return not line.durable and not (awaited.patient and line.awaited)
+
+
+def _journal(shard: int) -> str:
+    return f"journal {shard}"
 
 
 def _shard(recording: RecordingId) -> int:

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from mediaproxy.recording.journal import Ended
-from mediaproxy.storage import Outcome, Spool, Storage, audio, journals, verify
+from mediaproxy.storage import Outcome, Spool, Storage, audio, journals, postponed, verify
 from mediaproxy.storage import spool as spool_module
 from mediaproxy.storage.health import PROBE
 from tests.support.counts import count
@@ -40,6 +40,7 @@ def quick_retry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journals, "RETRY_S", 0.004)
     monkeypatch.setattr(audio, "RETRY_S", 0.004)
     monkeypatch.setattr(spool_module, "PROBE_S", 0.004)
+    monkeypatch.setattr(postponed, "FIRST_PATIENCE_S", 0.004)
 
 
 @dataclass

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from mediaproxy.recording import journal
 from mediaproxy.recording.journal import Ended, JournalState
-from mediaproxy.storage import Refused, Repaired, Spool, Storage, audio, journals, repair, verify
+from mediaproxy.storage import Refused, Repaired, Spool, Storage, audio, journals, postponed, repair, verify
 from mediaproxy.storage import spool as spool_module
 from mediaproxy.storage.journals import Append, JournalWriter
 from tests.support.recordings import (
@@ -36,6 +36,7 @@ def quick_retry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journals, "RETRY_S", 0.01)
     monkeypatch.setattr(audio, "RETRY_S", 0.01)
     monkeypatch.setattr(spool_module, "PROBE_S", 0.01)
+    monkeypatch.setattr(postponed, "FIRST_PATIENCE_S", 0.01)
 
 
 @pytest_asyncio.fixture
