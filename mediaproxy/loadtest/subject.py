@@ -56,7 +56,7 @@ url = "sqlite:///calls.sqlite"
 policy = "{policy}"
 format = "wav"
 sample_rate = 8000
-
+{more}
 [[trunks]]
 name = "carrier"
 address = "{carrier}"
@@ -96,14 +96,15 @@ class Addresses:
 class Subject:
     """`start` it, `stop` it in any case."""
 
-    def __init__(self, directory: Path, record: Record) -> None:
+    def __init__(self, directory: Path, record: Record, *, more: str = "") -> None:
+        """`more`: further lines for `[recording]`."""
         self.addresses = Addresses.free()
         self.recordings = directory / "recordings"
         self.token = secrets.token_urlsafe(12)
         self.api = Api(self.addresses.api, self.token)
         self._configuration = directory / "mediaproxy.toml"
         self._log = directory / "serve.log"
-        self._write(record)
+        self._write(record, more)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -141,7 +142,7 @@ class Subject:
         except subprocess.TimeoutExpired:
             end(self._process)
 
-    def _write(self, record: Record) -> None:
+    def _write(self, record: Record, more: str) -> None:
         """Readable by its owner alone: it holds the token."""
         self._configuration.touch(0o600)
         self._configuration.write_text(
@@ -154,5 +155,6 @@ class Subject:
                 user=USER,
                 policy=_POLICIES[record],
                 number=NUMBER,
+                more=more,
             )
         )

@@ -22,7 +22,9 @@ POLL_S = 0.05
 SHORTEST_S, LONGEST_S = 0.4, 1.6
 SILENCE = b"\xff" * 160
 OPEN = "recording"
-ENDS = ("stop", "pause")
+OPENS = ("start", "resume")
+CLOSES = ("stop", "pause")
+CODES = {"start": "*1", "resume": "*5", "stop": "*2", "pause": "*4"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +66,10 @@ class Conversation:
         while loop.time() < until:
             await self._say(self.script.marker)
             self.told.marked_s += await self._let_pass()
-            await self._toggle("start" if self.chance.random() < 0.5 else "resume", "*1")
+            await self._toggle(self.chance.choice(OPENS))
             await self._say(self.script.voice)
             self.told.recorded_s += await self._let_pass()
-            await self._toggle(self.chance.choice(ENDS), "*2")
+            await self._toggle(self.chance.choice(CLOSES))
 
     async def _let_pass(self) -> float:
         """A while, in which a number may be dialled."""
@@ -94,17 +96,19 @@ class Conversation:
             self.told.digits += 1
             await asyncio.sleep(POLL_S)
 
-    async def _toggle(self, action: str, code: str) -> None:
-        async with self._silence(opening=code == "*1"):
+    async def _toggle(self, action: str) -> None:
+        opens = action in OPENS
+        async with self._silence(opening=opens):
             if self.chance.random() < 0.5:
                 state = (await self.api.post(f"/v1/calls/{self.ident}/recording/{action}"))["state"]
             else:
-                state = await self._dial_code(code)
-            if (state == OPEN) is not (code == "*1"):
+                state = await self._dial_code(CODES[action], opens=opens)
+            if (state == OPEN) is not opens:
                 raise Unproven(f"a toggle left a recording {state}")
             self.told.toggles += 1
 
-    async def _dial_code(self, code: str) -> str:
+    async def _dial_code(self, code: str, *, opens: bool) -> str:
+        """The code in RTP, until it has taken effect."""
         self.told.codes += 1
         self.agent.stream.dial(code)
         loop = asyncio.get_running_loop()
@@ -112,7 +116,7 @@ class Conversation:
         while True:
             await asyncio.sleep(POLL_S)
             state: str = (await self.api.get(f"/v1/calls/{self.ident}/recording"))["state"]
-            if (state == OPEN) is (code == "*1") or loop.time() > until:
+            if (state == OPEN) is opens or loop.time() > until:
                 return state
 
     @asynccontextmanager

@@ -60,6 +60,10 @@ class _Digit:
         late_ns = _LATE_END_NS if event.end else _LATE_UPDATE_NS
         return self.over(now_ns) and now_ns >= self.last_ns + late_ns
 
+    def is_past(self, now_ns: int) -> bool:
+        """No packet that comes now is of this press."""
+        return self.over(now_ns) and now_ns >= self.last_ns + _LATE_END_NS
+
     def hear(self, event: TelephoneEvent, now_ns: int) -> None:
         self.last_ns = now_ns
         self.ended = self.ended or event.end
@@ -139,7 +143,8 @@ class DigitFilter:
             digit = _Digit(
                 ssrc, timestamp, timestamp, payload_type, clock_hz, event, now_ns, now_ns, ended=event.end
             )
-            self._recent = [*self._recent[1 - _REMEMBERED :], digit]
+            self._recent = [each for each in self._recent if not each.is_past(now_ns)][1 - _REMEMBERED :]
+            self._recent.append(digit)
             self._begin(digit, now_ns)
         else:
             digit.hear(event, now_ns)

@@ -24,6 +24,7 @@ from mediaproxy.rtp.rtcp import is_rtcp
 _PASSES: Final = 32  # per wake-up, then the loop's other tasks have their turn
 _FLOOD_PASSES: Final = 640  # more than a socket's buffer holds
 _READY_SPARE: Final = 64
+_BLANK: Final = bytes(MAX_RTP_BYTES + 1)
 
 _TAP_HEADER: Final = int(Action.TAP_HEADER)
 _TAP_PAYLOAD: Final = int(Action.TAP_PAYLOAD)
@@ -109,6 +110,7 @@ class Relay:
             self._unseen.clear()
             return True
         self._read(ready)
+        self._view[:] = _BLANK  # nobody's last words stay here
         ring.end_pass(emptied=False)
         if ring.pressed:
             self._on_pressure()

@@ -65,6 +65,15 @@ async def test_a_flood_from_a_stranger_stops_neither_other_calls_nor_the_drain_m
         await until(lambda: bool(flooded.parties[B].received), speak)
 
 
+async def test_nobodys_last_words_stay_in_the_buffer() -> None:
+    async with bench_of("userspace") as bench:
+        call = await connected(bench)
+        assert isinstance(bench.plane, UserspacePlane)
+        call.send(A, speech(1))
+        assert await call.hears(B, 1) == [speech(1)]
+        assert not any(bench.plane._relay._buffer)
+
+
 async def test_the_drain_mark_moves_though_no_pass_finds_every_socket_empty() -> None:
     """As under load: whenever one socket is found empty, the other one holds a packet."""
     async with bench_of("userspace") as bench:

@@ -447,6 +447,12 @@ def test_a_flood_of_digits_is_let_fall_and_the_next_one_is_heard() -> None:
     assert direction.feed(keypad.press("8")).heard() == "8"
 
 
+def test_digits_of_long_ago_are_forgotten() -> None:
+    direction = Direction()
+    press_all(direction, "5556", [500] * 4)
+    assert len(direction.filter._recent) == 1
+
+
 def test_digits_show_in_no_repr() -> None:
     keypad = Keypad()
     direction = Direction().feed(keypad.press("*")).rest()
