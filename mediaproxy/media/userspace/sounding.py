@@ -16,7 +16,7 @@ from mediaproxy.serial import signed_distance
 
 PACKET_TICKS: Final = 160
 PACKET_NS: Final = 20 * NS_PER_MS
-SILENT_NS: Final = 60 * NS_PER_MS  # without audio for so long, the sound goes alone
+SILENT_NS: Final = 100 * NS_PER_MS  # without audio for so long, the sound goes alone
 STALLED_NS: Final = 100 * NS_PER_MS  # later than this, a pause is better than a burst
 TICK_NS: Final = NS_PER_S // TICK_HZ
 _REMEMBERED: Final = 16  # packets, for their repetitions
