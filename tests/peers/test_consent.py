@@ -14,6 +14,7 @@ from tests.peers.test_tshark_agrees import capture as capture
 from tests.peers.test_tshark_agrees import read, streams_from
 from tests.support.recorded import check_manifest, check_row, check_verified
 from tests.support.rtp_oracle import PCMU, check_track
+from tests.support.sip_wire import media_of
 from tests.support.softphone import connect
 
 ON_DEMAND, AUTOMATIC = "+15550100", "+15550101"
@@ -269,3 +270,42 @@ async def test_a_reminder_is_heard_and_kept_by_nobody(make_proxy, casts, setting
     assert spans == [(0, row["recording"]["duration_samples"])]
     for track, phone in zip(server.tracks(row), (carrier, alice), strict=True):
         check_track(track, phone.media.said(), spans, head_slack=800)
+
+
+async def test_a_recording_aware_peer_is_told_and_may_close(make_proxy, casts, settings):
+    """RFC 7866: off while it is announced, then on; the carrier's preference closes and never opens."""
+    server = make_proxy(settings)
+    carrier, alice, api = await cast_of(server, casts)
+    pair = await connect(carrier, alice, ON_DEMAND, headers=[("Supported", "record-aware")])
+    call = (await api.call_of(pair.caller.call_id))["id"]
+
+    async def is_told(word):
+        invite = await pair.caller.expect("INVITE", timeout=6)
+        assert f"a=record:{word}" in invite.sdp.splitlines()
+        assert media_of(invite.sdp) == carrier.media.remote
+        pair.caller.reply(invite, 200, carrier.sdp(version=2))
+        await pair.caller.expect("ACK")
+
+    await api.toggle(call, "start")
+    await is_told("on")
+    assert is_on(await api.get(f"/v1/calls/{call}"))
+    await asyncio.sleep(0.3)
+    await api.toggle(call, "pause")
+    await is_told("paused")
+    await api.toggle(call, "resume")
+    await is_told("on")
+    await asyncio.sleep(0.3)
+    for version, wish in enumerate(("off", "on"), 3):
+        sdp = carrier.sdp(version=version, extra=(f"a=recordpref:{wish}",))
+        pair.caller.reinvite(sdp=sdp)
+        offered = await pair.callee.expect("INVITE")
+        pair.callee.reply(offered, 200, alice.sdp(version=version))
+        pair.caller.ack(await pair.caller.expect(200), speak=False)
+        await pair.callee.expect("ACK")
+        if wish == "off":
+            await is_told("off")
+        assert (await api.get(f"/v1/calls/{call}/recording"))["state"] == "inactive"
+    row = await finish(api, pair, call)
+    assert row["recording"]["intervals"][-1]["ended_by"] == {"means": "sip", "user": None}
+    assert [kind for kind, *_ in intervals(row)] == ["announcement", "audio", "audio"]
+    check_verified(server, row)
