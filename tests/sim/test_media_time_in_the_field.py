@@ -26,6 +26,7 @@ BARS = dict.fromkeys(CLASSES, UNTOUCHED) | {
     "route changes to 200 ms": (200, 1.5),
     "network stalls to 300 ms": (5, 0.2),
     "network stalls to a second": (5, 2.5),
+    "one-way audio": (5, 0.1),
     "mutes": (1.5, 0.05),
     "mutes of minutes": (5, 0.2),
     "frozen timestamps": (5, 2),
@@ -42,7 +43,8 @@ def test_each_class_costs_no_more_than_this(name: str) -> None:
     seconds = 420 if hidden else count(40, full=120)
     truth = run(CLASSES[name], count(1 if hidden else 2, full=40), seconds, seed=SEED)
     worst_leak_ms, missing_percent = BARS[name]
-    assert truth.expected > 0
+    assert (truth.expected > 0) != CLASSES[name].silent
+    assert truth.intervals > 0
     assert truth.not_zero == 0
     assert truth.worst_leak_ms <= worst_leak_ms, truth.leaks
     assert truth.missing_percent <= missing_percent
@@ -66,7 +68,7 @@ def test_in_the_field_next_to_nothing_leaks_and_next_to_nothing_is_missing() -> 
 def test_queues_let_in_only_what_arrived_after_the_start() -> None:
     truth = whole("the field, queues to 300 ms")
     assert truth.early_leaks == 0
-    assert truth.leaking_calls <= count(8, full=50)
+    assert truth.leaking_calls <= count(8, full=30)
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 """Calls of the field and their recordings: a loop that reads, toggles and drains, in virtual time."""
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -62,7 +62,8 @@ def any_call(
     duration = seconds * RATE - rng.randrange(RATE)
     times = seconds * 22 // 120 if toggles is None else toggles
     at = sorted(rng.randrange(duration) for _ in range(times))
-    legs = (leg(rng, 0, duration, conditions), leg(rng, 1, duration, conditions))
+    theirs = replace(conditions, silent=conditions.silent or conditions.one_way)
+    legs = (leg(rng, 0, duration, conditions), leg(rng, 1, duration, theirs))
     return Call(number, answered_ns, duration, legs, at)
 
 

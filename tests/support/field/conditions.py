@@ -32,6 +32,7 @@ class Conditions:
     duplicated: float = 0.0
     stops: bool = False  # the leg falls silent for good before the end
     silent: bool = False  # the leg never says anything
+    one_way: bool = False  # the callee's leg never does
     our_stalls: int = 0  # of the loop, up to a second (of the call, not of a leg)
 
 
@@ -65,6 +66,8 @@ CLASSES: dict[str, Conditions] = {
     "digits in the voice's stream": Conditions(digits=6),
     "digits with their own SSRC": Conditions(digits=6, own_digits=True),
     "loss of 10 %": Conditions(loss=0.1, duplicated=0.05),
+    "one-way audio": Conditions(one_way=True, jitter="even", jitter_ms=10),
+    "no RTP": Conditions(silent=True),
     "RTP stops": Conditions(stops=True),
     "the field": FIELD,
     "the field, queues to 300 ms": replace(FIELD, queues=3, queue_ms=300),

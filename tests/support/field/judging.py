@@ -126,4 +126,3 @@ def _arrivals(call: Call, leg: Leg) -> Floats:
             first = int(packet["first"])
             came[first : first + int(packet["samples"])] = packet["reaches"]
     return came
-
