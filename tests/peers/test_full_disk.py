@@ -1,11 +1,11 @@
 """A disk that fills in mid-call: nothing opens that cannot be kept, everything closes, the call goes on."""
 
 import asyncio
-import contextlib
-import subprocess
 
 import pytest
 
+from tests.support import file_systems
+from tests.support.file_systems import fill
 from tests.support.softphone import connect
 
 ON_DEMAND = "+15550100"
@@ -14,22 +14,8 @@ ON_DEMAND = "+15550100"
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system of 192 MB of its own."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=192m", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("no file system can be mounted here (needs root)")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def fill(folder):
-    """Leaves not one block free."""
-    with contextlib.suppress(OSError), (folder / "filler").open("wb", buffering=0) as file:
-        while file.write(bytes(1 << 16)):
-            pass
+    with file_systems.small_disk(tmp_path / "disk") as folder:
+        yield folder
 
 
 async def test_a_full_disk_refuses_to_open_but_not_to_close(small_disk, make_proxy, casts):
