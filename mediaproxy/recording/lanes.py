@@ -26,6 +26,7 @@ Ints = NDArray[np.int64]
 
 MAX_BATCH = 512  # more would leave the nearest cache
 MAX_SAMPLES = 60 * G711_HZ // 1000  # a longer packet is no regular one
+SLICE = G711_HZ // SLICES_PER_S
 NS_PER_SAMPLE = NS_PER_S // G711_HZ
 ANY_MARKER = ~(0xFF << 24)  # a talkspurt's begin changes nothing
 NOWHERE = 1 << 60
@@ -182,7 +183,7 @@ class Lanes:
             length, arrival, end, base = length[regular], arrival[regular], end[regular], base[regular]
         if len(lanes):
             transits = arrival - end + numbers[:, OFFSET]
-            self._transits.note_many(numbers[:, ROW], arrival * SLICES_PER_S // G711_HZ, transits)
+            self._transits.note_many(numbers[:, ROW], arrival // SLICE, transits)
             into = numbers[:, INTO] + (numbers[:, POSITION] - base) * CHANNELS
             self._write(numbers[:, GROUP] << 16 | length, into, payload, batch.at)
             numbers[:, NEXT] = _successors(batch.next)
