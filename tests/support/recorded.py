@@ -22,8 +22,8 @@ INTERVAL_KEYS = {"kind", "start_sample", "end_sample", "start_ms", "end_ms", "st
 TOGGLE_KEYS = {"state", "changed", "durable", "effective_sample", "effective_ms", "sample_rate"}
 
 
-def ms(samples: int) -> int:
-    return samples * 1000 // RATE_HZ
+def ms(samples: int, rate: int = RATE_HZ) -> int:
+    return samples * 1000 // rate
 
 
 def spans_in(row: Json) -> list[Span]:
@@ -37,7 +37,7 @@ def spans_in(row: Json) -> list[Span]:
     return spans
 
 
-def check_row(row: Json) -> list[Span]:
+def check_row(row: Json, rate: int = RATE_HZ) -> list[Span]:
     """A finished row agrees with itself and has every key of the contract. Gives its spans."""
     assert row.keys() >= CALL_KEYS, CALL_KEYS - row.keys()
     recording = row["recording"]
@@ -45,13 +45,13 @@ def check_row(row: Json) -> list[Span]:
     spans = spans_in(row)
     for interval in recording["intervals"]:
         assert interval.keys() >= INTERVAL_KEYS, INTERVAL_KEYS - interval.keys()
-        assert interval["start_ms"] == ms(interval["start_sample"])
-        assert interval["end_ms"] == ms(interval["end_sample"])
+        assert interval["start_ms"] == ms(interval["start_sample"], rate)
+        assert interval["end_ms"] == ms(interval["end_sample"], rate)
     assert recording["state"] == "finished"
-    assert recording["sample_rate"] == RATE_HZ
+    assert recording["sample_rate"] == rate
     assert recording["recorded_samples"] == sum(end - start for start, end in spans)
-    assert row["duration_ms"] == ms(recording["duration_samples"])
-    assert row["recorded_ms"] == ms(recording["recorded_samples"])
+    assert row["duration_ms"] == ms(recording["duration_samples"], rate)
+    assert row["recorded_ms"] == ms(recording["recorded_samples"], rate)
     return spans
 
 
@@ -63,7 +63,7 @@ def check_manifest(server: ProxyProcess, row: Json) -> Json:
     assert manifest["recording_id"] == recording["id"]
     assert manifest["call_id"] == row["id"]
     assert manifest["sip_call_id"] == row["sip_call_id"]
-    assert (manifest["sample_rate"], manifest["channels"]) == (RATE_HZ, 2)
+    assert (manifest["sample_rate"], manifest["channels"]) == (recording["sample_rate"], 2)
     for key in ("duration_samples", "recorded_samples", "result"):
         assert manifest[key] == recording[key], key
     listed = [(i["start_sample"], i["end_sample"]) for i in manifest["intervals"] if i["kind"] == "audio"]
