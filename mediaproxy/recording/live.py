@@ -12,7 +12,7 @@ from mediaproxy.recording.manifest import Actor
 from mediaproxy.recording.packets import Margins, Packet
 from mediaproxy.recording.states import Action, Refusal, States, Toggled
 from mediaproxy.recording.streams import NOWHERE_ELSE, Stream
-from mediaproxy.recording.tracks import OTHERS, Track, facts
+from mediaproxy.recording.tracks import OTHERS, Laws, Track, facts
 from mediaproxy.recording.transits import LeastTransits
 from mediaproxy.recording.window import Pcm, Stretch, Window, WindowPool
 
@@ -64,19 +64,21 @@ class LiveRecording:
         channels: tuple[int, int],
         pool: WindowPool,
         transits: LeastTransits,
+        margins: Margins,
+        laws: Laws,
     ) -> None:
         rate = clock.sample_rate
         self.generation = generation
         self.slot = slot
         self.clock = clock
         self.states = States(policy)
-        self.tracks = (Track("A", channels[0], rate), Track("B", channels[1], rate))
+        self.tracks = (Track("A", channels[0], rate, laws), Track("B", channels[1], rate, laws))
         self.window = Window(pool, WINDOW_S * rate)
         self.duration: int | None = None  # once the call is over
         self.reasons: set[str] = set()
         self.tap = Tap.OFF
         self.broken = False  # by a fault of ours: no packet is taken any more
-        self._margins = Margins.of(rate)
+        self._margins = margins
         self._transits = transits
         self._lag, self._chunk, self._late = (ms * rate // 1000 for ms in (LAG_MS, CHUNK_MS, LATE_PAYLOAD_MS))
         self._openings: list[int] = []  # those after more than a second of closed gate
@@ -148,7 +150,7 @@ class LiveRecording:
         for placed in stream.opened(self._openings, packet.arrival, is_open=counts):
             self._write(track, stream, placed)
         if packet.ticks and not packet.digit:
-            stream.codec = track.codec(packet.law)
+            stream.codec = track.laws.codec(packet.law)
         elif not packet.digit and (codec := track.missing(record.payload_type)) is not None:
             self._miss(stream, codec, packet.arrival)
         for placed in stream.receive(packet, is_open=counts):
@@ -231,7 +233,7 @@ class LiveRecording:
         return self.states.gate.overlaps(at - self._margins.give_up - self._late, at + 1)
 
     def _packet(self, track: Track, record: Record) -> Packet:
-        law = None if record.is_digit else track.laws.get(record.payload_type)
+        law = None if record.is_digit else track.menu.laws.get(record.payload_type)
         ticks, clock_hz = self._measure(track, record, law)
         return Packet(
             self.clock.position(record.earliest_ns),
@@ -250,11 +252,11 @@ class LiveRecording:
         """How long a record lasts, and the RTP clock that counts it."""
         stream = track.streams.get(record.ssrc)
         if record.is_digit:  # on the clock of the sound that it interrupts (RFC 4733 2.1)
-            return record.length, track.digits_hz if stream is None else self._clock_of(stream)
+            return record.length, track.menu.digits_hz if stream is None else self._clock_of(stream)
         if law is None:
             return 0, self.clock.sample_rate
-        clock_hz = track.clock_hz(law)
-        ticks = track.ticks(law, record.payload, record.length)
+        clock_hz = track.laws.clock_hz(law)
+        ticks = track.laws.ticks(law, record.payload, record.length)
         if ticks is None:
             usual = None if stream is None else stream.usual_ticks(record.seq, record.timestamp, clock_hz)
             ticks = clock_hz * USUAL_MS // 1000 if usual is None else usual
@@ -285,7 +287,7 @@ class LiveRecording:
         for placed in oldest.finish(is_open=self._counts(arrival)):
             self._write(track, oldest, placed)
         if len(track.facts) < MAX_STREAM_FACTS:
-            track.facts.append(facts(track.name, oldest))
+            track.facts += (facts(track.name, oldest),)
         oldest.give_back()
         del track.streams[oldest.ssrc]
         return True

@@ -22,8 +22,10 @@ from mediaproxy.recording.gate import Gate
 from mediaproxy.recording.lanes import ANY_MARKER, Batch, Ints, Lanes
 from mediaproxy.recording.live import LiveRecording, Record
 from mediaproxy.recording.manifest import Actor, Interval, StreamFacts
+from mediaproxy.recording.packets import Margins
 from mediaproxy.recording.ring import HAS_PAYLOAD, HEADER, IS_DIGIT, SLOT_BYTES, PacketRing
 from mediaproxy.recording.states import Action, Refusal, State, Toggled
+from mediaproxy.recording.tracks import Laws
 from mediaproxy.recording.transits import LeastTransits
 from mediaproxy.recording.window import Stretch, WindowPool
 
@@ -116,6 +118,8 @@ class Recorder:
         self._fast = fast
         self._pool = WindowPool()
         self._transits = LeastTransits()
+        self._margins: dict[int, Margins] = {}  # by rate
+        self._laws = Laws()
         self._lanes = Lanes(self._pool, self._transits)
         self._live: dict[int, LiveRecording] = {}
         self._holding: dict[int, LiveRecording] = {}
@@ -135,8 +139,9 @@ class Recorder:
             self._resize(2 * len(self._by_slot))
         clock = CallClock(arm.answered_ns, arm.sample_rate)
         live = LiveRecording(
-            arm.generation, self._free.pop(), clock, arm.policy, arm.channels, self._pool, self._transits
-        )
+            arm.generation, self._free.pop(), clock, arm.policy, arm.channels, self._pool, self._transits,
+            self._margins_of(arm.sample_rate), self._laws,
+        )  # fmt: skip
         self._live[arm.generation] = self._tapping[arm.generation] = live
         self._by_slot[live.slot] = live
         self._generation[live.slot] = arm.generation
@@ -285,6 +290,11 @@ class Recorder:
             tuple(sorted(live.reasons)),
             bool(intervals),
         )
+
+    def _margins_of(self, rate: int) -> Margins:
+        if rate not in self._margins:
+            self._margins[rate] = Margins.of(rate)
+        return self._margins[rate]
 
     # Slots.
 

@@ -1,6 +1,7 @@
 """One leg's share of a recording: what it may send, its streams, and those that wait to be decoded."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from mediaproxy.audio.codecs import Coding, coding
 from mediaproxy.calls.plane import Codec
@@ -18,41 +19,101 @@ COMFORT_NOISE = "CN"
 STATIC_COMFORT_NOISE = frozenset({13, 19})  # sent without having been described
 UNPLACED = frozenset({COMFORT_NOISE, "TELEPHONE-EVENT"})
 UNKNOWN = "unknown"
+MAX_MENUS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Menu:
+    """What a description lets a leg send: the law of each payload type that we decode, the codec of each
+    that we don't, and what is no sound. `digits_hz` is the clock of digits before any sound was heard."""
+
+    laws: Mapping[int, int] = field(default_factory=dict)
+    unsupported: Mapping[int, str] = field(default_factory=dict)
+    quiet: frozenset[int] = STATIC_COMFORT_NOISE
+    digits_hz: int = G711_HZ
+
+
+NOTHING = Menu()
+
+
+class Laws:
+    """A number for each way to decode, and the menus made of them, for all calls of a recorder: a law
+    means the same for ever, since packets of before may wait; and most calls are described alike."""
+
+    __slots__ = ("_codings", "_menus")
+
+    def __init__(self) -> None:
+        self._codings: list[Coding] = []
+        self._menus: dict[tuple[object, ...], Menu] = {}
+
+    def menu(self, audio: Mapping[int, Codec], digits: frozenset[int], rate: int) -> Menu:
+        key = (rate, digits, *audio.items())
+        known = self._menus.get(key)
+        if known is None:
+            if len(self._menus) >= MAX_MENUS:
+                self._menus.clear()
+            known = self._menus[key] = self._menu(audio, digits, rate)
+        return known
+
+    def coding(self, law: int) -> Coding:
+        return self._codings[law - OTHERS]
+
+    def codec(self, law: int) -> str:
+        """What the manifest calls it."""
+        return _NAMES[law] if law < OTHERS else self.coding(law).name
+
+    def ticks(self, law: int, payload: bytes | None, length: int) -> int | None:
+        """How long a packet lasts on its RTP clock; None: the stream has to guess."""
+        return length if law < OTHERS else self.coding(law).ticks(payload, length)
+
+    def clock_hz(self, law: int) -> int:
+        return G711_HZ if law < OTHERS else self.coding(law).clock_hz
+
+    def _menu(self, audio: Mapping[int, Codec], digits: frozenset[int], rate: int) -> Menu:
+        unplaced = {number for number, codec in audio.items() if codec.name in UNPLACED}
+        quiet = STATIC_COMFORT_NOISE | digits | unplaced
+        described = {number: codec for number, codec in audio.items() if number not in quiet}
+        laws = {number: self._law(codec, rate) for number, codec in described.items()}
+        return Menu(
+            {number: law for number, law in laws.items() if law is not None},
+            {number: codec.name for number, codec in described.items() if laws[number] is None},
+            quiet,
+            min((codec.clock_hz for codec in described.values()), default=G711_HZ),
+        )
+
+    def _law(self, codec: Codec, rate: int) -> int | None:
+        if codec.name in LAWS and codec.clock_hz == rate == G711_HZ and codec.channels == 1:
+            return LAWS[codec.name]
+        known = coding(codec.name, codec.clock_hz, codec.channels)
+        if known is None:
+            return None
+        if known not in self._codings:  # there are some sixty in the world
+            self._codings.append(known)
+        return OTHERS + self._codings.index(known)
 
 
 class Track:
-    """`laws` says how each payload type is decoded: by a table in the fast lane, or by a coding."""
+    """One leg of one call."""
 
     __slots__ = (
-        "_codings", "_decodings", "_quiet", "channel", "digits_hz", "facts", "faults", "heard", "laws",
-        "name", "rate", "streams", "unsupported",
+        "_decodings", "channel", "facts", "faults", "heard", "laws", "menu", "name", "rate", "streams",
     )  # fmt: skip
 
-    def __init__(self, name: str, channel: int, rate: int) -> None:
+    def __init__(self, name: str, channel: int, rate: int, laws: Laws) -> None:
         self.name = name
         self.channel = channel
         self.rate = rate
+        self.laws = laws
         self.heard = True
-        self.digits_hz = G711_HZ  # the clock of digits of which no audio was heard yet
-        self.laws: dict[int, int] = {}  # payload type -> law
-        self.unsupported: dict[int, str] = {}  # payload type -> codec
+        self.menu = NOTHING
         self.streams: dict[int, Stream] = {}
-        self.facts: list[StreamFacts] = []  # of streams that gave their place away
+        self.facts: tuple[StreamFacts, ...] = ()  # of streams that gave their place away
         self.faults = 0  # payloads that could not be decoded
-        self._quiet: frozenset[int] = STATIC_COMFORT_NOISE
-        self._codings: list[Coding] = []
         self._decodings: dict[tuple[int, int], Decoding] | None = None  # by SSRC and opening
 
-    # What the leg may send.
-
     def describe(self, audio: Mapping[int, Codec], digits: frozenset[int], *, heard: bool) -> None:
-        unplaced = {number for number, codec in audio.items() if codec.name in UNPLACED}
-        self._quiet = STATIC_COMFORT_NOISE | digits | unplaced
-        described = {number: codec for number, codec in audio.items() if number not in self._quiet}
-        laws = {number: self._law(codec) for number, codec in described.items()}
-        self.laws = {number: law for number, law in laws.items() if law is not None}
-        self.unsupported = {n: codec.name for n, codec in described.items() if n not in self.laws}
-        self.digits_hz = min((codec.clock_hz for codec in described.values()), default=G711_HZ)
+        """What the leg may send from now on."""
+        self.menu = self.laws.menu(audio, digits, self.rate)
         if heard and not self.heard:
             for stream in self.streams.values():
                 stream.resume()
@@ -60,31 +121,9 @@ class Track:
 
     def missing(self, payload_type: int) -> str | None:
         """The codec of a payload type whose sound nobody will hear here."""
-        if payload_type in self.laws or payload_type in self._quiet:
+        if payload_type in self.menu.laws or payload_type in self.menu.quiet:
             return None
-        return self.unsupported.get(payload_type, UNKNOWN)
-
-    def codec(self, law: int) -> str:
-        """What the manifest calls it."""
-        return _NAMES[law] if law < OTHERS else self._codings[law - OTHERS].name
-
-    def ticks(self, law: int, payload: bytes | None, length: int) -> int | None:
-        """How long a packet lasts on its RTP clock; None: the stream has to guess."""
-        return length if law < OTHERS else self._codings[law - OTHERS].ticks(payload, length)
-
-    def clock_hz(self, law: int) -> int:
-        return G711_HZ if law < OTHERS else self._codings[law - OTHERS].clock_hz
-
-    def _law(self, codec: Codec) -> int | None:
-        """Laws keep their meaning for as long as the call lives: packets of before may still wait."""
-        if codec.name in LAWS and codec.clock_hz == self.rate == G711_HZ and codec.channels == 1:
-            return LAWS[codec.name]
-        known = coding(codec.name, codec.clock_hz, codec.channels)
-        if known is None:
-            return None
-        if known not in self._codings:
-            self._codings.append(known)
-        return OTHERS + self._codings.index(known)
+        return self.menu.unsupported.get(payload_type, UNKNOWN)
 
     # What waits to be decoded.
 
@@ -98,7 +137,7 @@ class Track:
             decoding = self._decodings[ssrc, opening.number] = Decoding(opening, self.rate)
         decoding.receive(
             packet.seq, packet.position, packet.samples, start, end,
-            self._codings[packet.law - OTHERS], packet.payload,
+            self.laws.coding(packet.law), packet.payload,
         )  # fmt: skip
 
     def pour(self, until: int) -> Iterator[Sound]:
@@ -137,7 +176,7 @@ class Track:
     # Facts.
 
     def all_facts(self) -> list[StreamFacts]:
-        return self.facts + [facts(self.name, stream) for stream in self.streams.values()]
+        return [*self.facts, *(facts(self.name, stream) for stream in self.streams.values())]
 
 
 _NAMES = {law: name for name, law in LAWS.items()}
