@@ -130,7 +130,7 @@ async def test_the_end_is_told_when_it_was_heard_not_when_it_was_sent(plane: str
         assert not [e for e in bench.events if isinstance(e, AnnouncementPlayed)]
         played = await bench.event(AnnouncementPlayed)
         assert played.ended_ns - spoken(bench)[0].at_ns == 80_000_000
-        assert monotonic_ns() >= played.ended_ns - 2_000_000  # the loop's clock ticks in ms
+        assert monotonic_ns() >= played.ended_ns
 
 
 async def test_the_last_stretch_is_as_long_as_the_sound(plane: str) -> None:

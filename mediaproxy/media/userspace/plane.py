@@ -34,12 +34,12 @@ from mediaproxy.media.ports import PortPair, PortPool
 from mediaproxy.media.userspace.detour import Detour
 from mediaproxy.media.userspace.leg import Leg
 from mediaproxy.media.userspace.relay import Relay
+from mediaproxy.media.userspace.sounding import EARLY_NS
 from mediaproxy.net import Endpoint, Family
 from mediaproxy.recording.ring import PacketRing
 
 _SWEEP_S: Final = 0.02
 _SILENCE_SWEEPS: Final = 10  # looking at every call costs more than a sweep
-_EARLY_NS: Final = 1_000_000  # the loop's clock ticks in ms
 
 
 @dataclass(slots=True)
@@ -216,5 +216,5 @@ class UserspacePlane:
 
     def _fire(self) -> None:
         self._timer = self._timer_ns = None
-        self._detour.handle_timer(monotonic_ns() + _EARLY_NS)
+        self._detour.handle_timer(monotonic_ns() + EARLY_NS)
         self._rearm()

@@ -17,6 +17,7 @@ from mediaproxy.serial import signed_distance
 PACKET_TICKS: Final = 160
 PACKET_NS: Final = 20 * NS_PER_MS
 SILENT_NS: Final = 100 * NS_PER_MS  # without audio for so long, the sound goes alone
+EARLY_NS: Final = NS_PER_MS  # the loop's clock ticks in ms, so it looks so much ahead of time
 STALLED_NS: Final = 100 * NS_PER_MS  # later than this, a pause is better than a burst
 TICK_NS: Final = NS_PER_S // TICK_HZ
 _REMEMBERED: Final = 16  # packets, for their repetitions
@@ -134,7 +135,7 @@ class Sounding:
         self.line = line
         spoken = self._went(stretch, now_ns)
         self._alive_ns = now_ns + max(SILENT_NS, 2 * stretch.ticks * TICK_NS)
-        self.due_ns = self.until_ns if self.over else self._alive_ns
+        self.due_ns = self.until_ns + EARLY_NS if self.over else self._alive_ns
         return spoken
 
     def went_alone(self, stretch: Stretch, line: Line, now_ns: int) -> Spoken:
@@ -148,7 +149,7 @@ class Sounding:
         """The next packet of ours is due 20 ms after this one was, not after it was sent."""
         self.due_ns += PACKET_NS
         if self.over:
-            self.due_ns = self.until_ns
+            self.due_ns = self.until_ns + EARLY_NS
         elif now_ns - self.due_ns > STALLED_NS:
             self.due_ns = now_ns
 
