@@ -315,6 +315,21 @@ def test_a_withheld_digits_span_is_zero() -> None:
     assert (silent[0], silent[-1], len(silent)) == (15_200, 15_999, 800)
 
 
+def test_a_digit_of_one_leg_costs_the_other_nothing() -> None:
+    """Zeros can't be told as codes: the window leaves its row while the other leg is lent to a lane."""
+    files = []
+    for fast in (True, False):
+        loop = Loop(Policy.AUTOMATIC, fast=fast)
+        loop.recorder.confirm(1, 1)
+        loop.speaking = {A: LOUD, B: LOUD}
+        loop.run(1_020)
+        loop.ring.put_digit(1, A, 101, 100, 60_000, 900 * 8, loop.now_ns, 800)
+        files.append(loop.run(3_000).finish()[1])
+    np.testing.assert_array_equal(files[0], files[1])
+    assert not files[0][7_200:8_000, 0].any()
+    assert files[0][:, 1].all()
+
+
 def test_comfort_noise_and_events_are_not_placed() -> None:
     loop = Loop(Policy.AUTOMATIC)
     loop.recorder.confirm(1, 1)
