@@ -29,6 +29,7 @@ from mediaproxy.media.userspace.sounding import (
     PACKET_TICKS,
     SILENT_NS,
     TICK_NS,
+    Carried,
     Line,
     Sounding,
     Spoken,
@@ -96,23 +97,29 @@ class Player:
     ) -> tuple[bytes, Callable[[], None]] | None:
         """The payload with the next stretch, and what to call when it is out; None: it passes as it is."""
         _, second, seq, timestamp, ssrc = fields
-        if (again := sounding.repeated(ssrc, timestamp)) is not None:
-            return again, lambda: _count(leg)
         codec = leg.audio.get(second & ~MARKER)
         if codec is None or sounding.waits or not can_speak(codec) or not _ready(leg.other, sounding, now_ns):
             return None
+        again = sounding.repeated(ssrc, timestamp)
+        if again is not None and again.payload is not None:
+            return again.payload, lambda: _count(leg)
         voice = sounding.voice(codec)
         ticks = voice.ticks(payload)
-        stretch = sounding.carried_by(ssrc, timestamp, ticks, now_ns) if ticks else None
+        if not ticks:
+            return None
+        stretch = again.stretch if again else sounding.carried_by(ssrc, timestamp, ticks, now_ns)
         if stretch is None:
             return None
         mixed = voice.over(payload, sounding.sound.stretch(stretch.first, ticks, voice.rate_hz))
+        if again is not None:
+            return mixed, lambda: _count(leg)
         end = timestamp + ticks * codec.clock_hz // TICK_HZ & 0xFFFFFFFF
         line = Line(ssrc, seq, end, now_ns + ticks * TICK_NS + PACKET_NS)
+        carried = Carried(stretch, None if mixes(codec) else mixed)
 
         def went() -> None:
             _count(leg)
-            self._went(leg.other, sounding, sounding.went_along(line, mixed, stretch, timestamp, now_ns))
+            self._went(leg.other, sounding, sounding.went_along(line, carried, timestamp, now_ns))
 
         return mixed, went
 

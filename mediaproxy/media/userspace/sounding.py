@@ -31,6 +31,14 @@ class Stretch(NamedTuple):
     ticks: int
 
 
+class Carried(NamedTuple):
+    """What a packet carried, should it come once more: a payload only where it is our sound alone, for
+    nothing that a party said is kept."""
+
+    stretch: Stretch
+    payload: bytes | None
+
+
 class Spoken(NamedTuple):
     """A stretch that went out, and from when on it is heard."""
 
@@ -80,7 +88,7 @@ class Sounding:
         self._ssrc: int | None = None
         self._newest = 0
         self._alive_ns = 0
-        self._carried: OrderedDict[int, bytes] = OrderedDict()
+        self._carried: OrderedDict[int, Carried] = OrderedDict()
         self._voices: dict[Codec, Voice] = {}
 
     def begin(self, ready_ns: int, due_ns: int) -> None:
@@ -108,7 +116,7 @@ class Sounding:
         """What a packet of ours of this length carries."""
         return Stretch(self._at, ticks)
 
-    def repeated(self, ssrc: int, timestamp: int) -> bytes | None:
+    def repeated(self, ssrc: int, timestamp: int) -> Carried | None:
         """What a packet carried that comes once more."""
         return self._carried.get(timestamp) if ssrc == self._ssrc else None
 
@@ -126,9 +134,10 @@ class Sounding:
             return None
         return Stretch(self._at, ticks)
 
-    def went_along(self, line: Line, payload: bytes, stretch: Stretch, timestamp: int, now_ns: int) -> Spoken:
+    def went_along(self, line: Line, carried: Carried, timestamp: int, now_ns: int) -> Spoken:
         """The packet of this timestamp is out with a stretch in it; after it the stream stands at `line`."""
-        self._carried[timestamp] = payload
+        stretch = carried.stretch
+        self._carried[timestamp] = carried
         if len(self._carried) > _REMEMBERED:
             self._carried.popitem(last=False)
         self._newest = timestamp
