@@ -136,11 +136,11 @@ def test_each_opening_begins_with_a_decoder_that_heard_nothing() -> None:
     """Two intervals; what was said in the first and between them changes nothing in the second."""
     first, second = spoken(9), spoken(9)
     shouted = speech(9, np.random.default_rng(5).integers(-30_000, 30_000, 16_000).astype(np.int16))
-    plan = [(100, Action.START), (300, Action.STOP), (700, Action.START)]
+    plan = [(100, Action.START), (300, Action.STOP), (500, Action.START)]
     quiet = CodedCall(16_000, plan, Policy.ON_DEMAND, tick_ms=10).record(first, END_MS)[1]
-    loud = CodedCall(16_000, plan, Policy.ON_DEMAND, tick_ms=10).record(shouted[:34] + second[34:], END_MS)[1]
-    assert quiet[700 * 16 :].any()
-    np.testing.assert_array_equal(quiet[720 * 16 :], loud[720 * 16 :])
+    loud = CodedCall(16_000, plan, Policy.ON_DEMAND, tick_ms=10).record(shouted[:24] + second[24:], END_MS)[1]
+    assert quiet[500 * 16 : 540 * 16].any()
+    np.testing.assert_array_equal(quiet[520 * 16 :], loud[520 * 16 :])
 
 
 @pytest.mark.parametrize("rate", RATES)
