@@ -80,7 +80,7 @@ def test_many_at_once_cost_one_sync(chain: Chain, monkeypatch: pytest.MonkeyPatc
     assert_whole(chain, 500)
 
 
-@pytest.mark.parametrize("torn", [b"{", b'{"at":"2026', b"\0" * 100])
+@pytest.mark.parametrize("torn", [b"{", b'{"at":"2026', b"\0" * 100, b"x" * 5_000])
 def test_what_a_crash_left_of_a_line_is_cut_off(chain: Chain, torn: bytes) -> None:
     chain.append(note(1))
     with chain.path.open("ab") as file:

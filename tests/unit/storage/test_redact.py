@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,16 @@ def test_what_was_forged_is_not_signed_anew(storage: Storage) -> None:
     with pytest.raises(Unchanged, match="SHA-256"):
         redact(storage, ID, 400, 500, by=ADMIN, reason="asked")
     assert audio.read_bytes() == content
+    assert kinds(storage) == ["published"]
+
+
+def test_what_was_signed_behind_the_chain_is_not_signed_anew(storage: Storage) -> None:
+    audio = publish_one(storage)
+    document = audio.with_suffix(".json")
+    claims = replace(manifest.decode(document.read_bytes()), withheld=7)
+    document.write_bytes(manifest.encode(manifest.sign(claims, storage.private_key)))
+    with pytest.raises(Unchanged, match="not the one that the chain names"):
+        redact(storage, ID, 400, 500, by=ADMIN, reason="asked")
     assert kinds(storage) == ["published"]
 
 

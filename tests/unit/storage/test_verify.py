@@ -1,7 +1,7 @@
 """Whatever was changed after publishing is found, and named in one line."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import pytest
 from mediaproxy.recording import chain, manifest, wav
 from mediaproxy.recording.journal import Ended
 from mediaproxy.recording.manifest import Actor, Master
-from mediaproxy.storage import Storage, sparse, verify
+from mediaproxy.storage import Storage, judge, sparse, verify
 from mediaproxy.storage.audio import identity
 from mediaproxy.storage.publish import publish
 from tests.support.published import publish_one
@@ -198,6 +198,30 @@ def test_sound_is_found_wherever_there_should_be_none(
     assert problems(audio) == ""
     sign_anew(audio, storage, intervals=[asdict(interval(*span)) for span in claimed])
     assert problems(audio) == f"not silent outside the intervals, at sample {sample}"
+
+
+class Pieces:
+    """A master that is read in these pieces of whole frames: where each begins, and its samples."""
+
+    fd = -1
+
+    def __init__(self, *pieces: tuple[int, list[int]]) -> None:
+        self._pieces = pieces
+        self.shape = wav.Shape(8_000, 100)
+
+    def chunks(self, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+        for at, samples in self._pieces:
+            yield at, b"".join(sample.to_bytes(4, "little") for sample in samples)
+
+
+@pytest.mark.parametrize(
+    ("spans", "sound"),
+    [([(5, 11)], 10), ([(5, 10)], None), ([(10, 11)], 10), ([(11, 12)], None), ([(0, 1), (10, 20)], 10)],
+)
+def test_a_silent_stretch_that_ends_just_within_a_piece(
+    spans: list[tuple[int, int]], sound: int | None
+) -> None:
+    assert judge._first_sound(Pieces((0, [0] * 10), (10, [1, 0])), spans) == sound
 
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 48_000])
