@@ -19,6 +19,7 @@ from mediaproxy.ids import RecordingId
 from mediaproxy.recording import manifest
 from mediaproxy.recording.chain import Head
 from mediaproxy.recording.manifest import Actor
+from mediaproxy.service import rows
 from mediaproxy.service.events import EventStream
 from mediaproxy.service.recordings import LiveRecordings
 from mediaproxy.storage import Storage, keys, redact
@@ -98,8 +99,7 @@ class ProxyArchive:
         await self._off_loop(
             self._changes, lambda: redact.remove(self._storage, row.id, by=by, reason=reason)
         )
-        now_ms = time.time_ns() // NS_PER_MS
-        gone = replace(row, file=None, manifest=None, sha256=None, deleted_at_ms=now_ms)
+        gone = rows.deleted_row(row, time.time_ns() // NS_PER_MS)
         self._tell("recording.deleted", logged, gone, by)
 
     def _tell(

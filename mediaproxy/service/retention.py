@@ -11,6 +11,7 @@ import structlog
 
 from mediaproxy.calllog import CallLog
 from mediaproxy.recording.keeping import Limits
+from mediaproxy.service import rows
 from mediaproxy.service.events import EventStream
 from mediaproxy.storage import Storage, retention
 from mediaproxy.storage.retention import RETENTION, Due, LeftAlone
@@ -91,12 +92,11 @@ class Retention:
         self._stopped.wait(REST_S)
 
     async def _tell(self, due: Due) -> None:
-        """The call and what was recorded of it stay in the log; only the file is gone."""
         log.info("recording_expired", recording=due.recording, why=due.why)
         logged = await self._call_log.call_of_recording(due.recording)
         if logged is None or logged.recording is None:
             return
-        row = replace(logged.recording, file=None, manifest=None, sha256=None, deleted_at_ms=self._now_ms())
+        row = rows.deleted_row(logged.recording, self._now_ms())
         self._call_log.put_recording(row)
         self._events.publish(
             "recording.deleted", logged.call.id, due.recording, logged=replace(logged, recording=row),

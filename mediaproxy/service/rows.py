@@ -73,6 +73,11 @@ def published_row(row: RecordingRow, outcome: Outcome, root: Path) -> RecordingR
     )
 
 
+def deleted_row(row: RecordingRow, deleted_at_ms: int) -> RecordingRow:
+    """The call and what was recorded of it stay in the log; only the file is gone."""
+    return replace(row, file=None, manifest=None, sha256=None, deleted_at_ms=deleted_at_ms)
+
+
 def interval_row(interval: Interval) -> IntervalRow:
     return IntervalRow(
         interval.start_sample, interval.end_sample, interval.started_by, interval.ended_by, interval.kind

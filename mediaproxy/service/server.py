@@ -33,7 +33,8 @@ from mediaproxy.service.collector import Collector
 from mediaproxy.service.control import Control
 from mediaproxy.service.events import EventStream
 from mediaproxy.service.gauges import watch_all
-from mediaproxy.service.recordings import LiveRecordings, Settings
+from mediaproxy.service.live import Settings
+from mediaproxy.service.recordings import LiveRecordings
 from mediaproxy.service.recovery import Recovery
 from mediaproxy.service.retention import Retention
 from mediaproxy.service.sounds import Sounds, load_sounds

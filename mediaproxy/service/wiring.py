@@ -3,8 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 import structlog
 
@@ -41,6 +40,7 @@ from mediaproxy.service.codes import Code, DialledCodes
 from mediaproxy.service.control import SIP_STATUS, Control, agent_on
 from mediaproxy.service.events import EventStream
 from mediaproxy.service.recordings import LiveRecordings, Settled
+from mediaproxy.service.tasks import Tasks
 
 log = structlog.get_logger()
 
@@ -121,7 +121,7 @@ class Wiring:
         self._control = control
         self._call_log = call_log
         self._codes = DialledCodes(live.get, recordings, control)
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = Tasks("demand_failed")
 
     def on_output(self, output: Output) -> None:
         """What the call core wants done, but for what goes to the wire."""
@@ -131,7 +131,7 @@ class Wiring:
             case RecordRequested() if output.means == "dtmf":
                 self._code_dialled(output, in_rtp=False)
             case RecordRequested():
-                self._start(self._record_requested(output))
+                self._tasks.start(self._record_requested(output))
             case CallBroken():
                 log.error("call_broken", call=output.call, exc_info=output.error)
             case Describe():
@@ -154,8 +154,7 @@ class Wiring:
 
     async def close(self) -> None:
         """Wait until nothing that was asked for is under way."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._tasks.wait()
 
     def _on_call(self, event: CallEvent) -> None:
         record = event.call
@@ -201,7 +200,7 @@ class Wiring:
             dialled.call, dialled.leg, Action(dialled.action), dialled.arrived_ns, dialled.certain, in_rtp
         )
         if (demand := self._codes.receive(code)) is not None:
-            self._start(demand)
+            self._tasks.start(demand)
 
     async def _demand(self, wanted: RecordRequested) -> Settled | Refusal:
         record = self._live.get(wanted.call)
@@ -210,16 +209,6 @@ class Wiring:
             return Refusal.NOT_ENABLED
         by = Actor(wanted.means, user)
         return await self._control.demand(wanted.call, Action(wanted.action), by, at_ns=wanted.arrived_ns)
-
-    def _start(self, work: Coroutine[Any, Any, object]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("demand_failed", exc_info=error)
 
 
 def _recording_id() -> RecordingId:

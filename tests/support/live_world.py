@@ -20,7 +20,8 @@ from mediaproxy.recording.recorder import Recorder
 from mediaproxy.recording.ring import PacketRing
 from mediaproxy.recording.states import Action, Refusal
 from mediaproxy.service.events import EventStream
-from mediaproxy.service.recordings import LiveRecordings, Settings, Settled
+from mediaproxy.service.live import Settings
+from mediaproxy.service.recordings import LiveRecordings, Settled
 from mediaproxy.service.sounds import Sounds
 from mediaproxy.storage import Spool, Storage
 

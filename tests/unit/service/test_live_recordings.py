@@ -14,7 +14,7 @@ from mediaproxy.calls.model import Policy, RecordingPolicy
 from mediaproxy.calls.plane import Tap, Tone
 from mediaproxy.recording.manifest import Actor
 from mediaproxy.recording.states import Action, Refusal
-from mediaproxy.service import recordings as module
+from mediaproxy.service import journalling
 from mediaproxy.service.recordings import Settled
 from mediaproxy.storage import JournalResult, verify
 from tests.support.live_world import (
@@ -100,7 +100,7 @@ async def test_repeating_a_command_changes_nothing(world: World) -> None:
 async def test_an_opening_that_is_not_durable_is_refused_and_leaves_no_sample(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "OPENING_WAIT_S", 0.02)
+    monkeypatch.setattr(journalling, "OPENING_WAIT_S", 0.02)
     world.answer(RecordingPolicy(Policy.ON_DEMAND))
     world.speak(10)
     await asyncio.sleep(0.1)
@@ -133,7 +133,7 @@ async def seen(condition: Callable[[], bool]) -> None:
 async def test_an_automatic_recording_waits_for_the_disk_and_loses_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "OPENING_WAIT_S", 0.02)
+    monkeypatch.setattr(journalling, "OPENING_WAIT_S", 0.02)
     away = world.storage.live.rename(world.storage.root / "away")
     world.answer(RecordingPolicy(Policy.AUTOMATIC))
     await seen(lambda: world.spool.failing is not None)
@@ -209,7 +209,7 @@ async def test_an_ended_call_shows_what_was_recorded_while_its_file_waits(world:
 async def test_a_closing_is_in_effect_whatever_the_disk_does(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "CLOSING_WAIT_S", 0.02)
+    monkeypatch.setattr(journalling, "CLOSING_WAIT_S", 0.02)
     world.answer(RecordingPolicy(Policy.AUTOMATIC))
     world.speak(10)
     await asyncio.sleep(0.1)

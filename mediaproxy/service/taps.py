@@ -1,0 +1,82 @@
+"""What is heard of live calls, and where it goes: descriptions and taps one way, samples the other."""
+
+from collections.abc import Callable
+
+from mediaproxy.calls.plane import Describe, LegId, PlaneOperation, SetTap
+from mediaproxy.ids import CallId
+from mediaproxy.recording.rates import best_rate
+from mediaproxy.recording.recorder import Recorder, Write
+from mediaproxy.recording.ring import PacketRing
+from mediaproxy.service.live import Live, Lives, Settings
+from mediaproxy.storage import Spool
+
+
+class Taps:
+    """From the ring through the recorder to the spool, for all calls of the loop."""
+
+    def __init__(
+        self,
+        lives: Lives,
+        *,
+        recorder: Recorder,
+        ring: PacketRing,
+        spool: Spool,
+        perform: Callable[[PlaneOperation], None],
+        settings: Settings,
+    ) -> None:
+        self._lives = lives
+        self._recorder = recorder
+        self._ring = ring
+        self._spool = spool
+        self._perform = perform
+        self._settings = settings
+        self._descriptions: dict[CallId, dict[LegId, Describe]] = {}
+
+    def describe(self, operation: Describe) -> None:
+        """What a leg may send from now on; may come before the answer."""
+        self._descriptions.setdefault(operation.call, {})[operation.leg] = operation
+        if live := self._lives.get(operation.call):
+            self.drain()
+            self._tell(live, operation)
+
+    def tell_all(self, live: Live) -> None:
+        """What is known of its legs, as far as they are to be heard."""
+        for description in self._of(live.call.id):
+            self._tell(live, description)
+
+    def rate_of(self, call: CallId) -> int:
+        """The file's rate, which never changes while the call lives."""
+        if self._settings.sample_rate != "best":
+            return self._settings.sample_rate
+        return best_rate([described.audio for described in self._of(call)])
+
+    def forget(self, call: CallId) -> None:
+        self._descriptions.pop(call, None)
+
+    def drain(self) -> None:
+        """Take what the ring holds."""
+        self.hand_out(self._recorder.drain(self._ring))
+
+    def hand_out(self, writes: list[Write]) -> None:
+        for write in writes:
+            live = self._lives.of(write.generation)
+            if write.frames is None:
+                self._spool.extend(live.id, write.end)
+            else:
+                self._spool.write(live.id, write.start, write.frames)
+
+    def set(self, now_ns: int) -> None:
+        """As the gates ask for: to be called after whatever may have moved one, and with every drain."""
+        for change in self._recorder.tap_changes(now_ns):
+            call = self._lives.of(change.generation).call.id
+            for leg in LegId:
+                self._perform(SetTap(call, leg, change.tap))
+
+    def _of(self, call: CallId) -> list[Describe]:
+        return list(self._descriptions.get(call, {}).values())
+
+    def _tell(self, live: Live, described: Describe) -> None:
+        heard = described.heard and (self._settings.record_on_hold or not live.held)
+        self._recorder.describe(
+            live.generation, described.leg, described.audio, described.digits, heard=heard
+        )
