@@ -10,13 +10,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from mediaproxy.clock import NS_PER_S
 from mediaproxy.recording.live import LATE_PAYLOAD_MS, LiveRecording
 from mediaproxy.recording.packets import Margins, Packet
-from mediaproxy.recording.ring import HAS_PAYLOAD
+from mediaproxy.recording.ring import HAS_PAYLOAD, HEADER
 from mediaproxy.recording.streams import Stream
 from mediaproxy.recording.tracks import G711_HZ, OTHERS, Track
 from mediaproxy.recording.transits import SLICES_PER_S, LeastTransits
@@ -32,11 +31,11 @@ ANY_MARKER = ~(0xFF << 24)  # a talkspurt's begin changes nothing
 NOWHERE = 1 << 60
 NOT_LENT = -1  # no record's words: payload type, leg and flags are never all ones
 
-# The numbers of a lane. WHO and NEXT are words of the record that must come: leg, flags, payload type and
-# SSRC; sequence number, length and timestamp. INTO is the index in its block of the window's first sample,
-# ROOM how many samples behind it there is room for.
-WHO, NEXT, ANSWERED, POSITION, LAST, FLOOR, DUE, ROOM, OFFSET, ROW, COUNT, GROUP, INTO = range(13)
-NUMBERS = 13
+# The numbers of a lane, a column a lane. WHO and NEXT are words of the record that must come: leg, flags,
+# payload type and SSRC; sequence number, length and timestamp. INTO is the index in its block of the window's
+# first sample, ROOM how many samples behind it there is room for, BASE where the window begins.
+WHO, NEXT, ANSWERED, POSITION, LAST, FLOOR, DUE, ROOM, OFFSET, ROW, COUNT, GROUP, INTO, BASE = range(14)
+NUMBERS = 14
 
 
 class Batch(NamedTuple):
@@ -61,23 +60,21 @@ class Batch(NamedTuple):
 class Lanes:
     """Two lanes a slot, `slot * 2 + leg`."""
 
-    __slots__ = ("_base", "_lanes", "_lent", "_margins", "_pool", "_transits", "_views")
+    __slots__ = ("_lanes", "_lent", "_margins", "_pool", "_transits", "_views")
 
     def __init__(self, pool: WindowPool, transits: LeastTransits) -> None:
         self._pool = pool
         self._transits = transits
         self._margins = Margins.of(G711_HZ)
-        self._lanes: Ints = np.full((0, NUMBERS), NOT_LENT, dtype=np.int64)
-        self._base: Ints = np.zeros(0, dtype=np.int64)  # of each lane's window
+        self._lanes: Ints = np.full((NUMBERS, 0), NOT_LENT, dtype=np.int64)
         self._lent: dict[int, tuple[LiveRecording, Track, Stream]] = {}
-        self._views: dict[tuple[int, int], NDArray[np.uint8]] = {}
+        self._views: dict[tuple[int, int], NDArray[np.void]] = {}
 
     def resize(self, slots: int) -> None:
         """Room for so many slots; what is lent stays."""
-        grown = np.full((slots * 2, NUMBERS), NOT_LENT, dtype=np.int64)
-        grown[: len(self._lanes)] = self._lanes
+        grown = np.full((NUMBERS, slots * 2), NOT_LENT, dtype=np.int64)
+        grown[:, : self._lanes.shape[1]] = self._lanes
         self._lanes = grown
-        self._base = np.append(self._base, np.zeros(len(grown) - len(self._base), dtype=np.int64))
 
     def lend(self, live: LiveRecording, leg: int, stream: Stream, packet: Packet) -> None:
         """Lend the leg, if its stream runs so steadily that its next packet is known."""
@@ -96,7 +93,7 @@ class Lanes:
                 return
             if window.reaches(track.channel) != packet.end:
                 return
-            into = window.row.number * self._pool.row_frames * CHANNELS + track.channel
+            into = (window.row.number * CHANNELS + track.channel) * self._pool.row_frames
             room, group = self._pool.row_frames, window.row.block
         else:
             closed_at = gate.closed_at
@@ -104,8 +101,7 @@ class Lanes:
             into, room, group, flags = 0, NOWHERE, -1, 0
         self._lent[live.slot * 2 + leg] = (live, track, stream)
         assert stream.offset is not None
-        self._base[live.slot * 2 + leg] = window.base
-        self._lanes[live.slot * 2 + leg] = (
+        self._lanes[:, live.slot * 2 + leg] = (
             _signed(leg | flags << 8 | packet.payload_type << 16 | stream.ssrc << 32),
             _signed(
                 (packet.seq + 1) & 0xFFFF
@@ -123,6 +119,7 @@ class Lanes:
             0,
             group,
             into,
+            window.base,
         )
 
     def recall(self, live: LiveRecording) -> None:
@@ -135,8 +132,8 @@ class Lanes:
         if lent is None:
             return
         live, track, stream = lent
-        numbers: list[int] = self._lanes[lane].tolist()
-        self._lanes[lane, WHO] = NOT_LENT
+        numbers: list[int] = self._lanes[:, lane].tolist()
+        self._lanes[WHO, lane] = NOT_LENT
         stream.advance(numbers[COUNT], numbers[LAST])
         if numbers[GROUP] >= 0:
             live.window.extend(track.channel, numbers[POSITION])
@@ -145,73 +142,77 @@ class Lanes:
         """Tell the window how far its tracks were written."""
         for lane in (live.slot * 2, live.slot * 2 + 1):
             lent = self._lent.get(lane)
-            if lent is not None and self._lanes.item(lane, GROUP) >= 0:
-                live.window.extend(lent[1].channel, self._lanes.item(lane, POSITION))
+            if lent is not None and self._lanes.item(GROUP, lane) >= 0:
+                live.window.extend(lent[1].channel, self._lanes.item(POSITION, lane))
 
     def after_touch(self, live: LiveRecording) -> None:
         """The window may have left its row: nothing can be written there any more."""
         if not live.window.in_row:
             for lane in (live.slot * 2, live.slot * 2 + 1):
-                if lane in self._lent and self._lanes.item(lane, GROUP) >= 0:
+                if lane in self._lent and self._lanes.item(GROUP, lane) >= 0:
                     self.recall_leg(lane)
 
     def after_take(self, live: LiveRecording) -> None:
         """The window moved on."""
-        self._base[live.slot * 2] = self._base[live.slot * 2 + 1] = live.window.base
+        self._lanes[BASE, live.slot * 2 : live.slot * 2 + 2] = live.window.base
 
-    def place(self, lanes: Ints, batch: Batch, payload: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    def place(self, lanes: Ints, batch: Batch, records: NDArray[np.void]) -> NDArray[np.bool_]:
         """Place what is regular, at most one record a lane; true where a record was placed."""
-        numbers = self._lanes.take(lanes, axis=0)
+        numbers = self._lanes.take(lanes, axis=1)
         length = batch.next >> 16 & 0xFFFF
-        arrival = (batch.arrival_ns - numbers[:, ANSWERED]) // NS_PER_SAMPLE
-        earliest = (batch.earliest_ns - numbers[:, ANSWERED]) // NS_PER_SAMPLE
-        base = self._base.take(lanes)
-        end = numbers[:, POSITION] + length
-        margins = self._margins
-        regular: NDArray[np.bool_] = (
-            (numbers[:, WHO] == batch.who)
-            & (numbers[:, NEXT] == batch.next)
-            & (earliest - numbers[:, LAST] <= margins.gap)
-            & (end >= earliest - margins.raised)
-            & (end <= arrival + margins.lower)
-            & (end - base <= numbers[:, ROOM])
-            & (arrival >= numbers[:, FLOOR])
-            & (arrival < numbers[:, DUE])
-        )
+        arrival = (batch.arrival_ns - numbers[ANSWERED]) // NS_PER_SAMPLE
+        end = numbers[POSITION] + length
+        regular = self._regular(numbers, batch, arrival, end)
         if not regular.all():
-            numbers, lanes, batch = numbers[regular], lanes[regular], batch.pick(regular)
-            length, arrival, end, base = length[regular], arrival[regular], end[regular], base[regular]
+            numbers, lanes, batch = numbers[:, regular], lanes[regular], batch.pick(regular)
+            length, arrival, end = length[regular], arrival[regular], end[regular]
         if len(lanes):
-            transits = arrival - end + numbers[:, OFFSET]
-            self._transits.note_many(numbers[:, ROW], arrival // SLICE, transits)
-            into = numbers[:, INTO] + (numbers[:, POSITION] - base) * CHANNELS
-            self._write(numbers[:, GROUP] << 16 | length, into, payload, batch.at)
-            numbers[:, NEXT] = _successors(batch.next)
-            numbers[:, POSITION] = end
-            numbers[:, LAST] = arrival
-            numbers[:, COUNT] += 1
-            self._lanes[lanes] = numbers
+            transits = arrival - end + numbers[OFFSET]
+            self._transits.note_many(numbers[ROW], arrival // SLICE, transits)
+            into = numbers[INTO] + numbers[POSITION] - numbers[BASE]
+            self._write(numbers[GROUP] << 16 | length, into, records, batch.at)
+            self._lanes[NEXT, lanes] = _successors(batch.next)
+            self._lanes[POSITION, lanes] = end
+            self._lanes[LAST, lanes] = arrival
+            self._lanes[COUNT, lanes] = numbers[COUNT] + 1
         return regular
 
-    def _write(self, groups: Ints, into: Ints, payload: NDArray[np.uint8], at: Ints) -> None:
-        """Scatter the codes as they are, for each block of windows and length at once."""
+    def _regular(self, numbers: Ints, batch: Batch, arrival: Ints, end: Ints) -> NDArray[np.bool_]:
+        earliest = (batch.earliest_ns - numbers[ANSWERED]) // NS_PER_SAMPLE
+        regular: NDArray[np.bool_] = numbers[WHO] == batch.who
+        regular &= numbers[NEXT] == batch.next
+        regular &= earliest - numbers[LAST] <= self._margins.gap
+        regular &= end >= earliest - self._margins.raised
+        regular &= end <= arrival + self._margins.lower
+        regular &= end - numbers[BASE] <= numbers[ROOM]
+        regular &= arrival >= numbers[FLOOR]
+        regular &= arrival < numbers[DUE]
+        return regular
+
+    def _write(self, groups: Ints, into: Ints, records: NDArray[np.void], at: Ints) -> None:
+        """Copy the codes as they are, for each block of windows and length at once."""
         for group, chosen in _alike(groups):
             if group < 0:
                 continue  # closed lanes: there is nothing to write
-            view, length = self._view(group >> 16, group & 0xFFFF), group & 0xFFFF
+            length = group & 0xFFFF
+            view, payload = self._view(group >> 16, length), _payload(records, length)
             for first in range(0, len(chosen), MAX_BATCH):
                 some = chosen[first : first + MAX_BATCH]
-                view[into[some]] = payload[:, :length][at[some]]
+                view[into[some]] = payload[at[some]]
 
-    def _view(self, block: int, length: int) -> NDArray[np.uint8]:
+    def _view(self, block: int, length: int) -> NDArray[np.void]:
         """`view[i]` are the `length` samples of one channel that begin at index i of the block."""
         view = self._views.get((block, length))
         if view is None:
-            flat = self._pool.blocks[block]
-            shape = (len(flat) - CHANNELS * (length - 1), length)
-            view = as_strided(flat, shape, (flat.itemsize, flat.itemsize * CHANNELS))
+            rows = self._pool.blocks[block]
+            view = np.ndarray((rows.size - length + 1,), f"V{length}", rows, strides=(1,))
             self._views[block, length] = view
         return view
+
+
+def _payload(records: NDArray[np.void], length: int) -> NDArray[np.void]:
+    """The first bytes of each record's payload."""
+    return np.ndarray(records.shape, f"V{length}", records, HEADER.size, records.strides)
 
 
 def _alike(groups: Ints) -> Iterator[tuple[int, Ints]]:

@@ -331,12 +331,14 @@ class Recorder:
         everyone = np.arange(len(records), dtype=np.int64)
         batch = Batch(who, words["next"].copy(), words["arrival_ns"].copy(), earliest_ns, everyone)
         for chosen in _one_a_lane(lanes):
-            self._receive_some(raw, chosen, lanes, batch)
+            self._receive_some(records, raw, chosen, lanes, batch)
 
-    def _receive_some(self, raw: NDArray[np.uint8], chosen: Ints, lanes: Ints, batch: Batch) -> None:
+    def _receive_some(
+        self, records: NDArray[np.void], raw: NDArray[np.uint8], chosen: Ints, lanes: Ints, batch: Batch
+    ) -> None:
         """At most one record a lane, but for lane 0, where everything is."""
         if len(chosen) >= FEW:
-            placed = self._lanes.place(lanes[chosen], batch.pick(chosen), raw[:, HEADER.size :])
+            placed = self._lanes.place(lanes[chosen], batch.pick(chosen), records)
             chosen = chosen[~placed]
         for at in chosen.tolist():
             self._receive_one(raw, at, int(batch.earliest_ns[at]))

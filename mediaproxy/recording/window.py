@@ -41,7 +41,8 @@ class Stretch(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A row of the pool: zeros when it is taken and when it is given back."""
+    """A row of the pool: zeros when it is taken and when it is given back. One channel lies behind the
+    other in it, so that a packet is written as it came."""
 
     block: int
     number: int
@@ -56,7 +57,7 @@ class WindowPool:
 
     def __init__(self, row_frames: int = ROW_FRAMES) -> None:
         self.row_frames = row_frames
-        self.blocks: list[Codes] = []  # flat: row, frame, channel
+        self.blocks: list[Codes] = []  # (rows, channels, frames)
         self._free: list[tuple[int, int]] = []
         self._add_block()
         self.blocks[0].fill(0)  # touched now: the first calls cost the relay's loop no page faults
@@ -65,15 +66,14 @@ class WindowPool:
         if not self._free:
             self._add_block()
         block, number = self._free.pop()
-        rows = self.blocks[block].reshape(BLOCK_ROWS, self.row_frames, CHANNELS)
-        return Row(block, number, rows[number])
+        return Row(block, number, self.blocks[block][number].T)
 
     def give_back(self, row: Row) -> None:
         self._free.append((row.block, row.number))
 
     def _add_block(self) -> None:
         self._free = [(len(self.blocks), number) for number in range(BLOCK_ROWS - 1, -1, -1)]
-        self.blocks.append(np.zeros(BLOCK_ROWS * self.row_frames * CHANNELS, dtype=np.uint8))
+        self.blocks.append(np.zeros((BLOCK_ROWS, CHANNELS, self.row_frames), dtype=np.uint8))
 
 
 class Window:
@@ -220,7 +220,7 @@ class Window:
             self._codes = self.row.codes
         if end - self.base > len(self._codes):
             room = min(max(2 * len(self._codes), end - self.base), self._max_frames)
-            grown = np.zeros((room, CHANNELS), dtype=np.uint8)
+            grown = np.zeros((CHANNELS, room), dtype=np.uint8).T
             grown[: len(self._codes)] = self._codes
             self._codes[:] = 0
             self._codes = grown
@@ -282,8 +282,8 @@ class Window:
         if self._frames is not None:
             return self._frames[first - self.base : last - self.base].tobytes()
         assert self._codes is not None
-        codes = self._codes[first - self.base : last - self.base].view(np.uint16)[:, 0]
-        frames = STEREO[self._laws[0]][self._laws[1]].take(codes)
+        codes = self._codes[first - self.base : last - self.base]
+        frames = decode_both(codes[:, 0], codes[:, 1], (self._laws[0], self._laws[1]))
         for channel, runs in enumerate(self._runs):
             if runs and runs[0][0] <= first and runs[0][1] >= last:
                 continue  # as nearly always
@@ -294,12 +294,7 @@ class Window:
     def _advance(self, until: int) -> None:
         """Move what lies behind `until` to the front."""
         used, left = self.top - self.base, max(self.top - until, 0)
-        for runs in self._runs:
-            if runs and runs[0][0] < until:
-                if len(runs) == 1 and runs[0][1] > until:
-                    runs[0][0] = until
-                else:
-                    runs[:] = [[max(start, until), end] for start, end in runs if end > until]
+        self._trim(until)
         if self._codes is not None:
             self._codes[:left] = self._codes[used - left : used]
             self._codes[left:used] = 0
@@ -309,6 +304,14 @@ class Window:
         if self._frames is not None and self._linear <= until:
             self._encode()
         self._shrink(left)
+
+    def _trim(self, until: int) -> None:
+        for runs in self._runs:
+            if runs and runs[0][0] < until:
+                if len(runs) == 1 and runs[0][1] > until:
+                    runs[0][0] = until
+                else:
+                    runs[:] = [[max(start, until), end] for start, end in runs if end > until]
 
     def _shrink(self, used: int) -> None:
         if self.row is None or self._codes is None or self.in_row or used > len(self.row.codes):
@@ -346,8 +349,16 @@ def _merge(runs: list[list[int]], start: int, end: int) -> list[tuple[int, int]]
     return fresh
 
 
+def decode_both(left: Codes, right: Codes, laws: tuple[int, int]) -> NDArray[np.uint32]:
+    """Interleaved frames of the codes of both channels, by one look-up a frame."""
+    both = right.astype(np.uint16)
+    both <<= 8
+    both |= left
+    return STEREO[laws[0]][laws[1]].take(both)
+
+
 def _stereo(left: Pcm, right: Pcm) -> NDArray[np.uint32]:
-    """A frame for each two codes, as both lie in memory."""
+    """A frame for each two codes; the left one is the lower byte."""
     codes = np.arange(1 << 16, dtype="<u2").view(np.uint8).reshape(-1, CHANNELS)
     frames: Pcm = np.stack([left[codes[:, 0]], right[codes[:, 1]]], axis=1).astype("<i2")
     table: NDArray[np.uint32] = frames.reshape(-1).view("<u4")
