@@ -15,6 +15,7 @@ the network did not add to.
 * After a gap (A0 - previous A > 150 ms, so never a stall of ours) 300 ms are held; the offset moves only
   if their least transit is more than 60 ms above or 20 ms below it.
 * At an opening after more than a second of closed gate the offset is the least transit of ten seconds.
+* At the edges of an interval a packet may lie elsewhere, too: see `Stream.spread`.
 * A newer packet whose timestamp lies behind the older one's end is the sender's doing, never the network's:
   the transits before such a move say nothing about those after it.
 * The least transit of ten seconds more than 100 ms above the offset raises it: a hole, no audio lost.
@@ -32,7 +33,9 @@ from mediaproxy.recording.packets import Margins, Packet
 from mediaproxy.recording.transits import SLICES_PER_S, LeastTransits
 from mediaproxy.serial import signed_distance, unwrap
 
-RECENT = 2  # slices: the last quarter to half of a second
+# Slices, the last quarter to half of a second: what all of them show at an interval's end is a slower route.
+# Two seconds would forget fewer samples that a queue holds, and let in more that a new route brings.
+RECENT = 2
 MAX_HELD = 1_024  # packets; twenty seconds of usual ones
 MAX_MOVES = 8  # slips among them: three in the 300 ms that a packet may be late
 MAX_SEQ_JUMP = 3_000  # beyond it the sender began anew (RFC 3550 A.1), nothing was lost
@@ -165,7 +168,8 @@ class Stream:
         by = packet.position - packet.start
         now = self._slice(max(packet.arrival, self.last_arrival))
         least = self._transits.least(self._row, now)
-        recent = self._transits.least(self._row, now, RECENT + now - self._slice(packet.arrival))
+        since = self._slice(packet.earliest)  # a stall of ours makes nothing late
+        recent = self._transits.least(self._row, now, RECENT + now - since)
         if least is None or self.offset is None or abs(by - self.offset) >= self._margins.keep_transits:
             return NOWHERE_ELSE
         recent = least if recent is None else recent

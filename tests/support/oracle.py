@@ -500,7 +500,8 @@ def _missing(
             continue
         lags = seen.get(packet.ssrc)
         if lags:
-            early, late = _doubt(reads[packet.ssrc], read[0])
+            own = read[0] - packet.spoken - len(packet.payload)
+            early, late = _doubt(reads[packet.ssrc], read[0], own)
             first = [max(packet.spoken + lag, start + max(lag - early, 0)) for lag in lags]
             last = [min(packet.spoken + lag + len(packet.payload), end - max(late - lag, 0)) for lag in lags]
             missing += min(int(zeros[b] - zeros[a]) if a < b else 0 for a, b in zip(first, last, strict=True))
@@ -521,11 +522,12 @@ def _reads(call: Call, speaker: Speaker, stamps: Stamps) -> dict[int, list[tuple
     return reads
 
 
-def _doubt(reads: list[tuple[int, int]], at: int) -> tuple[int, int]:
-    """What the network showed when a packet was read: the least delay of ten seconds (what was held with
-    it tells too), and that of the last quarter."""
+def _doubt(reads: list[tuple[int, int]], at: int, own: int) -> tuple[int, int]:
+    """What the network showed when a packet was read that was delayed by `own`: the least delay of ten
+    seconds (what was held with it tells too), and that of the last quarter of a second at least."""
     near = [(read, delay) for read, delay in reads if at - 10 * RATE <= read <= at + RATE // 2]
-    return min(delay for _, delay in near), min(delay for read, delay in near if at - RATE // 4 <= read <= at)
+    recent = [delay for read, delay in near if at - RATE // 4 <= read < at]
+    return min(delay for _, delay in near), min([own, *recent])
 
 
 def _by_position(speaker: Speaker) -> Samples:
