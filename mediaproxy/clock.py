@@ -1,43 +1,22 @@
 """Time as the core sees it: numbers handed in, never read.
 
 Two kinds: deadlines are monotonic seconds (`now: float`), media time is monotonic nanoseconds
-(`now_ns: int`, the same clock). Wall time appears only in names, headers and logs.
+(`now_ns: int`, the same clock). Wall time appears only in names, headers and logs: as Unix milliseconds,
+and in words as the contract writes them.
 """
 
-from dataclasses import dataclass, field
-from enum import Enum
-from typing import Generic, TypeVar
+from datetime import UTC, datetime
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
 
-K = TypeVar("K", bound=Enum)
+
+def rfc3339(unix_ms: int) -> str:
+    """A wall time in words: UTC, milliseconds, `Z`."""
+    whole = datetime.fromtimestamp(unix_ms // 1000, UTC)
+    return f"{whole:%Y-%m-%dT%H:%M:%S}.{unix_ms % 1000:03d}Z"
 
 
-@dataclass(slots=True)
-class Timers(Generic[K]):
-    """Deadlines by name, in monotonic seconds. Starting a timer again moves it."""
-
-    _at: dict[K, float] = field(default_factory=dict)
-
-    def start(self, timer: K, at: float) -> None:
-        self._at[timer] = at
-
-    def stop(self, timer: K) -> None:
-        self._at.pop(timer, None)
-
-    def clear(self) -> None:
-        self._at.clear()
-
-    def running(self, timer: K) -> bool:
-        return timer in self._at
-
-    def next_deadline(self) -> float | None:
-        return min(self._at.values(), default=None)
-
-    def pop_expired(self, now: float) -> list[K]:
-        """Remove and return what has expired, earliest first."""
-        expired = sorted((at, timer.name, timer) for timer, at in self._at.items() if at <= now)
-        for _, _, timer in expired:
-            del self._at[timer]
-        return [timer for _, _, timer in expired]
+def unix_ms(text: str) -> int:
+    """The inverse of `rfc3339`; `ValueError` when it is no time."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000)

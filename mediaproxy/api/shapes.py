@@ -4,7 +4,6 @@ Positions and counts are integers, `*_ms` = samples × 1000 // rate, times RFC 3
 """
 
 from base64 import b64encode
-from datetime import UTC, datetime
 
 from typing_extensions import TypedDict
 
@@ -12,6 +11,7 @@ from mediaproxy.api.backend import PublicKey, Redacted, Toggled
 from mediaproxy.calllog.encode import storable
 from mediaproxy.calllog.rows import IntervalRow, LoggedCall, RecordingRow
 from mediaproxy.calls.events import CallRecord, Participant
+from mediaproxy.clock import rfc3339
 from mediaproxy.recording.chain import Head
 from mediaproxy.recording.manifest import Actor
 
@@ -221,11 +221,6 @@ def key_json(key: PublicKey) -> KeyJson:
 def head_json(head: Head) -> HeadJson:
     """`head` is what `mediaproxy verify --head` takes; before the first line `seq` is -1."""
     return {"seq": head.seq, "hash": head.hash, "head": str(head)}
-
-
-def rfc3339(unix_ms: int) -> str:
-    seconds, ms = divmod(unix_ms, 1_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03}Z"
 
 
 def _duration_ms(call: CallRecord, recording: RecordingRow | None, now_ms: int) -> int:

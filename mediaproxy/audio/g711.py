@@ -13,8 +13,6 @@ import numpy.typing as npt
 Pcm = npt.NDArray[np.int16]
 Codes = npt.NDArray[np.uint8]
 
-ULAW_SILENCE: Final = 0xFF
-ALAW_SILENCE: Final = 0xD5
 
 _ULAW_BIAS: Final = 33  # in 14-bit units: makes every segment start at a power of two
 _ULAW_CLIP: Final = 8191

@@ -71,7 +71,7 @@ def verify_paths(paths: Sequence[Path], *, given: Sequence[Path], head: str | No
     if as_json:
         typer.echo(json.dumps(_report(looked, given=bool(given), noted=noted)))
     else:
-        _say(looked, console, given=bool(given), noted=noted)
+        _say(looked, given=bool(given), noted=noted)
     return 0 if looked.good else EXIT_FINDING
 
 
@@ -87,7 +87,7 @@ def _look(verification: Verification, *, say: bool) -> _Looked:
     return looked
 
 
-def _say(looked: _Looked, console: Console, *, given: bool, noted: Head | None) -> None:
+def _say(looked: _Looked, *, given: bool, noted: Head | None) -> None:
     for chain in looked.chains:
         typer.echo(str(chain))
     if not looked.verdicts and not looked.chains:

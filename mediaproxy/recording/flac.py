@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from mediaproxy.clock import rfc3339
 from mediaproxy.errors import Malformed
 from mediaproxy.recording import labels
-from mediaproxy.recording.manifest import CHANNELS, Interval, rfc3339
+from mediaproxy.recording.manifest import CHANNELS, Interval
 from mediaproxy.recording.wav import Identity, Shape
 
 MAGIC: Final = b"fLaC"

@@ -11,7 +11,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -137,17 +136,6 @@ class Manifest:
     @property
     def recorded_samples(self) -> int:
         return sum(i.end_sample - i.start_sample for i in self.intervals if i.kind == "audio")
-
-
-def rfc3339(unix_ms: int) -> str:
-    """A wall time as the contract writes it: UTC, milliseconds, `Z`."""
-    whole = datetime.fromtimestamp(unix_ms // 1000, UTC)
-    return f"{whole:%Y-%m-%dT%H:%M:%S}.{unix_ms % 1000:03d}Z"
-
-
-def unix_ms(text: str) -> int:
-    """The inverse of `rfc3339`; `ValueError` when it is no time."""
-    return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
 def key_id(public_key: bytes) -> str:

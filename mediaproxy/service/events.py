@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from mediaproxy.api.replies import json_bytes
-from mediaproxy.api.shapes import call_json, recording_json, rfc3339
+from mediaproxy.api.shapes import call_json, recording_json
 from mediaproxy.calllog.rows import LoggedCall
 from mediaproxy.calls.events import CallRecord
+from mediaproxy.clock import rfc3339
 from mediaproxy.ids import CallId, RecordingId
 
 MAX_EVENTS: Final = 4_096

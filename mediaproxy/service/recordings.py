@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 import structlog
 
-from mediaproxy.api.shapes import rfc3339
 from mediaproxy.calllog.rows import RecordingRow
 from mediaproxy.calls.events import CallAnswered, CallRecord
 from mediaproxy.calls.plane import AnnouncementEvent, Describe, PlaneOperation, Released
-from mediaproxy.clock import NS_PER_MS
+from mediaproxy.clock import NS_PER_MS, rfc3339
 from mediaproxy.ids import CallId, RecordingId
 from mediaproxy.observe import Metrics
 from mediaproxy.recording import journal

@@ -23,7 +23,6 @@ from mediaproxy.config import Config
 from mediaproxy.ids import CallId, RecordingId
 from mediaproxy.media.plane import PlaneSettings
 from mediaproxy.media.userspace import UserspacePlane
-from mediaproxy.net import Endpoint
 from mediaproxy.observe import Metrics
 from mediaproxy.recording.recorder import Recorder
 from mediaproxy.recording.ring import PacketRing
@@ -64,10 +63,6 @@ class Server:
         self.metrics = Metrics()
         self.live = LiveCalls()
         self.tokens = Tokens(config.api.known_tokens())
-
-    @property
-    def api_endpoint(self) -> Endpoint:
-        return self._api.endpoint
 
     @property
     def draining(self) -> bool:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import structlog
 
-from mediaproxy.api.shapes import rfc3339
 from mediaproxy.calllog.rows import AUDIO, LoggedCall, RecordingRow
 from mediaproxy.calls.plane import PlaneOperation, PlayTone, Tone
+from mediaproxy.clock import rfc3339
 from mediaproxy.ids import CallId
 from mediaproxy.observe import Metrics
 from mediaproxy.recording.states import Action, State, Toggled

@@ -33,16 +33,6 @@ def new_call_id(random_bytes: Callable[[int], bytes]) -> str:
     return random_bytes(CALL_ID_BYTES).hex()
 
 
-def dialog_of(request: Request) -> DialogId:
-    """The dialog that a received request names, found or not."""
-    return DialogId(request.call_id, request.to.tag or "", request.from_.tag or "")
-
-
-def dialog_of_response(response: Response) -> DialogId:
-    """The dialog that a response to a request of ours belongs to."""
-    return DialogId(response.call_id, response.from_.tag or "", response.to.tag or "")
-
-
 @dataclass(slots=True)
 class Dialog:
     """One end of a dialog. `local` and `remote` are From and To of our requests, tags included.

@@ -8,8 +8,7 @@ from mediaproxy.sip.grammar import parse_number, unfold
 from mediaproxy.sip.headers import header_key
 from mediaproxy.sip.parser import split_head
 
-PING = b"\r\n\r\n"  # RFC 5626 4.4.1
-PONG = b"\r\n"
+PONG = b"\r\n"  # RFC 5626 4.4.1
 _HEAD_END = b"\r\n\r\n"
 
 

@@ -4,7 +4,7 @@ A header is read when it is first asked for; `parser` asks for all that may rais
 that a message which came from a peer raises nothing later.
 """
 
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from mediaproxy.errors import Malformed
 from mediaproxy.sip.address import NameAddr, parse_name_addr
@@ -217,11 +217,3 @@ class Response(Message):
             self.headers if headers is None else headers,
             self.body if body is None else body,
         )
-
-
-M = TypeVar("M", Request, Response)
-
-
-def with_body(message: M, body: bytes, content_type: str) -> M:
-    """`message` with another body; Content-Length follows when it is encoded."""
-    return message.replace(headers=message.headers.with_("Content-Type", content_type), body=body)

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mediaproxy.clock import NS_PER_MS
+from mediaproxy.clock import NS_PER_MS, rfc3339
 from mediaproxy.errors import Malformed
-from mediaproxy.recording import chain, manifest
+from mediaproxy.recording import chain
 from mediaproxy.recording.chain import NOTHING_YET, TOMBSTONES, Draft, Entry, Head
 from mediaproxy.recording.manifest import Actor
 from mediaproxy.storage import disk
@@ -74,7 +74,7 @@ class Chain:
 
     def _entries(self, drafts: Sequence[Draft], head: Head) -> list[Entry]:
         entries = []
-        at = manifest.rfc3339(self.now_ms())
+        at = rfc3339(self.now_ms())
         for draft in drafts:
             entry = chain.entry(draft, head, at, self._private_key)
             entries.append(entry)

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from mediaproxy.clock import unix_ms
 from mediaproxy.errors import Malformed
 from mediaproxy.recording import manifest
 from mediaproxy.recording.wav import Identity
@@ -74,7 +75,7 @@ def make(job: Job, tell: Tell) -> str:
 
 def _told_by_manifest(master: Path) -> Inscription:
     claims = manifest.decode(master.with_suffix(".json").read_bytes())
-    answered_at_ms = manifest.unix_ms(claims.answered_at)
+    answered_at_ms = unix_ms(claims.answered_at)
     identity = Identity(claims.recording_id, claims.call_id, answered_at_ms, claims.sample_rate)
     return Inscription(identity, claims.intervals)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from mediaproxy.clock import rfc3339
 from mediaproxy.ids import RecordingId
 from mediaproxy.recording import chain, manifest, wav
 from mediaproxy.recording.journal import Ended, Header
@@ -232,7 +233,7 @@ def _manifest(
         recording_id=header.recording_id,
         call_id=header.call_id,
         sip_call_id=header.sip_call_id,
-        answered_at=manifest.rfc3339(header.answered_at_ms),
+        answered_at=rfc3339(header.answered_at_ms),
         sample_rate=header.sample_rate,
         duration_samples=ended.duration_samples,
         intervals=ended.intervals,

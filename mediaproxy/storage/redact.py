@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from mediaproxy.clock import rfc3339
 from mediaproxy.errors import Malformed, MediaproxyError, Misuse
 from mediaproxy.ids import RecordingId
 from mediaproxy.recording import chain, flac, manifest, wav
@@ -56,7 +57,7 @@ def redact(
         content, claims = _intact(storage, document)
         if not 0 <= start < end <= claims.duration_samples:
             raise Misuse("a redaction lies within the recording")
-        at = manifest.rfc3339(storage.chain.now_ms())
+        at = rfc3339(storage.chain.now_ms())
         redaction = Redaction(start, end, reason, by, at)
         replaces = chain.sha256(content)
         following = _drafted(storage, document, claims, redaction, replaces)

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from mediaproxy.clock import unix_ms
 from mediaproxy.errors import Malformed
 from mediaproxy.ids import RecordingId
 from mediaproxy.recording import manifest
@@ -97,7 +98,7 @@ def _judged(document: Path, limits: Limits, now_ms: int) -> Due | LeftAlone | No
     try:
         content = document.read_bytes()
         claims = manifest.decode(content)
-        answered_at_ms = manifest.unix_ms(claims.answered_at)
+        answered_at_ms = unix_ms(claims.answered_at)
     except FileNotFoundError:
         return LeftAlone(document.with_suffix(""), NO_MANIFEST)
     except (OSError, Malformed, ValueError):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from mediaproxy.api.verifier import page as verifier_page
+from mediaproxy.clock import rfc3339
 from mediaproxy.recording import chain, manifest, wav
 from mediaproxy.recording.manifest import Manifest, Master, Redaction
 from mediaproxy.recording.wav import Identity
@@ -75,7 +76,7 @@ def evidence(tmp_path: Path) -> Evidence:
         recording_id=header.recording_id,
         call_id=header.call_id,
         sip_call_id=HOSTILE,
-        answered_at=manifest.rfc3339(ANSWERED_AT_MS),
+        answered_at=rfc3339(ANSWERED_AT_MS),
         sample_rate=SECOND,
         duration_samples=len(frames),
         intervals=(interval(4 * SECOND, 6 * SECOND),),

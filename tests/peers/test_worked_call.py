@@ -77,6 +77,7 @@ async def test_the_worked_call(proxy, cast):
         "duration_samples": near(80000),
         "recorded_samples": stopped["effective_sample"] - started["effective_sample"],
         "intervals": [{
+            "kind": "audio",
             "start_sample": started["effective_sample"], "end_sample": stopped["effective_sample"],
             "start_ms": started["effective_ms"], "end_ms": stopped["effective_ms"],
             "started_by": {"means": "api", "user": "alice"}, "ended_by": {"means": "api", "user": "alice"},

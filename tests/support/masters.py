@@ -9,6 +9,7 @@ import av
 import numpy as np
 
 from mediaproxy.audio.voice import HIGH, LOW, speak
+from mediaproxy.clock import rfc3339
 from mediaproxy.recording import manifest, wav
 from mediaproxy.recording.manifest import Interval, Manifest
 from tests.support.recordings import RATE, Frames, header_of, interval
@@ -70,7 +71,7 @@ def manifest_of(name: str, sha256: str, frames: int, intervals: tuple[Interval, 
         recording_id=header.recording_id,
         call_id=header.call_id,
         sip_call_id=header.sip_call_id,
-        answered_at=manifest.rfc3339(header.answered_at_ms),
+        answered_at=rfc3339(header.answered_at_ms),
         sample_rate=RATE,
         duration_samples=frames,
         intervals=intervals,

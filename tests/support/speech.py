@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.support.rtp_oracle import PCMU, RATE_HZ, Pcm
+from tests.support.rtp_oracle import RATE_HZ, Pcm
 
 PCMU_FILE = Path("speech") / "pcmu.1.8k.raw"
 MIN_RMS = 200.0  # quieter windows are pauses, in which nothing can be compared
@@ -35,12 +35,6 @@ def read_mono(path: Path) -> Pcm:
     raw = path.read_bytes()
     at = raw.index(b"data") + 8
     return np.frombuffer(raw[at : at + (len(raw) - at) // 2 * 2], "<i2")
-
-
-def write_speech(path: Path, codes: bytes) -> Pcm:
-    pcm = PCMU.decode(codes)
-    write_mono(path, pcm)
-    return pcm
 
 
 def tone(hz: float, seconds: float, peak: int = 8000) -> Pcm:
