@@ -1,30 +1,12 @@
-from enum import Enum, auto
+import pytest
 
-from mediaproxy.clock import Timers
-
-
-class Timer(Enum):
-    A = auto()
-    B = auto()
-    C = auto()
+from mediaproxy.clock import rfc3339, unix_ms
 
 
-def test_timers_expire_earliest_first_and_once() -> None:
-    timers: Timers[Timer] = Timers()
-    timers.start(Timer.B, 2.0)
-    timers.start(Timer.A, 1.0)
-    timers.start(Timer.C, 9.0)
-    assert timers.next_deadline() == 1.0
-    assert timers.pop_expired(2.0) == [Timer.A, Timer.B]
-    assert timers.pop_expired(2.0) == []
-    assert timers.next_deadline() == 9.0
-
-
-def test_starting_again_moves_a_timer_and_stopping_an_idle_one_is_harmless() -> None:
-    timers: Timers[Timer] = Timers()
-    timers.start(Timer.A, 1.0)
-    timers.start(Timer.A, 5.0)
-    timers.stop(Timer.B)
-    assert timers.pop_expired(4.0) == []
-    timers.stop(Timer.A)
-    assert timers.next_deadline() is None
+@pytest.mark.parametrize(
+    ("at_ms", "text"),
+    [(1_767_607_202_500, "2026-01-05T10:00:02.500Z"), (0, "1970-01-01T00:00:00.000Z")],
+)
+def test_wall_times_are_utc_with_milliseconds(at_ms: int, text: str) -> None:
+    assert rfc3339(at_ms) == text
+    assert unix_ms(text) == at_ms
