@@ -4,17 +4,27 @@ from collections.abc import Awaitable
 from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from mediaproxy.api import problems, verifier
 from mediaproxy.api.access import caller_of
 from mediaproxy.api.backend import Archive, Unchanged
+from mediaproxy.api.bodies import body_as, described
 from mediaproxy.api.files import PRIVATE_FILE, Files
 from mediaproxy.api.problems import Problem
 from mediaproxy.api.recordings import RecordingRoutes
-from mediaproxy.api.replies import PRIVATE, json_response
+from mediaproxy.api.replies import (
+    PRIVATE,
+    IdempotencyKey,
+    Replies,
+    Reply,
+    ReplyKey,
+    json_bytes,
+    json_response,
+)
 from mediaproxy.api.shapes import (
     HeadJson,
     KeysJson,
@@ -24,17 +34,25 @@ from mediaproxy.api.shapes import (
     redacted_json,
 )
 from mediaproxy.api.tokens import Caller, Role
-from mediaproxy.calllog.rows import RecordingRow
+from mediaproxy.calllog.rows import LoggedCall, RecordingRow
 from mediaproxy.errors import Malformed, Unavailable
 from mediaproxy.recording import redaction
 
 MS_PER_S = 1_000
 MAX_S = 10_000_000.0
 MAX_REASON = 500
+NO_REASON = "not given"
 
 T = TypeVar("T")
 
-Reason = Annotated[str, Field(min_length=1, max_length=MAX_REASON, pattern=r"\S")]
+
+def _says_something(reason: str) -> str:
+    if not reason.strip():
+        raise PydanticCustomError("blank", f"say why, in 1 to {MAX_REASON} characters")
+    return reason
+
+
+Reason = Annotated[str, Field(max_length=MAX_REASON), AfterValidator(_says_something)]
 Position = Annotated[int | None, Field(ge=0, le=1 << 53)]
 
 
@@ -89,13 +107,18 @@ class ArchiveRoutes:
         self._archive = archive
         self._recordings = recordings
         self._files = files
+        self._replies = Replies()
 
     def add_to(self, router: APIRouter) -> None:
         router.add_api_route("/v1/keys", self.get_keys, response_model=KeysJson)
         router.add_api_route("/v1/chain/head", self.get_head, response_model=HeadJson)
         router.add_api_route("/v1/recordings/{id}/waveform", self.get_waveform)
         router.add_api_route(
-            "/v1/recordings/{id}/redact", self.redact, methods=["POST"], response_model=RedactedJson
+            "/v1/recordings/{id}/redact",
+            self.redact,
+            methods=["POST"],
+            response_model=RedactedJson,
+            openapi_extra=described(RedactionAsked),
         )
         router.add_api_route(
             "/v1/recordings/{id}", self.delete, methods=["DELETE"], status_code=204, response_class=Response
@@ -126,22 +149,22 @@ class ArchiveRoutes:
         path = await self._asked(self._archive.waveform(row.id, self._recordings.published(row)))
         return Response(await self._files.read(path), 200, PRIVATE_FILE, media_type="application/json")
 
-    async def redact(self, request: Request, id: str, asked: RedactionAsked) -> Response:
+    async def redact(self, request: Request, id: str, key: IdempotencyKey = None) -> Response:
         """Make a range of the recording silent for ever: master, renditions and outline. Of a call that
         lives: what was recorded up to now, done (202) before anyone can hear it."""
         logged, row = await self._recordings.seen(request, id)
         caller = caller_of(request)
         if caller.role is not Role.ADMIN and not self._archive.agents_may_redact_ms:
             raise Problem(problems.NOT_THAT_FAR)
-        if row.result is not None:
-            self._recordings.published(row)
-        span = asked.samples(row)
-        self._require_near_end(caller, row, span[0])
-        done = await self._asked(self._archive.redact(logged, span, user=caller.name, reason=asked.reason))
-        return json_response(redacted_json(row, done), 200 if done.manifest_sha256 else 202)
+        asked = await body_as(RedactionAsked, request)
+        if key is None:
+            return (await self._redact(logged, row, caller, asked)).response()
+        known = ReplyKey(request.url.path, key)
+        reply = await self._replies.once(known, lambda: self._redact(logged, row, caller, asked))
+        return reply.response()
 
     async def delete(
-        self, request: Request, id: str, reason: Annotated[str, Query(min_length=1, max_length=MAX_REASON)]
+        self, request: Request, id: str, reason: Annotated[Reason, Query()] = NO_REASON
     ) -> Response:
         """Delete the recording's audio for ever. The call log and the chain keep that it was there."""
         logged, row = await self._recordings.seen(request, id)
@@ -151,6 +174,16 @@ class ArchiveRoutes:
         self._recordings.published(row)
         await self._asked(self._archive.remove(logged, user=caller.name, reason=reason))
         return Response(status_code=204, headers=dict(PRIVATE))
+
+    async def _redact(
+        self, logged: LoggedCall, row: RecordingRow, caller: Caller, asked: RedactionAsked
+    ) -> Reply:
+        if row.result is not None:
+            self._recordings.published(row)
+        span = asked.samples(row)
+        self._require_near_end(caller, row, span[0])
+        done = await self._asked(self._archive.redact(logged, span, user=caller.name, reason=asked.reason))
+        return Reply(200 if done.manifest_sha256 else 202, json_bytes(redacted_json(row, done)))
 
     def _require_near_end(self, caller: Caller, row: RecordingRow, start: int) -> None:
         samples = self._archive.agents_may_redact_ms * row.sample_rate // MS_PER_S

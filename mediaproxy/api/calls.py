@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,8 +17,8 @@ from mediaproxy.api.access import caller_of, is_id, may_see, may_toggle
 from mediaproxy.api.backend import Action, Backend, Demand, Refusal
 from mediaproxy.api.problems import Problem
 from mediaproxy.api.replies import (
-    MAX_KEY_LENGTH,
     PRIVATE,
+    IdempotencyKey,
     Replies,
     Reply,
     ReplyKey,
@@ -47,9 +47,6 @@ _LOST_PLUS = re.compile(r"^ (?=[0-9])|(?<=[0-9]) (?=[0-9]{2}:[0-9]{2}$)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 CallState = Literal["trying", "ringing", "answered", "ended", "live"]
-IdempotencyKey = Annotated[
-    str | None, Header(alias="Idempotency-Key", min_length=1, max_length=MAX_KEY_LENGTH)
-]
 
 
 class CallQuery(BaseModel):

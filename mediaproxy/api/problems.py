@@ -65,6 +65,9 @@ NOT_THAT_FAR = Kind(
 ADMINS_ALONE = Kind(HTTPStatus.FORBIDDEN, "admins_alone", "this is for admins")
 UNCHANGED = Kind(HTTPStatus.CONFLICT, "unchanged", "")
 STORAGE_UNAVAILABLE = Kind(HTTPStatus.SERVICE_UNAVAILABLE, "storage_unavailable", "", {"Retry-After": "10"})
+TOO_LARGE = Kind(
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", "the body is longer than what may be asked for here"
+)
 INVALID = Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", "")
 NOT_READY = Kind(HTTPStatus.SERVICE_UNAVAILABLE, "not_ready", "")
 OURS = Kind(HTTPStatus.INTERNAL_SERVER_ERROR, "ours", "a fault of ours; it is in the log")
@@ -125,6 +128,12 @@ def reply(kind: Kind) -> Reply:
     return Reply(kind.status, json_bytes(problem_json(kind, kind.detail)), MEDIA_TYPE, kind.headers)
 
 
+def named(error: Mapping[str, Any]) -> str:
+    """A validator's first error: the field, or that it is the body as a whole, and what is wrong with it."""
+    where = [str(part) for part in error["loc"] if part not in ("query", "path", "header", "body")]
+    return f"{'.'.join(where) or 'body'}: {error['msg']}"
+
+
 def install(app: FastAPI) -> None:
     """Every error of this app, also the framework's own, leaves as a problem."""
     app.add_exception_handler(Problem, _on_problem)
@@ -152,9 +161,7 @@ def _on_unavailable(_: Request, _error: Any) -> Response:
 
 
 def _on_invalid(_: Request, error: Any) -> Response:
-    first = error.errors()[0]
-    where = [str(part) for part in first["loc"] if part not in ("query", "path", "header", "body")]
-    return _reply(INVALID, f"{'.'.join(where)}: {first['msg']}")
+    return _reply(INVALID, named(error.errors()[0]))
 
 
 def _on_http(_: Request, error: Any) -> Response:

@@ -4,12 +4,17 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
+from fastapi import Header
 from starlette.responses import Response
 
 MAX_REMEMBERED = 4_096
 MAX_KEY_LENGTH = 255
+
+IdempotencyKey = Annotated[
+    str | None, Header(alias="Idempotency-Key", min_length=1, max_length=MAX_KEY_LENGTH)
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -147,16 +148,58 @@ async def test_a_live_one_is_redacted_up_to_now(
     assert [each[1] for each in archive.redacted] == [(8_000, 24_000)] * 2
 
 
-async def test_deleting_is_for_admins_and_needs_a_reason(
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"[]", b"null", b'"x"', b"[" * 10_000])
+async def test_what_is_no_body_of_ours_is_said_of_the_body(admin: httpx.AsyncClient, body: bytes) -> None:
+    assert_problem(await admin.post(REDACT, content=body), 422, "body: ")
+
+
+async def test_a_body_is_looked_at_last_and_no_further_than_it_may_be_long(
+    nobody: httpx.AsyncClient, bob: httpx.AsyncClient, alice: httpx.AsyncClient, admin: httpx.AsyncClient
+) -> None:
+    taken = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield b"x" * 4_096
+
+    for client, status, pieces in ((nobody, 401, 0), (bob, 403, 0), (alice, 403, 0), (admin, 413, 6)):
+        taken = 0
+        answer = await client.post(REDACT, content=endless())
+        assert_problem(answer, status, "")
+        assert taken <= pieces
+    gone = f"/v1/recordings/{recording_id(1)}/redact"
+    assert_problem(await admin.post(gone, content=b"{"), 404, "no such recording")
+
+
+async def test_a_redaction_repeated_with_its_key_is_done_once(
+    admin: httpx.AsyncClient, bob: httpx.AsyncClient, archive: FakeArchive
+) -> None:
+    keyed = {"json": {"reason": "x", "last_s": 1}, "headers": {"Idempotency-Key": "one"}}
+    archive.failure = Unavailable("the disk is full")
+    assert (await admin.post(REDACT, **keyed)).status_code == 503
+    archive.failure = None
+    first, again = await admin.post(REDACT, **keyed), await admin.post(REDACT, **keyed)
+    assert (first.status_code, first.json()) == (again.status_code, again.json())
+    assert len(archive.redacted) == 1
+    assert (await bob.post(REDACT, **keyed)).status_code == 403
+    await redact(admin, last_s=1)
+    assert len(archive.redacted) == 2
+
+
+async def test_deleting_is_for_admins(
     admin: httpx.AsyncClient, alice: httpx.AsyncClient, archive: FakeArchive
 ) -> None:
     archive.agents_may_redact_ms = 1_000_000
     assert_problem(await alice.delete(RECORDING, params={"reason": "x"}), 403, "for admins")
-    assert_problem(await admin.delete(RECORDING), 422, "reason: ")
+    for reason in ("", " ", "x" * 501):
+        assert_problem(await admin.delete(RECORDING, params={"reason": reason}), 422, "reason: ")
     assert archive.removed == []
     answer = await admin.delete(RECORDING, params={"reason": "asked for"})
     assert (answer.status_code, answer.content) == (204, b"")
-    assert archive.removed == [(ID, "admin", "asked for")]
+    assert (await admin.delete(RECORDING)).status_code == 204
+    assert [each[2] for each in archive.removed] == ["asked for", "not given"]
 
 
 @pytest.mark.parametrize(
