@@ -265,3 +265,8 @@ def test_an_older_manifest_than_the_chain_knows_is_refused(
     _chain(tmp_path, evidence, evidence.manifest.read_bytes(), b"a later one")
     said = verdict(page, tmp_path, [*evidence.files(), tmp_path / "chain.jsonl"])
     assert said["Chain"] == "bad"
+
+
+def test_what_cannot_be_read_is_not_called_forged(page: Page, tmp_path: Path, evidence: Evidence) -> None:
+    gone = evidence.audio.with_name("gone.wav")
+    assert verdict(page, tmp_path, [gone, evidence.manifest, evidence.key]).get("") == "open"

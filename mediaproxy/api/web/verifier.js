@@ -279,7 +279,7 @@ async function receive(files) {
   const mine = ++turn;
   document.getElementById("result").replaceChildren(element("p", {}, "Checking…"));
   let found;
-  try { found = await check(); } catch (error) { found = { checks: [{ state: BAD, what: "Page", text: `could not check this: ${error.message}` }] }; }
+  try { found = await check(); } catch (error) { found = { checks: [{ state: OPEN, what: "Page", text: `could not check this: ${error.message}` }] }; }
   if (mine === turn) show(found);
 }
 
