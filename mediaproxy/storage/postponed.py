@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from mediaproxy.ids import RecordingId
-from mediaproxy.storage.publisher import Job
+from mediaproxy.storage.publisher import Publication
 
 FIRST_PATIENCE_S = 0.5
 MOST_PATIENCE_S = 30.0
@@ -11,13 +11,13 @@ MOST_PATIENCE_S = 30.0
 
 @dataclass(slots=True)
 class _Waiting:
-    job: Job
+    publication: Publication
     reason: str
     patience_s: float
     due: float
 
 
-class PostponedJobs:
+class PostponedPublications:
     """`now` is seconds of one clock."""
 
     def __init__(self) -> None:
@@ -30,18 +30,19 @@ class PostponedJobs:
     def reason(self) -> str | None:
         return next((each.reason for each in self._waiting.values()), None)
 
-    def add(self, job: Job, reason: str, now: float) -> None:
+    def add(self, publication: Publication, reason: str, now: float) -> None:
         """It failed, for the first time or again."""
-        before = self._waiting.get(job.header.recording_id)
+        recording = publication.header.recording_id
+        before = self._waiting.get(recording)
         patience_s = FIRST_PATIENCE_S if before is None else min(before.patience_s * 2, MOST_PATIENCE_S)
-        self._waiting[job.header.recording_id] = _Waiting(job, reason, patience_s, now + patience_s)
+        self._waiting[recording] = _Waiting(publication, reason, patience_s, now + patience_s)
 
-    def due(self, now: float) -> list[Job]:
+    def due(self, now: float) -> list[Publication]:
         """Those to be tried now; they are not due again before they failed again."""
         found = [each for each in self._waiting.values() if each.due <= now]
         for each in found:
             each.due = float("inf")
-        return [each.job for each in found]
+        return [each.publication for each in found]
 
     def forget(self, recording: RecordingId) -> None:
         self._waiting.pop(recording, None)

@@ -1,6 +1,6 @@
 """The publishing thread: hashing and renaming, where it delays neither audio nor toggles.
 
-A disk that refuses has the job postponed: every step of publishing may be done again. What is encoded
+A disk that refuses has the publication postponed: every step of publishing may be done again. What is encoded
 first has threads of its own: a long call's FLAC holds up nobody else's recording.
 """
 
@@ -21,7 +21,7 @@ ENCODED_AT_ONCE: Final = 8  # of which most wait for an encoder
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class Publication:
     """A recording whose audio is written and, when `keep`, whose end is journalled."""
 
     header: Header
@@ -33,13 +33,14 @@ class Job:
 class Postponed:
     """The disk did not take it now, for the reason of that fixed word."""
 
-    job: Job
+    publication: Publication
     reason: str
 
 
 class Publisher:
-    """`perform` is the only entrance, for any thread. Each job is answered once, by `report` or by `postpone`
-    (to be submitted again, when the disk may have come back); both are called on threads of ours too."""
+    """`perform` is the only entrance, for any thread. Each publication is answered once, by `report` or by
+    `postpone` (to be submitted again, when the disk may have come back); both are called on threads of ours
+    too."""
 
     def __init__(
         self,
@@ -52,18 +53,20 @@ class Publisher:
         self._report = report
         self._postpone = postpone
         self._on_crash = on_crash
-        self._encoded: Crew[tuple[Job, float]] = Crew("master", self._perform_encoded, ENCODED_AT_ONCE)
+        self._encoded: Crew[tuple[Publication, float]] = Crew(
+            "master", self._perform_encoded, ENCODED_AT_ONCE
+        )
 
-    def perform(self, batch: list[Job]) -> None:
-        for job in batch:
-            if job.keep and job.header.format != "wav":
-                self._encoded.submit((job, time.monotonic()))
+    def perform(self, batch: list[Publication]) -> None:
+        for publication in batch:
+            if publication.keep and publication.header.format != "wav":
+                self._encoded.submit((publication, time.monotonic()))
             else:
-                self._settle(self._publish(job))
+                self._settle(self._publish(publication))
 
-    def _perform_encoded(self, submitted: tuple[Job, float]) -> None:
-        job, since = submitted
-        self._settle(self._publish(job, time.monotonic() - since))
+    def _perform_encoded(self, submitted: tuple[Publication, float]) -> None:
+        publication, since = submitted
+        self._settle(self._publish(publication, time.monotonic() - since))
 
     def _settle(self, done: Outcome | Postponed) -> None:
         if isinstance(done, Postponed):
@@ -71,16 +74,16 @@ class Publisher:
         else:
             self._report(done)
 
-    def _publish(self, job: Job, waited_s: float = 0.0) -> Outcome | Postponed:
-        header, ended = job.header, job.ended
+    def _publish(self, publication: Publication, waited_s: float = 0.0) -> Outcome | Postponed:
+        header, ended = publication.header, publication.ended
         try:
-            if job.keep:
+            if publication.keep:
                 return publish(self._storage, header, ended, waited_s=waited_s)
             return discard(self._storage, header, ended.duration_samples)
         except OSError as error:
             reason = disk.reason_of(error)
             final = isinstance(error, FileExistsError) or self._is_gone(header)
-            return failure(header, ended, reason) if final else Postponed(job, reason)
+            return failure(header, ended, reason) if final else Postponed(publication, reason)
         except Exception as error:  # noqa: BLE001 - a bug that one recording meets is that one's alone
             self._on_crash(error)
             return failure(header, ended, disk.STORAGE_ERROR)

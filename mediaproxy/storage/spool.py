@@ -1,16 +1,12 @@
 """The spool: what the loop asks of the disk, without ever waiting for it.
 
-Threads work for it: one writes audio, some make journal lines durable, some publish (several, because
-the kernel commits together what is synced at the same time), one looks whether the disk is well. Between
-them and the loop go only values. A disk that fails or hangs costs memory first: audio waits, all of it
-together up to the backlog, and goes to its place when the disk takes it again. Beyond that it costs audio
+Threads work for it (`storage.threads`). A disk that fails or hangs costs memory first: audio waits, all of
+it together up to the backlog, and goes to its place when the disk takes it again. Beyond that it costs audio
 (silence, counted, the recording degraded), and openings (refused); never the loop's time.
 """
 
 import asyncio
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -20,30 +16,25 @@ from mediaproxy.clock import NS_PER_MS
 from mediaproxy.ids import RecordingId
 from mediaproxy.recording.journal import Annulled, Ended, Header, Record, Toggled
 from mediaproxy.recording.wav import FRAME_BYTES
-from mediaproxy.storage import audio, journals
-from mediaproxy.storage.audio import AudioWriter, Flush, Flushed
+from mediaproxy.storage.audio import Flush, Flushed
 from mediaproxy.storage.disk import STORAGE_ERROR, STORAGE_HUNG
 from mediaproxy.storage.entries import Awaited, Counters, Entry, JournalResult, SpoolStats
-from mediaproxy.storage.health import PROBE_S, Busy, HangWatch, Probe, Probed, Troubles
-from mediaproxy.storage.journals import UNKNOWN, Append, Forget, Journalled, JournalWriter, Line
+from mediaproxy.storage.health import Probed, Troubles
+from mediaproxy.storage.journals import UNKNOWN, Append, Forget, Journalled, Line
 from mediaproxy.storage.live import LiveRecording
 from mediaproxy.storage.outcome import FAILED, Outcome
-from mediaproxy.storage.postponed import PostponedJobs
-from mediaproxy.storage.publisher import Job, Postponed, Publisher, failure
+from mediaproxy.storage.postponed import PostponedPublications
+from mediaproxy.storage.publisher import Postponed, Publication, failure
 from mediaproxy.storage.store import Storage
+from mediaproxy.storage.threads import Reports, SpoolThreads
 from mediaproxy.storage.wheel import Wheel
-from mediaproxy.storage.worker import Worker
 
 HEADER_NS = 400 * NS_PER_MS  # how often the header of a file that grows without audio is made true
 MAX_BACKLOG_BYTES = 256 << 20
-SHARDS = 4
 STORAGE_BACKLOG = "storage_backlog"
 STORAGE_STOPPED = "storage_stopped"
 
-_JOIN_S = 5.0  # for all threads together
-
 T = TypeVar("T")
-AnyWorker = Worker[list[Flush]] | Worker[Append | Forget] | Worker[Job] | Worker[None]
 
 
 class Spool:
@@ -68,32 +59,22 @@ class Spool:
         self._wheel = Wheel[Entry](HEADER_NS)
         self._dirty: list[Entry] = []
         self._awaited: dict[int, Awaited] = {}
-        self._postponed = PostponedJobs()
+        self._postponed = PostponedPublications()
         self._tickets = count(1)
         self._troubles = Troubles()
         self._counters = Counters()
-        crashed = partial(self._tell, self._crashed)
-        self._audio_writer = AudioWriter(storage, partial(self._tell, self._flushed), crashed)
-        self._journal_writers = [
-            JournalWriter(storage, partial(self._tell, self._journalled), crashed) for _ in range(SHARDS)
-        ]
-        publisher = Publisher(
+        self._threads = SpoolThreads(
             storage,
-            partial(self._tell, self._published),
-            partial(self._tell, self._could_not_publish),
-            crashed,
+            loop,
+            Reports(
+                flushed=self._flushed,
+                journalled=self._journalled,
+                published=self._published,
+                postponed=self._could_not_publish,
+                probed=self._probed,
+                crashed=self._crashed,
+            ),
         )
-        self._probe = Probe(storage, partial(self._tell, self._probed))
-        threads: dict[str, Busy] = {"audio": self._audio_writer, "probe": self._probe}
-        threads |= {_journal(shard): writer for shard, writer in enumerate(self._journal_writers)}
-        self._threads = HangWatch(threads)
-        self._audio = Worker("audio", self._audio_writer.perform, crashed, idle_s=audio.RETRY_S)
-        self._journals = [
-            Worker("journal", writer.perform, crashed, idle_s=journals.RETRY_S)
-            for writer in self._journal_writers
-        ]
-        self._publishers = [Worker("publish", publisher.perform, crashed) for _ in range(SHARDS)]
-        self._prober: Worker[None] = Worker("probe", self._probe.perform, crashed, idle_s=PROBE_S)
 
     @property
     def failing(self) -> str | None:
@@ -184,9 +165,9 @@ class Spool:
         it with every drain. `now_ns` is monotonic."""
         flushes = list(self._flushes(now_ns))
         if flushes:
-            self._audio.submit(flushes)
-        if self._threads.look(time.monotonic()):
-            self._note_trouble("hung", STORAGE_HUNG if self._threads.hung else None)
+            self._threads.write(flushes)
+        if self._threads.look():
+            self._note_trouble("hung", STORAGE_HUNG if self._threads.hang else None)
 
     def finish(self, recording: RecordingId, ended: Ended) -> asyncio.Future[Outcome]:
         """The call is over: publish. With no interval there is no file, unless it is to be kept.
@@ -207,15 +188,7 @@ class Spool:
 
     async def close(self) -> None:
         """End the threads when they have done what was asked so far. Live recordings wait for repair."""
-        workers: list[AnyWorker] = [self._audio, *self._journals, *self._publishers, self._prober]
-        writers: list[AudioWriter | JournalWriter] = [self._audio_writer, *self._journal_writers]
-        for worker in workers:
-            worker.stop()
-        ended = await asyncio.to_thread(_join, workers)
-        await asyncio.sleep(0)  # what the threads told last
-        for worker, writer in zip(workers, writers, strict=False):  # the others hold nothing open
-            if worker in ended:
-                writer.close()
+        await self._threads.close()
         self._abandon()
 
     def _open_entry(self, recording: RecordingId) -> Entry | None:
@@ -230,7 +203,7 @@ class Spool:
         result: asyncio.Future[JournalResult] = self._loop.create_future()
         patient = must and isinstance(record, Toggled) and record.opens
         self._awaited[ticket] = Awaited(recording, record, result, patient)
-        self._journals[_shard(recording)].submit(Append(ticket, recording, record, must))
+        self._threads.journal(recording, Append(ticket, recording, record, must))
         return ticket, result
 
     def _mark(self, entry: Entry) -> None:
@@ -263,8 +236,8 @@ class Spool:
 
     def _hold_up(self, entry: Entry) -> str | None:
         """What no thread has said of this recording, but is plain to see."""
-        journal = _journal(_shard(entry.live.header.recording_id))
-        if "audio" in self._threads.hung or (journal in self._threads.hung and entry.live.awaits):
+        recording = entry.live.header.recording_id
+        if self._threads.audio_hangs or (entry.live.awaits and self._threads.journal_hangs(recording)):
             return STORAGE_HUNG
         full = self._counters.backlog_bytes > self._max_backlog_bytes * 9 // 10
         return STORAGE_BACKLOG if full and STORAGE_BACKLOG in entry.live.reasons else None
@@ -272,11 +245,6 @@ class Spool:
     def _lose(self, entry: Entry, samples: int, reason: str) -> None:
         self._counters.lost_samples += samples
         entry.live.lose(samples, reason)
-
-    def _tell(self, hear: Callable[[T], None], value: T) -> None:
-        """From a thread to the loop; a loop that has ended hears nothing."""
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(hear, value)
 
     def _flushed(self, flushed: Flushed) -> None:
         self._counters.backlog_bytes -= flushed.audio_bytes
@@ -314,8 +282,8 @@ class Spool:
         self._note_trouble("probe", probed.refused)
         if probed.wrote:
             self._note_trouble("refused", None)
-            for job in self._postponed.due(self._loop.time()):
-                self._publishers[_shard(job.header.recording_id)].submit(job)
+            for publication in self._postponed.due(self._loop.time()):
+                self._threads.publish(publication)
 
     def _settle(self, line: Line) -> None:
         """Answer who waits for the line, once; the file waits on for a line that must be written."""
@@ -351,7 +319,7 @@ class Spool:
         pieces = live.take() if entry.lost_line else live.take_all(ended.duration_samples, ended.intervals)
         self._counters.backlog_bytes -= waiting - sum(len(each.frames) for each in pieces)
         frames = live.handed if entry.kept else 0  # a file that is to go may not even be there
-        self._audio.submit([Flush(live.header, pieces, frames, last=True, lines=entry.lines)])
+        self._threads.write([Flush(live.header, pieces, frames, last=True, lines=entry.lines)])
         entry.closing = True
 
     def _conclude(self, entry: Entry, ended: Ended) -> None:
@@ -362,15 +330,14 @@ class Spool:
         if entry.lost_line:
             self._published(failure(header, told, entry.lost_line))
             return
-        shard = _shard(header.recording_id)
-        publish = partial(self._publishers[shard].submit, Job(header, told, entry.kept))
+        publish = partial(self._threads.publish, Publication(header, told, entry.kept))
         if entry.kept:
             publish()
         else:  # a slow disk may not have begun the journal yet, and must not begin it afterwards
-            self._journals[shard].submit(Forget(header.recording_id, publish))
+            self._threads.journal(header.recording_id, Forget(header.recording_id, publish))
 
     def _could_not_publish(self, postponed: Postponed) -> None:
-        self._postponed.add(postponed.job, postponed.reason, self._loop.time())
+        self._postponed.add(postponed.publication, postponed.reason, self._loop.time())
         self._note_trouble("publish", postponed.reason)
 
     def _published(self, outcome: Outcome) -> None:
@@ -384,7 +351,7 @@ class Spool:
         self._counters.published += outcome.audio is not None
         self._postponed.forget(recording)
         self._note_trouble("publish", self._postponed.reason)
-        self._journals[_shard(recording)].submit(Forget(recording))
+        self._threads.journal(recording, Forget(recording))
         if entry is not None:
             self._wheel.remove(entry.number)
             if entry.stands or entry.unjournalled:
@@ -394,7 +361,7 @@ class Spool:
 
     def _note_trouble(self, work: str, reason: str | None) -> None:
         self._troubles.note(work, reason)
-        self._probe.suspicious = bool(self._troubles)
+        self._threads.probe_writes(suspicious=bool(self._troubles))
 
     def _crashed(self, error: Exception) -> None:
         self._note_trouble("refused", STORAGE_ERROR)
@@ -419,18 +386,3 @@ class Spool:
 
 def _is_refused(awaited: Awaited, line: Line) -> bool:
     return not line.durable and not (awaited.patient and line.awaited)
-
-
-def _journal(shard: int) -> str:
-    return f"journal {shard}"
-
-
-def _shard(recording: RecordingId) -> int:
-    """All lines of one journal go through one thread, so that they stay in order."""
-    return int(recording[-4:], 16) % SHARDS
-
-
-def _join(workers: Sequence[AnyWorker]) -> list[AnyWorker]:
-    """Those that ended in time."""
-    deadline = time.monotonic() + _JOIN_S
-    return [worker for worker in workers if worker.join(max(deadline - time.monotonic(), 0.0))]

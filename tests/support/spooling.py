@@ -27,6 +27,6 @@ async def written(spool: Spool) -> None:
     """
     for _ in range(2):
         marker = Marker()
-        spool._audio.submit(marker)
+        spool._threads._audio.submit(marker)
         assert await asyncio.to_thread(marker.reached.wait, 10)
     await asyncio.sleep(0)

@@ -11,8 +11,7 @@ import pytest
 import pytest_asyncio
 
 from mediaproxy.recording.journal import Ended
-from mediaproxy.storage import Outcome, Spool, Storage, audio, journals, postponed, verify
-from mediaproxy.storage import spool as spool_module
+from mediaproxy.storage import Outcome, Spool, Storage, audio, journals, postponed, threads, verify
 from mediaproxy.storage.health import PROBE
 from tests.support.counts import count
 from tests.support.faulty_disk import FaultyDisk
@@ -39,7 +38,7 @@ MOST_CALLS = 80  # of one recording to the disk
 def quick_retry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journals, "RETRY_S", 0.004)
     monkeypatch.setattr(audio, "RETRY_S", 0.004)
-    monkeypatch.setattr(spool_module, "PROBE_S", 0.004)
+    monkeypatch.setattr(threads, "PROBE_S", 0.004)
     monkeypatch.setattr(postponed, "FIRST_PATIENCE_S", 0.004)
 
 

@@ -13,8 +13,18 @@ import pytest_asyncio
 
 from mediaproxy.recording import journal
 from mediaproxy.recording.journal import Ended, JournalState
-from mediaproxy.storage import Refused, Repaired, Spool, Storage, audio, journals, postponed, repair, verify
-from mediaproxy.storage import spool as spool_module
+from mediaproxy.storage import (
+    Refused,
+    Repaired,
+    Spool,
+    Storage,
+    audio,
+    journals,
+    postponed,
+    repair,
+    threads,
+    verify,
+)
 from mediaproxy.storage.journals import Append, JournalWriter
 from tests.support.recordings import (
     expected_frames,
@@ -35,7 +45,7 @@ FAR_NS = 1 << 60
 def quick_retry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journals, "RETRY_S", 0.01)
     monkeypatch.setattr(audio, "RETRY_S", 0.01)
-    monkeypatch.setattr(spool_module, "PROBE_S", 0.01)
+    monkeypatch.setattr(threads, "PROBE_S", 0.01)
     monkeypatch.setattr(postponed, "FIRST_PATIENCE_S", 0.01)
 
 
@@ -80,11 +90,11 @@ class Full:
 
 
 def audio_fd(spool: Spool) -> int:
-    return spool._audio_writer._files[ONE]._fd
+    return spool._threads._audio_writer._files[ONE]._fd
 
 
 def journal_fd(spool: Spool) -> int:
-    (opened,) = (w._journals[ONE] for w in spool._journal_writers if ONE in w._journals)
+    (opened,) = (w._journals[ONE] for w in spool._threads._journal_writers if ONE in w._journals)
     fd = opened.fd
     assert fd is not None
     return fd
@@ -405,7 +415,7 @@ async def test_every_toggle_is_answered_when_the_end_overtakes_it(
 async def test_stopping_does_not_wait_for_a_hung_disk(
     storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spool_module, "_JOIN_S", 0.02)
+    monkeypatch.setattr(threads, "_JOIN_S", 0.02)
     spool = Spool(storage, asyncio.get_running_loop(), on_crash=pytest.fail)
     await spool.create(header_of(keep_unrecorded=True))
     hung = Hung(monkeypatch, "fdatasync")
@@ -416,7 +426,7 @@ async def test_stopping_does_not_wait_for_a_hung_disk(
     assert (await stopped).reason == "storage_stopped"
     assert ((await ending).result, (await ending).reasons) == ("failed", ("storage_stopped",))
     hung.release()
-    for worker, writer in zip(spool._journals, spool._journal_writers, strict=True):
+    for worker, writer in zip(spool._threads._journals, spool._threads._journal_writers, strict=True):
         assert worker.join(5)
         writer.close()
 

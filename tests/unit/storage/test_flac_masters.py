@@ -17,7 +17,7 @@ from mediaproxy.storage import publish as publishing
 from mediaproxy.storage.audio import identity
 from mediaproxy.storage.jobs import draft_of
 from mediaproxy.storage.publish import conclude, publish
-from mediaproxy.storage.publisher import Job, Postponed, Publisher
+from mediaproxy.storage.publisher import Postponed, Publication, Publisher
 from tests.support.recordings import (
     ANSWERED_AT_MS,
     expected_frames,
@@ -192,7 +192,7 @@ def test_a_publisher_never_holds_up_others_for_an_encoder(
     headers = [replace(header_of(n), format="flac" if n else "wav") for n in range(10)]
     for header in headers:
         lay(storage, header)
-    publisher.perform([Job(header, ENDED, keep=True) for header in reversed(headers)])
+    publisher.perform([Publication(header, ENDED, keep=True) for header in reversed(headers)])
     assert [each.recording_id for each in reports] == [recording_id(0)]
     let_go.set()
     for _ in headers:

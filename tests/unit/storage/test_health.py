@@ -6,11 +6,10 @@ from dataclasses import dataclass
 import pytest
 
 from mediaproxy.recording.journal import Ended
-from mediaproxy.storage import Spool, Storage
-from mediaproxy.storage import spool as spool_module
+from mediaproxy.storage import Spool, Storage, threads
 from mediaproxy.storage.health import HUNG_S, LOOK_S, HangWatch, Probe, Probed, Troubles
-from mediaproxy.storage.postponed import FIRST_PATIENCE_S, MOST_PATIENCE_S, PostponedJobs
-from mediaproxy.storage.publisher import Job
+from mediaproxy.storage.postponed import FIRST_PATIENCE_S, MOST_PATIENCE_S, PostponedPublications
+from mediaproxy.storage.publisher import Publication
 from mediaproxy.storage.wheel import SLOTS, Wheel
 from tests.support.recordings import header_of, recording_id
 
@@ -67,7 +66,7 @@ def test_the_first_trouble_is_told_until_it_is_over() -> None:
 
 
 def test_a_job_is_tried_again_and_less_often() -> None:
-    postponed, job = PostponedJobs(), Job(header_of(), Ended(0), keep=True)
+    postponed, job = PostponedPublications(), Publication(header_of(), Ended(0), keep=True)
     now, waits = 0.0, []
     for _ in range(10):
         postponed.add(job, "storage_full", now)
@@ -106,7 +105,7 @@ def test_a_probe_looks_always_and_writes_only_when_something_is_suspicious(stora
 async def test_a_nearly_full_disk_fails_although_nothing_is_written(
     storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spool_module, "PROBE_S", 0.01)
+    monkeypatch.setattr(threads, "PROBE_S", 0.01)
     storage.min_free_bytes = 1 << 60
     spool = Spool(storage, asyncio.get_running_loop(), on_crash=pytest.fail)
     async with asyncio.timeout(5):

@@ -200,8 +200,8 @@ async def test_stopping_leaves_live_recordings_to_repair(storage: Storage) -> No
 async def test_a_flush_touches_each_recording_once_a_period(spool: Spool) -> None:
     await asyncio.gather(*(spool.create(header_of(n)) for n in range(1, 41)))
     handed: list[int] = []
-    submit = spool._audio.submit
-    spool._audio.submit = lambda flushes: (handed.append(len(flushes)), submit(flushes))[1]  # type: ignore
+    submit = spool._threads._audio.submit
+    spool._threads._audio.submit = lambda flushes: (handed.append(len(flushes)), submit(flushes))[1]  # type: ignore
     at = now_ns()
     for step in range(16):
         for n in range(1, 41):
