@@ -1,6 +1,7 @@
 """`mediaproxy redact`: what should not have been recorded, made silent by hand."""
 
 import getpass
+import math
 import re
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def redact_recording(
     """1 when the recording was left as it is, with the reason."""
     if (span is None) == (last_s is None):
         raise typer.BadParameter("give either --range or --last")
-    if not 0 < len(reason) <= MAX_REASON:
+    if not reason.strip() or len(reason) > MAX_REASON:
         raise typer.BadParameter(f"say why, in 1 to {MAX_REASON} characters", param_hint="--reason")
     if not is_id(recording):
         raise typer.BadParameter("that is no recording's id", param_hint="RECORDING")
@@ -59,6 +60,8 @@ def _samples(claims: Manifest, span: str | None, last_s: float | None) -> tuple[
     hint = "--last" if span is None else "--range"
     try:
         if last_s is not None:
+            if not math.isfinite(last_s):
+                raise Malformed("is no number of seconds")
             return redaction.last_ms(round(last_s * MS_PER_S), duration, rate)
         return redaction.by_ms(*_parsed(span or ""), duration, rate)
     except Malformed as error:

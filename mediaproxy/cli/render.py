@@ -32,7 +32,9 @@ def render(recording: str, config: Path | None, form: str, out: Path | None) -> 
         return _refused(recording, "its manifest cannot be read")
     target = (out or Path(f"{claims.recording_id}.{jobs.suffix(form)}")).absolute()
     if target.exists():
-        return _refused(recording, f"{target} is there already")
+        return _refused(recording, f"{target} is there already; name another with --out")
+    if not target.parent.is_dir():
+        return _refused(recording, f"{target.parent} is no folder; name another place with --out")
     job = Job(form, master, target, claims.master.sha256)
     encoders = Encoders()
     try:

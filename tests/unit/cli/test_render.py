@@ -46,8 +46,15 @@ def test_by_file_by_manifest_and_by_id(config: Path) -> None:
 def test_nothing_is_overwritten(config: Path) -> None:
     Path("mine.wav").write_bytes(b"mine")
     code, _, errors = run(master(), "-f", "wav", "-o", "mine.wav")
-    assert (code, errors) == (1, f"{master()}: {Path('mine.wav').absolute()} is there already\n")
+    there = Path("mine.wav").absolute()
+    assert (code, errors) == (1, f"{master()}: {there} is there already; name another with --out\n")
     assert Path("mine.wav").read_bytes() == b"mine"
+
+
+def test_a_place_that_is_not_there_is_named(config: Path) -> None:
+    code, _, errors = run(master(), "-f", "wav", "-o", "gone/mine.wav")
+    folder = Path("gone").absolute()
+    assert (code, errors) == (1, f"{master()}: {folder} is no folder; name another place with --out\n")
 
 
 @pytest.mark.slow  # a real worker

@@ -141,8 +141,11 @@ def test_redact(
         ["--range", "a-b", "--reason", "x"],
         ["--last", "0", "--reason", "x"],
         ["--last", "-1", "--reason", "x"],
+        ["--last", "nan", "--reason", "x"],
+        ["--last", "inf", "--reason", "x"],
         ["--last", "1"],
         ["--last", "1", "--reason", ""],
+        ["--last", "1", "--reason", " \t"],
         ["--last", "1", "--reason", "x" * 501],
     ],
 )
