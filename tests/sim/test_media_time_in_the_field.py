@@ -29,7 +29,7 @@ BARS = dict.fromkeys(CLASSES, UNTOUCHED) | {
     "one-way audio": (5, 0.1),
     "mutes": (1.5, 0.05),
     "mutes of minutes": (5, 0.2),
-    "frozen timestamps": (5, 2),
+    "frozen timestamps": (30, 2),
     "jumping timestamps": (5, 1),
     "the field": (100, 0.2),
     "the field, queues to 300 ms": (300, 3),

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from tests.support.field.calls import Call
 from tests.support.field.senders import Floats, Ints, Leg
-from tests.support.oracle import LATE, MS, PERIOD, RATE, read_times
+from tests.support.oracle import LATE, MS, PERIOD, RATE, SURE, read_times
 
 BLUR = 2  # samples at a cut that can't tell their time
 
@@ -77,7 +77,7 @@ def _judge_leg(truth: Truth, call: Call, leg: Leg, track: NDArray[np.int16]) -> 
         return
     heard = leg.heard(np.arange(leg.count))
     came = _arrivals(call, leg)
-    at = np.flatnonzero(read_times(leg.number, track) >= 0)
+    at = _sure(read_times(leg.number, track))
     index = _indices(leg, track, at)
     error = at - heard[index]
     present = np.zeros(leg.count + 2 * BLUR + 1, dtype=bool)
@@ -101,6 +101,15 @@ def _judge_leg(truth: Truth, call: Call, leg: Leg, track: NDArray[np.int16]) -> 
     if len(error):
         truth.errors.append(float(np.median(np.abs(error))) / MS)
         truth.worst_error_ms = max(truth.worst_error_ms, float(np.abs(error).max()) / MS)
+
+
+def _sure(read: Ints) -> Ints:
+    """Positions whose time at least five neighbours confirm: where two packets meet, three samples may
+    spell a time that nobody said."""
+    at = np.flatnonzero(read >= 0)
+    breaks = (np.diff(at) != 1) | (np.diff(read[at]) != 1)
+    run = np.concatenate([[0], np.cumsum(breaks)]) if len(at) else at
+    return np.asarray(at[np.bincount(run)[run] >= SURE]) if len(at) else at
 
 
 def _around(leg: Leg, start: int, end: int) -> slice:
