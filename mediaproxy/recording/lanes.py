@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mediaproxy.clock import NS_PER_S
-from mediaproxy.recording.live import LATE_PAYLOAD_MS, LiveRecording
+from mediaproxy.recording.live import LATE_PAYLOAD_MS, PHASE, Ease, LiveRecording
 from mediaproxy.recording.packets import Margins, Packet
 from mediaproxy.recording.ring import HAS_PAYLOAD, HEADER
 from mediaproxy.recording.streams import Stream
@@ -34,8 +34,10 @@ NOT_LENT = -1  # no record's words: payload type, leg and flags are never all on
 # The numbers of a lane, a column a lane. WHO and NEXT are words of the record that must come: leg, flags,
 # payload type and SSRC; sequence number, length and timestamp. INTO is the index in its block of the window's
 # first sample, ROOM how many samples behind it there is room for, BASE where the window begins.
+# Between BEGAN and POSITION every sample of its channel is there; LAW is shifted by the channel.
 WHO, NEXT, ANSWERED, POSITION, LAST, FLOOR, DUE, ROOM, OFFSET, ROW, COUNT, GROUP, INTO, BASE = range(14)
-NUMBERS = 14
+BEGAN, LAW = 14, 15
+NUMBERS = 16
 
 
 class Batch(NamedTuple):
@@ -60,13 +62,15 @@ class Batch(NamedTuple):
 class Lanes:
     """Two lanes a slot, `slot * 2 + leg`."""
 
-    __slots__ = ("_lanes", "_lent", "_margins", "_pool", "_transits", "_views")
+    __slots__ = ("_lanes", "_lent", "_margins", "_pool", "_transits", "_views", "ease")
 
     def __init__(self, pool: WindowPool, transits: LeastTransits) -> None:
         self._pool = pool
         self._transits = transits
         self._margins = Margins.of(G711_HZ)
         self._lanes: Ints = np.full((NUMBERS, 0), NOT_LENT, dtype=np.int64)
+        # By slot, while nothing but lanes touches the call.
+        self.ease: NDArray[np.int8] = np.zeros(0, dtype=np.int8)
         self._lent: dict[int, tuple[LiveRecording, Track, Stream]] = {}
         self._views: dict[tuple[int, int], NDArray[np.void]] = {}
 
@@ -75,6 +79,7 @@ class Lanes:
         grown = np.full((NUMBERS, slots * 2), NOT_LENT, dtype=np.int64)
         grown[:, : self._lanes.shape[1]] = self._lanes
         self._lanes = grown
+        self.ease = np.append(self.ease, np.zeros(slots - len(self.ease), dtype=np.int8))
 
     def lend(self, live: LiveRecording, leg: int, stream: Stream, packet: Packet) -> None:
         """Lend the leg, if its stream runs so steadily that its next packet is known."""
@@ -84,7 +89,7 @@ class Lanes:
         if not stream.is_steady(packet, live.openings) or (gate.is_open and packet.law >= OTHERS):
             return
         if gate.is_open:
-            floor, into, room, flags = gate.openings[-1].start, 0, 0, HAS_PAYLOAD
+            floor, flags = gate.openings[-1].start, HAS_PAYLOAD
             if packet.arrival < floor or packet.payload is None:
                 return
             if packet.end + min(stream.spread(packet).early, -self._margins.lower) < floor:
@@ -120,6 +125,8 @@ class Lanes:
             group,
             into,
             window.base,
+            window.began(track.channel),
+            packet.law << track.channel,
         )
 
     def recall(self, live: LiveRecording) -> None:
@@ -128,6 +135,7 @@ class Lanes:
         self.recall_leg(live.slot * 2 + 1)
 
     def recall_leg(self, lane: int) -> None:
+        self.ease[lane >> 1] = Ease.NONE
         lent = self._lent.pop(lane, None)
         if lent is None:
             return
@@ -177,6 +185,39 @@ class Lanes:
             self._lanes[COUNT, lanes] = numbers[COUNT] + 1
         return regular
 
+    def take(self, slots: Ints, frames: int) -> tuple[Ints, list[memoryview]]:
+        """Hand out the next `frames` of those calls both of whose tracks are full up to there: which they
+        are, and what they said."""
+        left, right = self._lanes.take(slots * 2, axis=1), self._lanes.take(slots * 2 + 1, axis=1)
+        until = left[BASE] + frames
+        steady = (until + PHASE) % frames == 0
+        for numbers in (left, right):
+            steady &= (numbers[WHO] != NOT_LENT) & (numbers[GROUP] >= 0)
+            steady &= (numbers[BEGAN] <= numbers[BASE]) & (numbers[POSITION] >= until)
+        chosen = np.flatnonzero(steady)
+        left, right = left[:, chosen], right[:, chosen]
+        taken: list[memoryview] = [_NOTHING] * len(chosen)
+        for kind, same in _alike(left[GROUP] << 2 | left[LAW] | right[LAW]) if len(chosen) else ():
+            rows = left[INTO, same] // (CHANNELS * self._pool.row_frames)
+            used = int((np.maximum(left[POSITION, same], right[POSITION, same]) - left[BASE, same]).max())
+            sound = self._pool.take_front(kind >> 2, rows, frames, used, (kind & 1, kind >> 1 & 1))
+            for at, said in zip(same.tolist(), sound, strict=True):
+                taken[at] = said
+        self._move_on(left[BASE] + frames, slots[chosen])
+        return slots[chosen], taken
+
+    def bases(self, slots: Ints) -> Ints:
+        """Where the windows of calls begin that lend a leg."""
+        bases: Ints = self._lanes[BASE].take(slots * 2)
+        return bases
+
+    def _move_on(self, until: Ints, slots: Ints) -> None:
+        for slot, base in zip(slots.tolist(), until.tolist(), strict=True):
+            live = self._lent[slot * 2][0]
+            self.before_touch(live)
+            live.window.moved_on(base)
+        self._lanes[BASE, slots * 2] = self._lanes[BASE, slots * 2 + 1] = until
+
     def _regular(self, numbers: Ints, batch: Batch, arrival: Ints, end: Ints) -> NDArray[np.bool_]:
         earliest = (batch.earliest_ns - numbers[ANSWERED]) // NS_PER_SAMPLE
         regular: NDArray[np.bool_] = numbers[WHO] == batch.who
@@ -208,6 +249,9 @@ class Lanes:
             view = np.ndarray((rows.size - length + 1,), f"V{length}", rows, strides=(1,))
             self._views[block, length] = view
         return view
+
+
+_NOTHING = memoryview(b"")
 
 
 def _payload(records: NDArray[np.void], length: int) -> NDArray[np.void]:

@@ -1,5 +1,6 @@
 """One call's recording while it lives: its clock, its gate, the streams of both legs and its window."""
 
+from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -14,10 +15,12 @@ from mediaproxy.recording.states import Action, Refusal, States, Toggled
 from mediaproxy.recording.streams import NOWHERE_ELSE, Stream
 from mediaproxy.recording.tracks import OTHERS, Laws, Track, facts
 from mediaproxy.recording.transits import LeastTransits
+from mediaproxy.recording.wav import FRAME_BYTES, HEADER_BYTES
 from mediaproxy.recording.window import Pcm, Stretch, Window, WindowPool
 
 LAG_MS = 400  # how far the written end stays behind the drain mark
-CHUNK_MS = 240  # how much is handed out at once
+CHUNK_MS = 256  # how much is handed out at once: whole pages of the file, at least at 8 kHz
+PHASE = HEADER_BYTES // FRAME_BYTES  # what is before the first frame in the file
 WINDOW_S = 8  # at most: a stall of ours, a journal that is slow
 LATE_PAYLOAD_MS = 200  # how long after a stop audio spoken before it may still arrive
 EVICT_MS = 1_000  # a stream that was silent for so long gives its place to a fifth one
@@ -45,6 +48,14 @@ class Record(NamedTuple):
     earliest_ns: int
     arrival_ns: int
     payload: bytes | None
+
+
+class Ease(IntEnum):
+    """How a call's next chunk can be handed out."""
+
+    NONE = 0  # something has to be looked at
+    STEADY = 1  # everything is final when its time has come
+    SILENT = 2  # so it is, and there is nothing but silence until somebody opens
 
 
 class LiveRecording:
@@ -183,18 +194,35 @@ class LiveRecording:
 
     def due_ns(self) -> int:
         """When there will be something to hand out."""
-        return self.clock.reached_ns(self.window.base + self._chunk + self._lag)
+        return self.clock.reached_ns(self._whole(self.window.base) + self._chunk + self._lag)
 
     def write_out(self, mark: int) -> list[Stretch]:
-        """What became final, at least a chunk of it."""
-        until = self._final(mark)
-        if until - self.window.base < self._chunk:
+        """What became final, to the end of a chunk."""
+        until = self._whole(self._final(mark))
+        if until <= self.window.base:
             return []
         self._pour(until)
         stretches = self.window.take(until)
         if not self.states.gate.is_open:
             self.window.rest()
         return stretches
+
+    @property
+    def ease(self) -> Ease:
+        """How what comes now is handed out, as long as nothing happens but steady packets."""
+        undecided = self.states.settled_until() is not None or self.duration is not None or self.holds
+        if undecided or any(track.waits for track in self.tracks):
+            return Ease.NONE
+        if self.states.is_open or not self.window.is_empty:
+            return Ease.STEADY
+        return Ease.SILENT
+
+    def pass_silence(self) -> Stretch:
+        """Hand out a chunk of silence."""
+        base = self.window.base
+        until = self._whole(base) + self._chunk
+        self.window.moved_on(until)
+        return Stretch(base, until, None)
 
     def end(self, duration: int, by: Actor) -> Toggled:
         """The call is over. What was handed out already can't be taken back: it is part of it."""
@@ -345,6 +373,10 @@ class LiveRecording:
                     self.reasons.add(WINDOW_FULL)
             if track.faults:
                 self.reasons.add(PAYLOAD_BAD)
+
+    def _whole(self, position: int) -> int:
+        """The end of the last whole chunk, as they lie in the file."""
+        return position - (position + PHASE) % self._chunk
 
     def _decoded(self) -> list[int]:
         return [track.decoded for track in self.tracks if track.waits]

@@ -111,6 +111,11 @@ class States:
         found = (*self.gate.intervals(), *self.notices.intervals())
         return tuple(sorted(found, key=lambda interval: interval.start_sample))
 
+    @property
+    def is_open(self) -> bool:
+        """Whether anything may come into the file now."""
+        return self.gate.is_open or self.notices.is_open
+
     def settled_until(self) -> int | None:
         """Nothing at or beyond this position may be written out yet; None = no limit."""
         limits = (self.gate.settled_until(), self.notices.settled_until())

@@ -21,6 +21,7 @@ from mediaproxy.audio.g711 import ALAW_TO_PCM, ULAW_TO_PCM, alaw_encode, ulaw_en
 ROW_FRAMES = 6_080
 MAX_FRAMES = 64_000
 BLOCK_ROWS = 512
+ROWS_AT_ONCE = 16  # more would leave the nearest cache
 CHANNELS = 2
 LEAST_LINEAR = 1_024  # frames
 
@@ -37,7 +38,7 @@ class Stretch(NamedTuple):
 
     start: int
     end: int
-    frames: bytes | None
+    frames: bytes | memoryview | None
 
 
 class Row(NamedTuple):
@@ -70,6 +71,22 @@ class WindowPool:
 
     def give_back(self, row: Row) -> None:
         self._free.append((row.block, row.number))
+
+    def take_front(
+        self, block: int, rows: NDArray[np.int64], frames: int, used: int, laws: tuple[int, int]
+    ) -> list[memoryview]:
+        """Hand out the first `frames` of rows that are full of sound up to there; what follows, up to
+        `used`, moves to the front."""
+        held, size = self.blocks[block], frames * 2 * CHANNELS
+        taken: list[memoryview] = []
+        for first in range(0, len(rows), ROWS_AT_ONCE):
+            some = rows[first : first + ROWS_AT_ONCE]
+            codes = held[some, :, :used]
+            sound = decode_both(codes[:, 0, :frames], codes[:, 1, :frames], laws).data.cast("B")
+            held[some, :, : used - frames] = codes[:, :, frames:]
+            held[some, :, used - frames : used] = 0
+            taken += [sound[at : at + size] for at in range(0, len(sound), size)]
+        return taken
 
     def _add_block(self) -> None:
         self._free = [(len(self.blocks), number) for number in range(BLOCK_ROWS - 1, -1, -1)]
@@ -184,6 +201,21 @@ class Window:
             stretches.append(Stretch(last, until, None))
         self._advance(until)
         return stretches
+
+    def began(self, channel: int) -> int:
+        """Where the last run of a channel begins: from there to its end there is no gap."""
+        runs = self._runs[channel]
+        return runs[-1][0] if runs else self.base
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was written that was not handed out."""
+        return not any(self._runs)
+
+    def moved_on(self, base: int) -> None:
+        """Everything before `base` was handed out of the row by another hand, or it is empty."""
+        self._trim(base)
+        self.base = base
 
     def rest(self) -> None:
         """Give the memory back while nothing is written in it."""
