@@ -59,12 +59,17 @@ def armed_recorder(calls: int) -> Recorder:
     """A recorder of `calls` automatic recordings, answered at 0."""
     recorder = Recorder()
     for generation in range(1, calls + 1):
-        opened = recorder.arm(Arm(generation, 0, RecordingPolicy(Policy.AUTOMATIC)))
-        for leg in LegId:
-            recorder.describe(generation, leg, _AUDIO)
-        if opened is not None:
-            recorder.confirm(generation, opened.number)
+        arm(recorder, generation, 0)
     return recorder
+
+
+def arm(recorder: Recorder, generation: int, answered_ns: int) -> None:
+    """An automatic recording that is durably open."""
+    opened = recorder.arm(Arm(generation, answered_ns, RecordingPolicy(Policy.AUTOMATIC)))
+    for leg in LegId:
+        recorder.describe(generation, leg, _AUDIO)
+    if opened is not None:
+        recorder.confirm(generation, opened.number)
 
 
 def fill_ring(ring: PacketRing, calls: int, cycle: int, payload: bytes) -> None:

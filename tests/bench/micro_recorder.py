@@ -1,0 +1,193 @@
+"""What recording costs in all: from the ring to the files of many calls at once, and the memory it takes.
+
+The calls talk on an invented clock, so a run takes no longer than its work; the files are real. What it
+costs to fill the ring (the relay's doing) is left out.
+"""
+
+import asyncio
+import gc
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from mediaproxy.ids import CallId, RecordingId, uuid7
+from mediaproxy.loadtest import wire
+from mediaproxy.recording.journal import Header, Toggled
+from mediaproxy.recording.manifest import Actor
+from mediaproxy.recording.recorder import Recorder, Write
+from mediaproxy.recording.ring import PacketRing
+from mediaproxy.storage import Spool, Storage
+from tests.bench import micro_drain
+
+CALLS = 1000
+TICK_MS = 40
+_RATE = 8_000
+_PTIME_MS = 20
+_RAMP_MS = 1_000  # in which all calls are answered
+_WARM_UP_MS = 1_000  # the streams' anchors, and the first hand-outs
+_PAGE_KB = os.sysconf("SC_PAGE_SIZE") >> 10
+_BY = Actor("policy")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """CPU of a core in percent, and where it went."""
+
+    place: float
+    take: float
+    hand_out: float
+    flush: float
+    threads: float
+
+    @property
+    def all(self) -> float:
+        return self.place + self.take + self.hand_out + self.flush + self.threads
+
+
+async def measure(calls: int = CALLS, tick_ms: int = TICK_MS, seconds: float = 3.0) -> Share:
+    """Both legs of every call talk, and every call is recorded."""
+    async with _recording(calls) as (spool, names):
+        run = _Run(spool, names, tick_ms)
+        await run.talk(_RAMP_MS + _WARM_UP_MS)
+        run.spent.clear()
+        await run.talk(seconds * 1000)
+    took = {name: spent_s / seconds * 100 for name, spent_s in run.spent.items()}
+    return Share(took["drain"] - took["take"], took["take"], took["hand out"], took["flush"], took["threads"])
+
+
+async def measure_memory(calls: int = CALLS, seconds: float = 3.0) -> float:
+    """KB of resident memory a recorded call, of recorder and spool; best asked of a fresh process."""
+    async with _recording(calls // 20) as (spool, names):  # what is there once and for all
+        await _Run(spool, names, TICK_MS).talk(_RAMP_MS + _WARM_UP_MS)
+    gc.collect()
+    before_kb = _resident_kb()
+    async with _recording(calls) as (spool, names):
+        run = _Run(spool, names, TICK_MS)
+        await run.talk(_RAMP_MS + _WARM_UP_MS + seconds * 1000)
+        return (run.most_kb - before_kb) / calls
+
+
+class _Run:
+    """Calls that are answered one after the other, then talk for ever."""
+
+    def __init__(self, spool: Spool, names: dict[int, RecordingId], tick_ms: int) -> None:
+        self.spent: dict[str, float] = {}  # CPU seconds by name
+        self.most_kb = 0
+        self._spool, self._names = spool, names
+        self._cycles_a_tick = tick_ms // _PTIME_MS
+        self._cycle = 0
+        self._recorder, self._ring = Recorder(), PacketRing(1 << 14)
+        take = self._recorder._write_out
+        self._recorder._write_out = lambda mark_ns: self._spend("take", lambda: take(mark_ns))  # type: ignore[method-assign]
+        self._payload = wire.payload_table()[0].tobytes()
+        self._waiting = list(names)
+        self._talking: list[tuple[int, int]] = []  # generation, cycle of its answer
+
+    async def talk(self, ms: float) -> None:
+        for _ in range(round(ms) // _PTIME_MS):
+            self._answer()
+            self._fill()
+            self._cycle += 1
+            if self._cycle % self._cycles_a_tick == 0:
+                await self._tick()
+
+    async def _tick(self) -> None:
+        others_s = time.process_time() - time.thread_time()
+        writes = self._spend("drain", lambda: self._recorder.drain(self._ring))
+        self._spend("hand out", lambda: self._hand_out(writes))
+        self._spend("flush", lambda: self._spool.flush(self._cycle * wire.PTIME_NS))
+        self.most_kb = max(self.most_kb, _resident_kb())
+        while self._spool.backlog_bytes:
+            await asyncio.sleep(0.001)
+        others_s = time.process_time() - time.thread_time() - others_s
+        self.spent["threads"] = self.spent.get("threads", 0.0) + others_s
+
+    def _hand_out(self, writes: list[Write]) -> None:
+        for write in writes:
+            if write.frames is None:
+                self._spool.extend(self._names[write.generation], write.end)
+            else:
+                self._spool.write(self._names[write.generation], write.start, write.frames)
+
+    def _answer(self) -> None:
+        """Evenly, until all were."""
+        fewest = len(self._names) * (self._cycle + 1) * _PTIME_MS // _RAMP_MS
+        while self._waiting and len(self._talking) < fewest:
+            generation = self._waiting.pop()
+            micro_drain.arm(self._recorder, generation, self._cycle * wire.PTIME_NS)
+            self._talking.append((generation, self._cycle))
+
+    def _fill(self) -> None:
+        """One packet of every leg, spread over four passes."""
+        for quarter in range(4):
+            now_ns = self._cycle * wire.PTIME_NS + quarter * wire.PTIME_NS // 4
+            self._ring.begin_pass(now_ns)
+            for generation, since in self._talking[quarter::4]:
+                number = self._cycle - since
+                for leg in (0, 1):
+                    self._ring.put(
+                        generation,
+                        leg,
+                        0,
+                        0,
+                        2 * generation + leg,
+                        number,
+                        number * 160,
+                        now_ns,
+                        self._payload,
+                    )
+            self._ring.end_pass(emptied=True)
+
+    def _spend(self, name: str, work: Callable[[], T]) -> T:
+        began = time.thread_time()
+        result = work()
+        self.spent[name] = self.spent.get(name, 0.0) + time.thread_time() - began
+        return result
+
+
+def _resident_kb() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_KB
+
+
+@asynccontextmanager
+async def _recording(calls: int) -> AsyncIterator[tuple[Spool, dict[int, RecordingId]]]:
+    directory = Path(tempfile.mkdtemp(prefix="mediaproxy-bench-"))
+    storage = Storage.open(directory, min_free_bytes=0)
+    spool = Spool(storage, asyncio.get_running_loop(), on_crash=_crashed)
+    names = {number: RecordingId(uuid7(1, number.to_bytes(10, "big"))) for number in range(1, calls + 1)}
+    try:
+        await asyncio.gather(*(spool.create(_header(name)) for name in names.values()))
+        opened = Toggled(1, 0, "start", _BY, "recording")
+        await asyncio.gather(*(spool.toggle(name, opened) for name in names.values()))
+        yield spool, names
+    finally:
+        await spool.close()
+        storage.close()
+        shutil.rmtree(directory)
+
+
+def _header(name: RecordingId) -> Header:
+    return Header(name, CallId(name), "bench", 1, _RATE, "automatic")
+
+
+def _crashed(error: Exception) -> None:
+    raise error
+
+
+if __name__ == "__main__":
+    import uvloop
+
+    for tick in map(int, sys.argv[1:]):
+        share = uvloop.run(measure(tick_ms=tick))
+        print(tick, f"{share.all:.2f}", share, flush=True)
+    if not sys.argv[1:]:
+        print(uvloop.run(measure_memory()))
