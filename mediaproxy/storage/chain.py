@@ -101,7 +101,7 @@ def adoptions(root: Path) -> Iterator[Draft]:
 
 def read(path: Path) -> bytes:
     """The chain as it lies, in whole lines where its writers live. `OSError`, also when there is none."""
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    fd = disk.open_to_read(path)
     try:
         fcntl.flock(fd, fcntl.LOCK_SH)
         with os.fdopen(os.dup(fd), "rb") as file:

@@ -58,7 +58,7 @@ def changing(root: Path) -> Iterator[None]:
 def unchanging(root: Path) -> Iterator[None]:
     """Nobody changes a published recording meanwhile; where nobody ever did there is no lock to wait for."""
     try:
-        fd = os.open(root / DIRECTORY / LOCK_FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = disk.open_to_read(root / DIRECTORY / LOCK_FILE)
     except OSError:
         yield
         return

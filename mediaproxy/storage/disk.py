@@ -6,7 +6,8 @@ Every file is 0600, every directory 0700, no link is followed.
 import errno
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 FILE_MODE = 0o600
@@ -40,6 +41,10 @@ def create(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
 
 
+def open_to_read(path: Path) -> int:
+    return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+
 def open_existing(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
 
@@ -70,21 +75,34 @@ def _write_rest(fd: int, content: bytes | memoryview, offset: int, written: int)
         written += step
 
 
-def write_new(path: Path, content: bytes) -> None:
-    """The file appears whole and durable, or not at all; one of that name is replaced."""
-    draft = path.with_name(path.name + ".tmp")
+def draft_of(path: Path) -> Path:
+    """Where a file grows before it has its name."""
+    return path.with_name(path.name + ".tmp")
+
+
+@contextmanager
+def drafted(path: Path) -> Iterator[tuple[Path, int]]:
+    """A draft and its descriptor. It gets its name when all went well, in the place of what had it, and is
+    removed when not. Nothing is synced."""
+    draft = draft_of(path)
     draft.unlink(missing_ok=True)
     try:
         fd = create(draft)
         try:
-            write_at(fd, [content], 0)
-            os.fsync(fd)
+            yield draft, fd
         finally:
             os.close(fd)
         draft.rename(path)
-    except OSError:
+    except BaseException:
         draft.unlink(missing_ok=True)
         raise
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """The file appears whole and durable, or not at all; one of that name is replaced."""
+    with drafted(path) as (_, fd):
+        write_at(fd, [content], 0)
+        os.fsync(fd)
 
 
 def sync_directory(path: Path) -> None:

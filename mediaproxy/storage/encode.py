@@ -11,7 +11,7 @@ import select
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +22,7 @@ from mediaproxy.recording.wav import Identity
 from mediaproxy.storage import disk, forms, jobs, masters, sparse
 from mediaproxy.storage.flacs import NotExact
 from mediaproxy.storage.forms import Source
-from mediaproxy.storage.jobs import Answer, Exit, Inscription, Job, Progress, draft_of
+from mediaproxy.storage.jobs import Answer, Exit, Inscription, Job, Progress
 
 IDLE_S: Final = 20.0
 LOWEST_PRIORITY: Final = 19
@@ -58,17 +58,19 @@ def perform(job: Job, tell: Tell) -> Answer:
 def make(job: Job, tell: Tell) -> str:
     """`target` appears whole and durable, or not at all; its SHA-256. `Malformed`: the source is not what
     it should be."""
-    fd = os.open(job.source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    fd = disk.open_to_read(job.source)
     try:
         since = os.fstat(fd)
         pcm = masters.opened(fd)
         if job.sha256 is not None and sparse.sha256(fd) != job.sha256:
             raise Malformed("the master's SHA-256 is another one")
         source = Source(pcm, job.inscription or _told_by_manifest(job.source), job.sha256)
-        with _draft(job.target) as (draft, made):
+        with disk.drafted(job.target) as (draft, made):
             forms.WRITERS[job.form](made, draft, source, lambda done: tell(Progress(done, pcm.shape.frames)))
             _require_unchanged(job.source, fd, since)
-            return sparse.sha256(made)
+            sha256 = sparse.sha256(made)
+            os.fsync(made)
+        return sha256
     finally:
         os.close(fd)
 
@@ -86,23 +88,6 @@ def _require_unchanged(source: Path, fd: int, since: os.stat_result) -> None:
     now, there = os.fstat(fd), source.lstat()
     if (now.st_dev, now.st_ino) != (there.st_dev, there.st_ino) or now.st_mtime_ns != since.st_mtime_ns:
         raise Malformed("the master was changed")
-
-
-@contextmanager
-def _draft(target: Path) -> Iterator[tuple[Path, int]]:
-    """A file that gets its name when all went well, and is removed when not."""
-    draft = draft_of(target)
-    draft.unlink(missing_ok=True)
-    fd = disk.create(draft)
-    try:
-        yield draft, fd
-        os.fsync(fd)
-        draft.rename(target)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(fd)
 
 
 def _lines() -> Iterator[bytes]:

@@ -15,8 +15,8 @@ from contextlib import suppress
 from threading import BoundedSemaphore, Event
 from typing import Final
 
-from mediaproxy.storage import jobs
-from mediaproxy.storage.jobs import Answer, Exit, Job, Progress, draft_of
+from mediaproxy.storage import disk, jobs
+from mediaproxy.storage.jobs import Answer, Exit, Job, Progress
 
 BUSY: Final = "too many renditions are being made; ask again later"
 CLOSED: Final = "the proxy is stopping; ask again later"
@@ -80,7 +80,7 @@ class Encoders:
         finally:
             self._turns.release()
             with suppress(OSError):  # the next start tries again
-                draft_of(job.target).unlink(missing_ok=True)
+                disk.draft_of(job.target).unlink(missing_ok=True)
         if answer.exit != Exit.MADE:
             raise Failed(_REASONS.get(answer.exit, BROKEN), answer.words)
         return answer.sha256

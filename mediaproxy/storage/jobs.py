@@ -11,12 +11,13 @@ import json
 from dataclasses import asdict, dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 from mediaproxy.recording.manifest import Interval, intervals_from
 from mediaproxy.recording.wav import Identity
 
-FORMS: Final = ("wav", "flac", "mono", "opus", "mp3")
+Form = Literal["wav", "flac", "mono", "opus", "mp3"]
+FORMS: Final = get_args(Form)
 
 
 class Exit(IntEnum):
@@ -67,11 +68,6 @@ class Answer:
     exit: int
     sha256: str = ""
     words: str = ""
-
-
-def draft_of(target: Path) -> Path:
-    """Where a file grows before it has its name."""
-    return target.with_name(target.name + ".tmp")
 
 
 def encode(job: Job) -> bytes:

@@ -196,18 +196,8 @@ def _make_audio(path: Path, opened: _Journal) -> None:
         return
     if os.path.lexists(path):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
-    draft = path.with_name(f"{path.name}.tmp")
-    draft.unlink(missing_ok=True)
-    try:
-        fd = disk.create(draft)
-        try:
-            disk.write_at(fd, [wav.header(wav.constant_part(identity(opened.header)), 0)], 0)
-        finally:
-            os.close(fd)
-        draft.rename(path)
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise
+    with disk.drafted(path) as (_, fd):
+        disk.write_at(fd, [wav.header(wav.constant_part(identity(opened.header)), 0)], 0)
     opened.audio_there = True
 
 

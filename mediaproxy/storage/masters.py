@@ -12,7 +12,7 @@ from av.audio.frame import AudioFrame
 from mediaproxy.errors import Malformed
 from mediaproxy.recording import flac, wav
 from mediaproxy.recording.manifest import CHANNELS
-from mediaproxy.storage import sparse
+from mediaproxy.storage import disk, sparse
 
 BATCH_FRAMES: Final = 65_536
 DAMAGED: Final = "the FLAC stream is damaged"
@@ -37,7 +37,7 @@ class Pcm(Protocol):
 @contextmanager
 def open_master(path: Path) -> Iterator[Pcm]:
     """`Malformed` unless it is a master of ours, by its first bytes; `OSError` when it cannot be read."""
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    fd = disk.open_to_read(path)
     try:
         yield opened(fd)
     finally:

@@ -136,7 +136,7 @@ def _master(storage: Storage, header: Header, ended: Ended, live: Path, patience
 
 
 def _sha256(path: Path) -> str:
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    fd = disk.open_to_read(path)
     try:
         return sparse.sha256(fd)
     finally:

@@ -13,17 +13,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from mediaproxy.errors import Malformed, Unavailable
 from mediaproxy.ids import RecordingId
 from mediaproxy.recording import manifest
 from mediaproxy.storage import disk
 from mediaproxy.storage.encoders import BUSY, CLOSED, DISK, FULL, MAX_WORKERS, Encoders, Failed
-from mediaproxy.storage.jobs import Job
+from mediaproxy.storage.jobs import Form, Job
 from mediaproxy.storage.store import Storage
-
-Format = Literal["wav", "flac", "mono", "opus", "mp3"]
 
 MAX_BYTES: Final = 1 << 30
 MAX_UNDER_WAY: Final = 32  # waiting ones included
@@ -56,7 +54,7 @@ class Renditions:
         self._under_way: dict[Path, asyncio.Task[None]] = {}
         self._closed = False
 
-    async def get(self, recording: RecordingId, master: Path, sha256: str, form: Format) -> Path:
+    async def get(self, recording: RecordingId, master: Path, sha256: str, form: Form) -> Path:
         """The rendition's file; made first when it is not there. `Unavailable` says why there is none.
 
         Whoever removes or redacts a master deletes `<recording>-*` of `<directory>/renditions`, drafts
@@ -88,7 +86,7 @@ class Renditions:
             done.exception()  # seen, also when nobody waits any more
 
     async def _make(
-        self, recording: RecordingId, master: Path, target: Path, sha256: str, form: Format
+        self, recording: RecordingId, master: Path, target: Path, sha256: str, form: Form
     ) -> None:
         loop = asyncio.get_running_loop()
         try:
@@ -99,7 +97,7 @@ class Renditions:
             self._on_failed(recording, failed.reason, failed.last_words)
             raise Unavailable(f"no {form} of this recording could be made: {failed.reason}") from failed
 
-    def _encode(self, master: Path, target: Path, sha256: str, form: Format) -> None:
+    def _encode(self, master: Path, target: Path, sha256: str, form: Form) -> None:
         """On a thread of our own."""
         if self._closed:
             raise Failed(CLOSED)

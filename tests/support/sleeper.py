@@ -3,10 +3,10 @@
 import sys
 import time
 
-from mediaproxy.storage import encode, jobs
+from mediaproxy.storage import disk, encode, jobs
 
 if __name__ == "__main__":
     encode._withdraw()
     job = jobs.decode(sys.stdin.buffer.readline())
-    jobs.draft_of(job.target).write_bytes(b"half of it")
+    disk.draft_of(job.target).write_bytes(b"half of it")
     time.sleep(60)

@@ -59,7 +59,7 @@ class Detour:
             return None
         self._number(leg, fields, packet)
         view = memoryview(packet)
-        if self._send(leg, view[:size]):
+        if leg.send_on(view[:size]):
             leg.relayed += 1
             leg.last = fields
             self._tap(leg, fields, view[start:end], now_ns)
@@ -78,7 +78,7 @@ class Detour:
             return False
         payload, went = mixed
         self._number(leg, fields, packet)
-        if self._send(leg, _with_payload(packet, size, start, end, payload)):
+        if leg.send_on(_with_payload(packet, size, start, end, payload)):
             leg.relayed += 1
             leg.last = fields
             self._tap(leg, fields, said, now_ns)
@@ -102,16 +102,6 @@ class Detour:
             self._ring.put_header(
                 leg.generation, leg.id, payload_type, marker, ssrc, seq, timestamp, now_ns, len(payload)
             )
-
-    def _send(self, leg: Leg, packet: bytes | memoryview) -> bool:
-        if leg.target is None:
-            return False
-        try:
-            leg.send(packet, leg.target)
-        except OSError:
-            leg.send_failed += 1
-            return False
-        return True
 
     # Digits.
 
@@ -147,8 +137,8 @@ class Detour:
 
     def _inject(self, leg: Leg, packet: Regenerated) -> None:
         seq = renumbering(leg).insert(packet.ssrc, relayed=_last_seq(leg, packet.ssrc) or 0)
-        sent = self._send(
-            leg, build(packet.payload_type, packet.marker, seq, packet.timestamp, packet.ssrc, packet.payload)
+        sent = leg.send_on(
+            build(packet.payload_type, packet.marker, seq, packet.timestamp, packet.ssrc, packet.payload)
         )
         leg.injected += sent
 

@@ -105,6 +105,17 @@ class Leg:
         self.other = other
         self.send = other.pair.rtp.sendto
 
+    def send_on(self, packet: bytes | memoryview) -> bool:
+        """To the other leg's party, from its socket; whether it went out."""
+        if self.target is None:
+            return False
+        try:
+            self.send(packet, self.target)
+        except OSError:
+            self.send_failed += 1
+            return False
+        return True
+
     def counters(self) -> LegCounters:
         return LegCounters(
             packets=self.packets,

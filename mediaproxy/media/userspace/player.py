@@ -179,7 +179,7 @@ class Player:
         timestamp = line.timestamp_at(sounding.due_ns, codec.clock_hz)
         payload = voice.alone(sounding.sound.stretch(stretch.first, stretch.ticks, voice.rate_hz))
         seq = renumbering(source).insert(line.ssrc, relayed=line.seq)
-        if not _send(source, build(payload_type, False, seq, timestamp, line.ssrc, payload)):
+        if not source.send_on(build(payload_type, False, seq, timestamp, line.ssrc, payload)):
             return sounding.put_off(now_ns)  # the same stretch once more: none is left out
         _count(source)
         end = timestamp + PACKET_TICKS * codec.clock_hz // TICK_HZ & 0xFFFFFFFF
@@ -247,14 +247,3 @@ def _line_of(source: Leg, payload_type: int, due_ns: int) -> Line:
 
 def _count(source: Leg) -> None:
     source.injected += 1
-
-
-def _send(source: Leg, packet: bytes) -> bool:
-    if source.target is None:
-        return False
-    try:
-        source.send(packet, source.target)
-    except OSError:
-        source.send_failed += 1
-        return False
-    return True

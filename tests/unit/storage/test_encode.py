@@ -107,7 +107,7 @@ def test_a_full_disk_is_noticed_at_the_latest_at_the_end(
     form: str, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     master = write_master(target.with_name("master.wav"), call_audio(1.0, left=[0]))
-    monkeypatch.setattr(encode, "draft_of", lambda _: target.with_name("full"))
+    monkeypatch.setattr(encode.disk, "draft_of", lambda _: target.with_name("full"))
 
     def full(path: Path) -> int:
         path.symlink_to("/dev/full")

@@ -12,8 +12,9 @@ import pytest
 from mediaproxy.recording.manifest import Actor
 from mediaproxy.recording.wav import Identity
 from mediaproxy.storage import encoders, jobs
+from mediaproxy.storage.disk import draft_of
 from mediaproxy.storage.encoders import Encoders, Failed
-from mediaproxy.storage.jobs import Answer, Exit, Inscription, Job, Progress, draft_of
+from mediaproxy.storage.jobs import Answer, Exit, Inscription, Job, Progress
 from tests.support.masters import Master, call_audio, write_master
 from tests.support.recordings import interval
 

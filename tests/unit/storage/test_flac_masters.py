@@ -15,7 +15,7 @@ from mediaproxy.recording.journal import Ended, Header
 from mediaproxy.storage import Outcome, Storage, encoders, verify
 from mediaproxy.storage import publish as publishing
 from mediaproxy.storage.audio import identity
-from mediaproxy.storage.jobs import draft_of
+from mediaproxy.storage.disk import draft_of
 from mediaproxy.storage.publish import conclude, publish
 from mediaproxy.storage.publisher import Postponed, Publication, Publisher
 from tests.support.recordings import (

@@ -17,7 +17,8 @@ import pytest_asyncio
 from mediaproxy.errors import Misuse, Unavailable
 from mediaproxy.ids import RecordingId
 from mediaproxy.storage import Renditions, Storage, encoders, renditions
-from mediaproxy.storage.jobs import Job, draft_of, encode
+from mediaproxy.storage.disk import draft_of
+from mediaproxy.storage.jobs import Job, encode
 from mediaproxy.storage.renditions import trim
 from tests.support.masters import Master, call_audio, decode, write_master
 from tests.support.recordings import recording_id
