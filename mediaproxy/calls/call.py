@@ -12,9 +12,8 @@ from mediaproxy.calls.admission import busy, check_invite
 from mediaproxy.calls.context import Context
 from mediaproxy.calls.coupling import ROW_S, Arrival, Coupling
 from mediaproxy.calls.events import CallRecord
-from mediaproxy.calls.indication import PENDING, Indication
+from mediaproxy.calls.indication import Indications
 from mediaproxy.calls.leg import Leg
-from mediaproxy.calls.media import Media
 from mediaproxy.calls.outcome import Outcome, answered, refused
 from mediaproxy.calls.plane import Allocated, AllocationFailed, DigitsSeen, LegId, MediaTimedOut, PlaneEvent
 from mediaproxy.calls.renegotiation import Renegotiation, Stage
@@ -37,7 +36,6 @@ from mediaproxy.sip.outputs import (
 
 REQUEST_TIMEOUT, UNREACHABLE = 408, 503  # what silence and a dead flow amount to (8.1.3.1)
 RENEGOTIATION_S = 32.0
-MAX_PENDING = 3  # times that a leg is asked again which asks us something itself
 
 
 class State(Enum):
@@ -86,9 +84,7 @@ class Call(Coupling):
         super().__init__(context, arrival, call_record, generation)
         self.state = State.ALLOCATING
         self.renegotiation: Renegotiation | None = None
-        self.indication: Indication | None = None
-        self._asks_pending = 0
-        self._rests = False  # before it asks once more
+        self.indications = Indications(context, self.id, self.signalling, self.legs)
 
     @property
     def is_over(self) -> bool:
@@ -106,12 +102,12 @@ class Call(Coupling):
     def end(self, outcome: Outcome) -> None:
         if self.renegotiation is not None:
             self.renegotiation.abort()
-        if self.indication is not None:
-            self.indication.give_up()
+        self.indications.give_up()
         super().end(outcome)
 
     def close(self) -> None:
-        self.renegotiation = self.indication = None
+        self.renegotiation = None
+        self.indications.close()
         super().close()
 
     # -- inputs
@@ -196,59 +192,29 @@ class Call(Coupling):
                 self.step(Input.ROW_READY)
             case CallTimer.RENEGOTIATION if self.renegotiation is not None:
                 self.renegotiation.give_up()
-            case CallTimer.INDICATION if self.indication is not None and not self.indication.over:
-                self.indication.give_up()
-                self._indicated(REQUEST_TIMEOUT)
             case CallTimer.INDICATION:
-                self._rests = False
+                self.indications.handle_timer()
                 self.indicate(None)
             case CallTimer.CODES_A:
                 self.infos.expire(LegId.A)
             case CallTimer.CODES_B:
                 self.infos.expire(LegId.B)
 
-    # -- indications
-
     def indicate(self, word: str | None) -> None:
         """Tell recording-aware legs what is so now: `on`, `off` or `paused`; None: as said last."""
-        media = self.media
-        if media is None:
+        if self.media is None:
             return
-        media.word = media.word if word is None else word
-        asked = self.renegotiation is not None and self.renegotiation.stage is not Stage.DONE
-        if self.state is not State.CONFIRMED or asked or self._is_indicating or self._rests:
-            return
-        waits = (leg for leg in self.legs if leg.aware and leg.offered and leg.indicated != media.word)
-        if (leg := next(waits, None)) is not None:
-            self._start_indication(media, leg)
-
-    @property
-    def _is_indicating(self) -> bool:
-        return self.indication is not None and not self.indication.over
-
-    def _start_indication(self, media: Media, leg: Leg) -> None:
-        other = self.legs[leg.id.other]
-        self.indication = Indication(self.signalling, media, leg, other, self._indicated)
-        self.start_timer(CallTimer.INDICATION, RENEGOTIATION_S)
-        self.indication.start()
-
-    def _indicated(self, status: int) -> None:
-        """Both ends asked at once: again after a while of chance (14.1). Who refuses is asked no more."""
-        self.stop_timer(CallTimer.INDICATION)
-        assert self.indication is not None
-        leg = self.indication.leg
-        if status == PENDING and self._asks_pending < MAX_PENDING:
-            self._asks_pending += 1
-            self._rests = True
-            leg.indicated = ""
-            self.start_timer(CallTimer.INDICATION, 2.1 + self.context.random(1)[0] % 20 / 10)
-            return
-        self._asks_pending = 0
-        if status >= 300:
-            leg.aware = False
-        self.indicate(None)
+        self.media.word = self.media.word if word is None else word
+        if self.state is State.CONFIRMED and self._asked is None:
+            self.indications.go_on(self.media)
 
     # -- within the dialogs
+
+    @property
+    def _asked(self) -> Renegotiation | None:
+        """What a leg asks for that is still under way."""
+        asked = self.renegotiation
+        return None if asked is None or asked.stage is Stage.DONE else asked
 
     def _is_first(self, transaction: int) -> bool:
         return transaction == self.arrival.received.transaction
@@ -275,9 +241,7 @@ class Call(Coupling):
 
     def _receive_reinvite(self, leg: Leg, received: RequestReceived) -> None:
         refusal = check_invite(received.request)
-        live = (
-            self.renegotiation if self.renegotiation and self.renegotiation.stage is not Stage.DONE else None
-        )
+        live = self._asked
         if refusal is not None:
             self.signalling.answer(received, refusal.status, headers=refusal.headers, reason=refusal.reason)
         elif not self.is_live:
@@ -286,7 +250,7 @@ class Call(Coupling):
             # 14.2: it asks twice without waiting; the time to wait is a matter of chance.
             wait_s = self.context.random(1)[0] % 11
             self.signalling.answer(received, 500, headers=Headers.of(("Retry-After", wait_s)))
-        elif live is not None or self.state is not State.CONFIRMED or self._is_indicating:
+        elif live is not None or self.state is not State.CONFIRMED or self.indications.asking:
             self.signalling.answer(received, 491)
         else:
             self._renegotiate(leg, received)

@@ -4,20 +4,25 @@ A re-INVITE of ours to this leg alone: what it was told last, with another `a=re
 hears nothing of it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from mediaproxy.calls.context import Context
 from mediaproxy.calls.leg import Leg
 from mediaproxy.calls.media import Media
+from mediaproxy.calls.schedule import CallTimer
 from mediaproxy.calls.signalling import Reply, Signalling
 from mediaproxy.calls.wire import SDP, own_headers
 from mediaproxy.errors import Malformed
+from mediaproxy.ids import CallId
 from mediaproxy.sip.headers import Headers
 from mediaproxy.sip.messages import Message
 from mediaproxy.sip.outputs import TransactionId
 
 AWARE = "record-aware"
 PENDING = 491  # it is asking us something itself
+MAX_PENDING = 3  # times that it is asked again
+ANSWER_S = 32.0
 
 
 def is_aware(message: Message) -> bool:
@@ -70,3 +75,70 @@ class Indication:
             except Malformed:
                 self.leg.aware = False  # it took the offer and answered nonsense: it is told no more
         self.signalling.acknowledge(self.leg, self._sent, self._number)
+
+
+class Indications:
+    """Those of one call, one at a time. Who refuses is asked no more."""
+
+    def __init__(self, context: Context, call: CallId, signalling: Signalling, legs: Sequence[Leg]) -> None:
+        self._context = context
+        self._call = call
+        self._signalling = signalling
+        self._legs = legs
+        self._last: Indication | None = None
+        self._pending = 0  # times in a row that both ends asked at once
+        self._rests = False  # before it asks once more
+
+    @property
+    def asking(self) -> bool:
+        return self._last is not None and not self._last.over
+
+    def go_on(self, media: Media) -> None:
+        """Tell the next leg that does not know `media.word` yet; whenever nothing else is asked of any."""
+        if self.asking or self._rests:
+            return
+        waiting = (leg for leg in self._legs if leg.aware and leg.offered and leg.indicated != media.word)
+        if (leg := next(waiting, None)) is not None:
+            other = self._legs[leg.id.other]
+            self._last = Indication(self._signalling, media, leg, other, self._answered)
+            self._start_timer(ANSWER_S)
+            self._last.start()
+
+    def handle_timer(self) -> None:
+        """Nobody answers, or it has rested."""
+        if self._last is not None and self.asking:
+            self._last.give_up()
+            self._refused(self._last.leg)
+        self._rests = False
+
+    def give_up(self) -> None:
+        if self._last is not None:
+            self._last.give_up()
+
+    def close(self) -> None:
+        self._last = None
+
+    def _answered(self, status: int) -> None:
+        self._context.schedule.stop(self._call, CallTimer.INDICATION)
+        assert self._last is not None
+        leg = self._last.leg
+        if status == PENDING and self._pending < MAX_PENDING:
+            self._rest(leg)
+        elif status >= 300:
+            self._refused(leg)
+        else:
+            self._pending = 0
+
+    def _rest(self, leg: Leg) -> None:
+        """Both ends asked at once: again after a while of chance (14.1)."""
+        self._pending += 1
+        self._rests = True
+        leg.indicated = ""
+        self._start_timer(2.1 + self._context.random(1)[0] % 20 / 10)
+
+    def _refused(self, leg: Leg) -> None:
+        self._pending = 0
+        leg.aware = False
+
+    def _start_timer(self, after_s: float) -> None:
+        self._context.schedule.start(self._call, CallTimer.INDICATION, self._context.now + after_s)
