@@ -193,7 +193,7 @@ class Lanes:
         steady = (until + PHASE) % frames == 0
         for numbers in (left, right):
             steady &= (numbers[WHO] != NOT_LENT) & (numbers[GROUP] >= 0)
-            steady &= (numbers[BEGAN] <= numbers[BASE]) & (numbers[POSITION] >= until)
+            steady &= (numbers[BEGAN] <= numbers[BASE]) & (numbers[POSITION] > until)
         chosen = np.flatnonzero(steady)
         left, right = left[:, chosen], right[:, chosen]
         taken: list[memoryview] = [_NOTHING] * len(chosen)
@@ -203,20 +203,21 @@ class Lanes:
             sound = self._pool.take_front(kind >> 2, rows, frames, used, (kind & 1, kind >> 1 & 1))
             for at, said in zip(same.tolist(), sound, strict=True):
                 taken[at] = said
-        self._move_on(left[BASE] + frames, slots[chosen])
-        return slots[chosen], taken
+        slots = slots[chosen]
+        crossed = left[INTO] // self._pool.row_frames & 1
+        ends = np.where(crossed, (right[POSITION], left[POSITION]), (left[POSITION], right[POSITION]))
+        self._move_on(slots, left[BASE] + frames, ends)
+        return slots, taken
 
     def bases(self, slots: Ints) -> Ints:
         """Where the windows of calls begin that lend a leg."""
         bases: Ints = self._lanes[BASE].take(slots * 2)
         return bases
 
-    def _move_on(self, until: Ints, slots: Ints) -> None:
-        for slot, base in zip(slots.tolist(), until.tolist(), strict=True):
-            live = self._lent[slot * 2][0]
-            self.before_touch(live)
-            live.window.moved_on(base)
+    def _move_on(self, slots: Ints, until: Ints, ends: Ints) -> None:
         self._lanes[BASE, slots * 2] = self._lanes[BASE, slots * 2 + 1] = until
+        for lane, *moved in zip((slots * 2).tolist(), until.tolist(), *ends.tolist(), strict=True):
+            self._lent[lane][0].window.moved_on(*moved)
 
     def _regular(self, numbers: Ints, batch: Batch, arrival: Ints, end: Ints) -> NDArray[np.bool_]:
         earliest = (batch.earliest_ns - numbers[ANSWERED]) // NS_PER_SAMPLE

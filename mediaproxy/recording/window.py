@@ -21,7 +21,7 @@ from mediaproxy.audio.g711 import ALAW_TO_PCM, ULAW_TO_PCM, alaw_encode, ulaw_en
 ROW_FRAMES = 6_080
 MAX_FRAMES = 64_000
 BLOCK_ROWS = 512
-ROWS_AT_ONCE = 16  # more would leave the nearest cache
+ROWS_AT_ONCE = 32  # more would leave the nearest cache
 CHANNELS = 2
 LEAST_LINEAR = 1_024  # frames
 
@@ -212,10 +212,12 @@ class Window:
         """Whether nothing was written that was not handed out."""
         return not any(self._runs)
 
-    def moved_on(self, base: int) -> None:
-        """Everything before `base` was handed out of the row by another hand, or it is empty."""
-        self._trim(base)
+    def moved_on(self, base: int, left: int = 0, right: int = 0) -> None:
+        """Everything before `base` was handed out of the row by another hand, which wrote both channels on
+        without a gap, up to `left` and `right`. Or the window is empty."""
         self.base = base
+        for runs, end in zip(self._runs, (left, right), strict=True):
+            runs[:] = [[base, end]] if end > base else []
 
     def rest(self) -> None:
         """Give the memory back while nothing is written in it."""
