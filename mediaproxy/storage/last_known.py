@@ -24,6 +24,7 @@ INTERRUPTED = "interrupted"
 JOURNAL_TORN = "journal_torn"
 AUDIO_MISSING = "audio_missing"  # the file is shorter than its header says
 RECOVERY = Actor("recovery")
+HEADER_DURABLE_S = 2  # by then it is, whatever takes the power away
 MAX_AHEAD_S = 3_600  # by more than that the log is not ahead of the file: somebody set the clock
 
 
@@ -59,9 +60,11 @@ def judged(state: JournalState, header: Header, live: Path, last_known_ms: int |
             _require_silence(fd, ended, lying)
     except FileNotFoundError:
         ended = state.ended or _last_known(state, header, _Lying(), None, last_known_ms)
-        if ended.intervals or state.open_since is not None:
+        if _was_open(state, ended):
             raise Kept("its audio file is missing") from None
         return ended
+    if lying.headless and _was_open(state, ended) and not _just_begun(ended, header, last_known_ms):
+        raise Kept("its audio file ends within its header")
     if lying.held < lying.promised:
         return replace(ended, reasons=tuple(dict.fromkeys((*ended.reasons, AUDIO_MISSING))))
     return ended
@@ -74,6 +77,19 @@ class _Lying:
     promised: int = 0
     held: int = 0
     lines: int = 0  # of the journal, durable when that was promised; 0 = not said
+    headless: bool = False  # shorter than its header: damaged, or the power went just after it was made
+
+
+def _was_open(state: JournalState, ended: Ended) -> bool:
+    """Audio was wanted, so that it is missing now."""
+    return bool(ended.intervals) or state.open_since is not None
+
+
+def _just_begun(ended: Ended, header: Header, last_known_ms: int | None) -> bool:
+    """The log says how long the call lived; without it nobody knows."""
+    if last_known_ms is None or last_known_ms - header.answered_at_ms > HEADER_DURABLE_S * 1_000:
+        return False
+    return ended.duration_samples <= HEADER_DURABLE_S * header.sample_rate
 
 
 def _examined(fd: int, header: Header) -> _Lying:
@@ -81,11 +97,11 @@ def _examined(fd: int, header: Header) -> _Lying:
     head = os.pread(fd, wav.HEADER_BYTES, 0)
     held = wav.held_frames(os.fstat(fd).st_size)
     if not head.strip(b"\0"):  # a power cut can take the header and leave the length
-        return _Lying(held, held)
+        return _Lying(held, held, headless=len(head) < wav.HEADER_BYTES)
     if len(head) < wav.HEADER_BYTES:
         if not any(form.startswith(head[:4]) for form in (b"RIFF", b"RF64")):
             raise Kept("its audio file is none of ours")
-        return _Lying()
+        return _Lying(headless=True)
     return _Lying(_shape(head, header).frames, held, wav.journal_lines(head))
 
 

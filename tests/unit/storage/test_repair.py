@@ -138,13 +138,13 @@ def test_no_cut_of_a_counted_journal_says_what_was_not_so(storage: Storage) -> N
 
 @pytest.mark.slow
 def test_a_cut_of_the_audio_is_silent_from_there_on(storage: Storage) -> None:
-    """Between samples, within one, within the header."""
+    """Between samples, within one."""
     truth = expected_frames(60, [(10, 25), (35, 60)])
     toggles = [toggled(1, 10, "recording"), toggled(2, 25, "paused"), toggled(3, 35, "recording")]
     records = [header_of(), *toggles]
     lay(storage, records, truth, counted=4)
     whole = storage.live_audio(ONE).read_bytes()
-    for cut in [*range(0, wav.HEADER_BYTES, 171), *range(wav.HEADER_BYTES - 1, len(whole) + 1, 5)]:
+    for cut in range(wav.HEADER_BYTES, len(whole) + 1, 5):
         lay(storage, records, None)
         storage.live_audio(ONE).write_bytes(whole[:cut])
         (found,) = repair(storage)
@@ -154,6 +154,23 @@ def test_a_cut_of_the_audio_is_silent_from_there_on(storage: Storage) -> None:
         held = wav.held_frames(cut)
         check(outcome, np.concatenate([truth[:held], np.zeros((outcome.duration_samples - held, 2), "<i2")]))
         outcome.audio.unlink()
+
+
+@pytest.mark.parametrize("cut", [0, 3, 4, 20, 500, wav.HEADER_BYTES - 1])
+def test_recorded_audio_cut_within_its_header_is_refused(storage: Storage, cut: int) -> None:
+    """As if it were missing: what was recorded is gone, and nothing may be published as if it were not."""
+    truth = expected_frames(2_000, [(400, 800)])
+    for records in ([header_of(), START], [header_of(), START, STOP]):
+        lay(storage, records, truth)
+        with storage.live_audio(ONE).open("r+b") as file:
+            file.truncate(cut)
+        assert refused(storage) == "its audio file ends within its header"
+        for lived_ms in (2_001, 36_000_000):
+            (found,) = repair(storage, {header_of().call_id: ANSWERED_AT_MS + lived_ms}.get)
+            assert isinstance(found, Refused), lived_ms
+    lay(storage, [header_of()], truth)
+    storage.live_audio(ONE).write_bytes(b"")
+    assert repaired(storage).result == "none"
 
 
 def test_an_opening_without_audio_in_a_torn_journal_recorded_nothing(storage: Storage) -> None:
@@ -243,10 +260,13 @@ def test_half_a_sample_frame_at_the_end_is_dropped(storage: Storage, odd: int) -
 
 @pytest.mark.parametrize("size", [0, 1, 3, 100, wav.HEADER_BYTES - 1, wav.HEADER_BYTES])
 def test_a_cut_audio_header_is_written_anew(storage: Storage, size: int) -> None:
+    """The power went before it was durable: soon after the answer, as the log knows."""
     lay(storage, [header_of(keep_unrecorded=True), START, STOP], expected_frames(0, []))
     path = storage.live_audio(ONE)
     path.write_bytes(path.read_bytes()[:size])
-    check(repaired(storage), expected_frames(800, []))
+    (found,) = repair(storage, {header_of().call_id: ANSWERED_AT_MS + 100}.get)
+    assert isinstance(found, Repaired), found
+    check(found.outcome, expected_frames(800, []))
 
 
 def test_a_header_that_a_power_cut_took_is_written_anew(storage: Storage) -> None:
