@@ -57,7 +57,7 @@ class LiveRecording:
     _openings: list[_Opening] = field(default_factory=list)
     _refused: bool = False
 
-    def write(self, first: int, frames: bytes) -> None:
+    def write(self, first: int, frames: bytes | memoryview) -> None:
         self._pieces.append(Piece(first, frames))
         self.waiting_bytes += len(frames)
         self.extend(first + len(frames) // FRAME_BYTES)

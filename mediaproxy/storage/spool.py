@@ -141,7 +141,7 @@ class Spool:
             ticket, _ = self._append(recording, Annulled(number))
             entry.live.await_annulment(ticket, number)
 
-    def write(self, recording: RecordingId, first_frame: int, frames: bytes) -> None:
+    def write(self, recording: RecordingId, first_frame: int, frames: bytes | memoryview) -> None:
         """Final audio: interleaved 16-bit little-endian stereo from `first_frame` on."""
         entry = self._entries.get(recording)
         if entry is None or entry.ended:
