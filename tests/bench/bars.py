@@ -8,6 +8,8 @@ _MOST_RATIO = 1.2
 _MOST_DELAY_MS = 5.0
 _MOST_KB = 50.0
 _MOST_SIGNALLING_US = 300.0
+_MOST_CORE_PERCENT = 6.0
+_MOST_RECORDER_KB = 20.0
 
 
 def judge(results: Results) -> list[Bar]:
@@ -17,7 +19,26 @@ def judge(results: Results) -> list[Bar]:
         took = results.signalling_us
         demand = f"an INVITE parsed, routed and re-sent in ≤ {_MOST_SIGNALLING_US:.0f} µs of CPU"
         bars.append(Bar(demand, f"{took:.0f} µs", took <= _MOST_SIGNALLING_US))
-    return bars
+    return bars + _recording(results)
+
+
+def _recording(results: Results) -> list[Bar]:
+    cost = results.recording
+    if cost is None:
+        return []
+    parts = f"place {cost.place:.1f}, take {cost.take:.1f}, hand out {cost.hand_out + cost.flush:.1f}"
+    return [
+        Bar(
+            f"{cost.calls} recorded calls, from ring to files, in ≤ {_MOST_CORE_PERCENT:.0f} % of a core",
+            f"{cost.core_percent:.1f} % ({parts}, write {cost.threads:.1f})",
+            cost.core_percent <= _MOST_CORE_PERCENT,
+        ),
+        Bar(
+            f"recorder and spool take ≤ {_MOST_RECORDER_KB:.0f} KB a call",
+            f"{cost.kb_per_call:.1f} KB",
+            cost.kb_per_call <= _MOST_RECORDER_KB,
+        ),
+    ]
 
 
 def _relaying(mine: list[Round]) -> list[Bar]:

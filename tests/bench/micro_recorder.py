@@ -5,17 +5,19 @@ costs to fill the ring (the relay's doing) is left out.
 """
 
 import asyncio
-import gc
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
+
+import uvloop
 
 from mediaproxy.ids import CallId, RecordingId, uuid7
 from mediaproxy.loadtest import wire
@@ -23,14 +25,18 @@ from mediaproxy.recording.journal import Header, Toggled
 from mediaproxy.recording.manifest import Actor
 from mediaproxy.recording.recorder import Recorder, Write
 from mediaproxy.recording.ring import PacketRing
+from mediaproxy.recording.window import BLOCK_ROWS
+from mediaproxy.service.collector import Collector
 from mediaproxy.storage import Spool, Storage
 from tests.bench import micro_drain
+from tests.bench.results import Recording
 
 CALLS = 1000
 TICK_MS = 40
+_REPEATS = 3
 _RATE = 8_000
 _PTIME_MS = 20
-_RAMP_MS = 1_000  # in which all calls are answered
+_RAMP_MS = 2_000  # in which all calls are answered
 _WARM_UP_MS = 1_000  # the streams' anchors, and the first hand-outs
 _PAGE_KB = os.sysconf("SC_PAGE_SIZE") >> 10
 _BY = Actor("policy")
@@ -38,42 +44,49 @@ _BY = Actor("policy")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
-    """CPU of a core in percent, and where it went."""
-
-    place: float
-    take: float
-    hand_out: float
-    flush: float
-    threads: float
-
-    @property
-    def all(self) -> float:
-        return self.place + self.take + self.hand_out + self.flush + self.threads
+def measure_all() -> Recording:
+    """Must run in a thread without an event loop."""
+    runs = sorted((uvloop.run(measure()) for _ in range(_REPEATS)), key=lambda cost: cost.core_percent)
+    return replace(runs[_REPEATS // 2], kb_per_call=measure_memory())
 
 
-async def measure(calls: int = CALLS, tick_ms: int = TICK_MS, seconds: float = 3.0) -> Share:
+async def measure(calls: int = CALLS, tick_ms: int = TICK_MS, seconds: float = 3.0) -> Recording:
     """Both legs of every call talk, and every call is recorded."""
     async with _recording(calls) as (spool, names):
+        Collector().settle()
         run = _Run(spool, names, tick_ms)
         await run.talk(_RAMP_MS + _WARM_UP_MS)
         run.spent.clear()
         await run.talk(seconds * 1000)
     took = {name: spent_s / seconds * 100 for name, spent_s in run.spent.items()}
-    return Share(took["drain"] - took["take"], took["take"], took["hand out"], took["flush"], took["threads"])
+    return Recording(
+        calls,
+        place=took["drain"] - took["take"],
+        take=took["take"],
+        hand_out=took["hand out"],
+        flush=took["flush"],
+        threads=took["threads"],
+        kb_per_call=0.0,
+    )
 
 
-async def measure_memory(calls: int = CALLS, seconds: float = 3.0) -> float:
-    """KB of resident memory a recorded call, of recorder and spool; best asked of a fresh process."""
-    async with _recording(calls // 20) as (spool, names):  # what is there once and for all
-        await _Run(spool, names, TICK_MS).talk(_RAMP_MS + _WARM_UP_MS)
-    gc.collect()
-    before_kb = _resident_kb()
+def measure_memory() -> float:
+    """KB of resident memory that one more recorded call takes, between one and two blocks of windows."""
+    return (_resident_with(2 * BLOCK_ROWS) - _resident_with(BLOCK_ROWS)) / BLOCK_ROWS
+
+
+def _resident_with(calls: int) -> int:
+    """KB of a process of its own."""
+    command = [sys.executable, "-m", __name__, str(calls)]
+    return int(subprocess.run(command, check=True, capture_output=True, timeout=120).stdout)
+
+
+async def _loaded(calls: int) -> int:
     async with _recording(calls) as (spool, names):
+        Collector().settle()
         run = _Run(spool, names, TICK_MS)
-        await run.talk(_RAMP_MS + _WARM_UP_MS + seconds * 1000)
-        return (run.most_kb - before_kb) / calls
+        await run.talk(_RAMP_MS + _WARM_UP_MS)
+        return run.most_kb
 
 
 class _Run:
@@ -184,10 +197,4 @@ def _crashed(error: Exception) -> None:
 
 
 if __name__ == "__main__":
-    import uvloop
-
-    for tick in map(int, sys.argv[1:]):
-        share = uvloop.run(measure(tick_ms=tick))
-        print(tick, f"{share.all:.2f}", share, flush=True)
-    if not sys.argv[1:]:
-        print(uvloop.run(measure_memory()))
+    print(uvloop.run(_loaded(int(sys.argv[1]))))

@@ -9,7 +9,7 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from tests.bench import loaded, micro, relay, signalling
+from tests.bench import loaded, micro, micro_recorder, relay, signalling
 from tests.bench.ours import Mediaproxy
 from tests.bench.proxy import ProxyUnderTest
 from tests.bench.results import Results
@@ -76,6 +76,11 @@ async def _signalling(settings: Settings, results: Results, directory: Path, say
     results.signalling_us = await asyncio.to_thread(signalling.measure)
 
 
+async def _recording(settings: Settings, results: Results, directory: Path, say: Say) -> None:
+    say(f"recording {micro_recorder.CALLS} calls, from ring to files")
+    results.recording = await asyncio.to_thread(micro_recorder.measure_all)
+
+
 async def _micro(settings: Settings, results: Results, directory: Path, say: Say) -> None:
     say("single operations")
     results.micro += await asyncio.to_thread(micro.measure)
@@ -86,5 +91,6 @@ PARTS: dict[str, Part] = {
     "memory": _memory,
     "toggles": _toggles,
     "signalling": _signalling,
+    "recording": _recording,
     "micro": _micro,
 }

@@ -50,6 +50,23 @@ class Toggles:
     lost: int
 
 
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What recording costs in all: CPU of a core in percent, and where it went; KB of one more call."""
+
+    calls: int
+    place: float
+    take: float
+    hand_out: float
+    flush: float
+    threads: float
+    kb_per_call: float
+
+    @property
+    def core_percent(self) -> float:
+        return self.place + self.take + self.hand_out + self.flush + self.threads
+
+
 @dataclass(slots=True)
 class Results:
     about: Mapping[str, str]
@@ -59,6 +76,7 @@ class Results:
     toggles: list[Toggles] = field(default_factory=list)
     micro: list[Micro] = field(default_factory=list)
     signalling_us: float | None = None
+    recording: Recording | None = None
     bars: list[Bar] = field(default_factory=list)
 
     def of(self, proxy: str) -> list[Round]:
