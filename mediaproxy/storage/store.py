@@ -102,9 +102,10 @@ class Storage:
         try:
             drafts = list(adoptions(self.root)) if not self.chain.path.exists() else []
             self.adopted = len(drafts) if self.chain.begin(drafts) else 0
+            self.chain.append()  # nothing; but whether it can be written is known now
         except OSError as error:
             self.close()
-            raise _unusable(self.root, error) from error
+            raise _chain_unusable(self.chain.path, error) from error
 
     def live_audio(self, recording: RecordingId) -> Path:
         return self.live / f"{_checked(recording)}.wav"
@@ -222,3 +223,7 @@ _REMEDIES = {
 def _unusable(root: Path, error: OSError) -> Unavailable:
     remedy = _REMEDIES.get(error.errno or 0, f"cannot be used ({error.strerror}); choose another directory")
     return Unavailable(f"storage.directory {root}: {remedy}")
+
+
+def _chain_unusable(path: Path, error: OSError) -> Unavailable:
+    return Unavailable(f"{path}: cannot be read and written ({error.strerror}); restore it as a plain file")

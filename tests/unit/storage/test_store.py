@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,15 @@ def test_a_strange_key_is_refused(storage: Storage) -> None:
         Storage.open(storage.root, min_free_bytes=0)
     (storage.root / "keys" / "signing.pem").unlink()
     Storage.open(storage.root, min_free_bytes=0).close()
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.symlink_to("elsewhere")])
+def test_something_in_the_place_of_the_chain(storage: Storage, make: Callable[[Path], None]) -> None:
+    storage.close()
+    storage.chain.path.unlink()
+    make(storage.chain.path)
+    for _ in range(2):  # the first left the directory for another
+        assert "chain.jsonl: cannot be read and written" in refused(storage.root, min_free_bytes=0)
 
 
 def test_a_file_in_the_place_of_the_directory(tmp_path: Path) -> None:
