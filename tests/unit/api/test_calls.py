@@ -34,8 +34,8 @@ async def test_the_worked_call_reads_as_the_contract_prints_it(
         "id": recording_id(0), "state": "finished", "result": "complete", "policy": "on_demand",
         "reasons": [], "sample_rate": 8_000, "duration_samples": 80_000, "recorded_samples": 16_000,
         "intervals": [
-            {"kind": "audio", "start_sample": 32_000, "end_sample": 48_000, "start_ms": 4_000, "end_ms": 6_000,
-             "started_by": by_alice, "ended_by": by_alice},
+            {"kind": "audio", "start_sample": 32_000, "end_sample": 48_000,
+             "start_ms": 4_000, "end_ms": 6_000, "started_by": by_alice, "ended_by": by_alice},
         ],
         "deleted_at": None,
     }  # fmt: skip
