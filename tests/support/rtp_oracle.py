@@ -159,12 +159,13 @@ def check_zero_outside(track: Pcm, spans: Sequence[Span]) -> None:
 
 
 def check_track(
-    track: Pcm, said: Pcm, spans: Sequence[Span], *, head_slack: int = 80, tail_slack: int = 0
+    track: Pcm, said: Pcm, spans: Sequence[Span], *, head_slack: int = 80, tail_slack: int = 80
 ) -> list[int]:
     """Zero outside the spans; inside each, what was said at one constant offset. Gives the offsets.
 
     The first `head_slack` samples of a span may be missing: a packet faster than every one before
-    it arrives before its first sample's position, and what arrived before a start never enters.
+    it arrives before its first sample's position, and what arrived before a start never enters. So may
+    the last `tail_slack`: what lies beyond the stop by the fastest packet of the last seconds is left out.
     """
     check_zero_outside(track, spans)
     return [_check_span(track, said, span, head_slack, tail_slack) for span in spans]
