@@ -1,0 +1,129 @@
+"""Calls that run steadily are handed out all in one step; their files are those of the rule."""
+
+from itertools import pairwise
+from random import Random
+
+import numpy as np
+import pytest
+
+from mediaproxy.calls.model import Policy, RecordingPolicy
+from mediaproxy.calls.plane import Codec, LegId
+from mediaproxy.recording.live import CHUNK_MS, PHASE, LiveRecording
+from mediaproxy.recording.manifest import Actor
+from mediaproxy.recording.recorder import Arm, Recorder, Write
+from mediaproxy.recording.ring import PacketRing
+from mediaproxy.recording.states import Action, Toggled
+from mediaproxy.recording.window import Stretch
+
+MS = 1_000_000
+PTIME = 160
+CALLS = 12
+PACKETS = 200
+CHUNK = CHUNK_MS * 8
+LAWS = (Codec("PCMU", 8_000), Codec("PCMA", 8_000))
+BY = Actor("api", "alice")
+
+# What is odd about some of the calls; all others are steady.
+ONE_WAY, LOSSY, SILENT, TOGGLED, DIGITS = 3, 4, 5, 6, 7
+
+
+def files(*, fast: bool) -> tuple[dict[int, bytes], list[Write]]:
+    """Every combination of laws and channels, answered one after the other; noise on all legs."""
+    recorder, ring, random = Recorder(fast=fast), PacketRing(1_024), Random(1)
+    writes: list[Write] = []
+    for number in range(PACKETS):
+        now_ns = (number + 1) * 20 * MS
+        if number < CALLS:
+            answer(recorder, number + 1, now_ns)
+        ring.begin_pass(now_ns)
+        for generation in range(1, min(number + 1, CALLS) + 1):
+            for leg in LegId:
+                said = random.randbytes(PTIME)
+                lost = generation == LOSSY and number % 37 == 0 and leg is LegId.B
+                if (
+                    lost
+                    or (generation == ONE_WAY and leg is LegId.A)
+                    or (generation == SILENT and number < 120)
+                ):
+                    continue
+                ring.put(
+                    generation, leg, law(generation, leg), 0, leg + 1, number, number * PTIME, now_ns, said
+                )
+        if number in (60, 61):
+            ring.put_digit(DIGITS, LegId.B, 101, 2, 60_000 + number, 58 * PTIME, now_ns, 320 * (number - 59))
+        ring.end_pass(emptied=True)
+        writes += recorder.drain(ring)
+        if number in (70, 100):
+            toggle(recorder, TOGGLED, now_ns)
+    for generation in range(1, CALLS + 1):
+        finished = recorder.finish(generation, PACKETS * 20 * MS + 5 * MS, BY)
+        assert finished is not None
+        writes += finished.writes
+    return {generation: file_of(writes, generation) for generation in range(1, CALLS + 1)}, writes
+
+
+def packets_in_one(generation: int, leg: LegId) -> int:
+    """Some B-legs speak 40 ms at once, so that one channel reaches further than the other."""
+    return 1 + (generation % 3 == 2 and leg is LegId.B)
+
+
+def is_said(generation: int, leg: LegId, number: int) -> bool:
+    if generation == LOSSY:
+        return leg is LegId.A or number % 37 != 0
+    if generation == SILENT:
+        return number >= 120
+    return generation != ONE_WAY or leg is LegId.B
+
+
+def law(generation: int, leg: LegId) -> int:
+    """The payload type: PCMU or PCMA."""
+    return 8 * (generation >> leg & 1)
+
+
+def answer(recorder: Recorder, generation: int, now_ns: int) -> None:
+    channels = (1, 0) if generation % 5 == 0 else (0, 1)
+    recorder.arm(Arm(generation, now_ns - 3 * MS, RecordingPolicy(Policy.AUTOMATIC), channels))
+    recorder.confirm(generation, 1)
+    for leg in LegId:
+        recorder.describe(generation, leg, {0: LAWS[0], 8: LAWS[1]}, frozenset({101}))
+
+
+def toggle(recorder: Recorder, generation: int, now_ns: int) -> None:
+    toggled = recorder.toggle(generation, Action.TOGGLE, BY, now_ns)
+    assert isinstance(toggled, Toggled)
+    if toggled.tentative:
+        recorder.confirm(generation, toggled.number)
+
+
+def file_of(writes: list[Write], generation: int) -> bytes:
+    mine = [write for write in writes if write.generation == generation]
+    assert all(one.end == following.start for one, following in pairwise(mine))
+    return b"".join(w.frames or bytes(4 * (w.end - w.start)) for w in mine)
+
+
+def test_files_are_those_of_the_rule() -> None:
+    steady, _ = files(fast=True)
+    by_rule, _ = files(fast=False)
+    assert [generation for generation in by_rule if steady[generation] != by_rule[generation]] == []
+    assert all(np.frombuffer(file, "<i2").any() for file in by_rule.values())
+
+
+def test_hand_outs_are_whole_pages_of_the_file() -> None:
+    _, writes = files(fast=True)
+    mine = [write for write in writes if write.generation == 1 and CHUNK < write.end < 28_500]
+    assert {(write.end - write.start, (write.end + PHASE) % CHUNK) for write in mine} == {(CHUNK, 0)}
+
+
+@pytest.mark.parametrize("generation", [1, 8, 9, 10])
+def test_a_steady_call_is_looked_at_no_more(generation: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[int] = []
+    write_out = LiveRecording.write_out
+
+    def note(self: LiveRecording, mark: int) -> list[Stretch]:
+        looked_at.append(self.generation)
+        return write_out(self, mark)
+
+    monkeypatch.setattr(LiveRecording, "write_out", note)
+    files(fast=True)
+    assert looked_at.count(generation) <= 3  # of fourteen chunks: the anchor's, and what comes after it
+    assert looked_at.count(ONE_WAY) > 10
