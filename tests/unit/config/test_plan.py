@@ -9,7 +9,7 @@ import pytest
 
 from mediaproxy.calls.model import Agent, Policy, RecordingPolicy, Route, Target, Trunk
 from mediaproxy.calls.plane import Latch
-from mediaproxy.config import Config, check, load, needs_restart, plan
+from mediaproxy.config import Config, check, json_schema, load, needs_restart, plan
 from mediaproxy.net import Endpoint
 
 CONFIGS = Path(__file__).parents[3] / "configs"
@@ -36,6 +36,14 @@ def test_the_example_shows_every_key_with_its_default() -> None:
     for section in ("media", "storage", "database", "recording"):
         expected = getattr(defaults, section).model_dump(mode="json", exclude_none=True)
         assert shown[section] == expected
+
+
+def test_the_example_shows_every_key_of_its_tables() -> None:
+    shown = tomllib.loads((CONFIGS / "example.toml").read_text())
+    definitions = json_schema()["$defs"]
+    for name, section in (("trunks", "Trunk"), ("agents", "Agent"), ("routes", "Route")):
+        keys = set(definitions[f"{section}Section"]["properties"])
+        assert keys == {key for table in shown[name] for key in table}, name
 
 
 def test_the_acceptance_configuration_is_the_contracts() -> None:
