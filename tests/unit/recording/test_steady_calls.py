@@ -24,13 +24,14 @@ LAWS = (Codec("PCMU", 8_000), Codec("PCMA", 8_000))
 BY = Actor("api", "alice")
 
 # What is odd about some of the calls; all others are steady.
-ONE_WAY, LOSSY, SILENT, TOGGLED, DIGITS = 3, 4, 5, 6, 7
+ONE_WAY, LOSSY, CROSSED, TOGGLED, DIGITS, SILENT = 3, 4, 5, 6, 7, 11
 
 
 def files(*, fast: bool) -> tuple[dict[int, bytes], list[Write]]:
     """Every combination of laws and channels, answered one after the other; noise on all legs."""
     recorder, ring, random = Recorder(fast=fast), PacketRing(1_024), Random(1)
     writes: list[Write] = []
+    just_taken, hand_outs = False, 0
     for number in range(PACKETS):
         now_ns = (number + 1) * 20 * MS
         if number < CALLS:
@@ -38,22 +39,19 @@ def files(*, fast: bool) -> tuple[dict[int, bytes], list[Write]]:
         ring.begin_pass(now_ns)
         for generation in range(1, min(number + 1, CALLS) + 1):
             for leg in LegId:
-                said = random.randbytes(PTIME)
-                lost = generation == LOSSY and number % 37 == 0 and leg is LegId.B
-                if (
-                    lost
-                    or (generation == ONE_WAY and leg is LegId.A)
-                    or (generation == SILENT and number < 120)
-                ):
-                    continue
-                ring.put(
-                    generation, leg, law(generation, leg), 0, leg + 1, number, number * PTIME, now_ns, said
-                )
+                each = packets_in_one(generation, leg)
+                said, kind, seq = random.randbytes(PTIME * each), law(generation, leg), number // each
+                lost = generation == CROSSED and leg is LegId.A and just_taken and hand_outs % 2 == 0
+                if number % each == 0 and is_said(generation, leg, number) and not lost:
+                    ring.put(generation, leg, kind, 0, leg + 1, seq, number * PTIME, now_ns, said)
         if number in (60, 61):
             ring.put_digit(DIGITS, LegId.B, 101, 2, 60_000 + number, 58 * PTIME, now_ns, 320 * (number - 59))
         ring.end_pass(emptied=True)
-        writes += recorder.drain(ring)
-        if number in (70, 100):
+        drained = recorder.drain(ring)
+        writes += drained
+        just_taken = any(write.generation == CROSSED for write in drained)
+        hand_outs += just_taken
+        if number in (70, 150):
             toggle(recorder, TOGGLED, now_ns)
     for generation in range(1, CALLS + 1):
         finished = recorder.finish(generation, PACKETS * 20 * MS + 5 * MS, BY)
@@ -81,7 +79,7 @@ def law(generation: int, leg: LegId) -> int:
 
 
 def answer(recorder: Recorder, generation: int, now_ns: int) -> None:
-    channels = (1, 0) if generation % 5 == 0 else (0, 1)
+    channels = (1, 0) if generation in (CROSSED, 10) else (0, 1)
     recorder.arm(Arm(generation, now_ns - 3 * MS, RecordingPolicy(Policy.AUTOMATIC), channels))
     recorder.confirm(generation, 1)
     for leg in LegId:
@@ -112,6 +110,30 @@ def test_hand_outs_are_whole_pages_of_the_file() -> None:
     _, writes = files(fast=True)
     mine = [write for write in writes if write.generation == 1 and CHUNK < write.end < 28_500]
     assert {(write.end - write.start, (write.end + PHASE) % CHUNK) for write in mine} == {(CHUNK, 0)}
+
+
+def test_nothing_of_an_undecided_opening_is_handed_out() -> None:
+    recorder, ring = Recorder(), PacketRing(256)
+    for generation in range(1, 5):
+        answer(recorder, generation, 0)
+    opened: Toggled | None = None
+    writes: list[Write] = []
+    for number in range(150):
+        now_ns = (number + 1) * 20 * MS
+        ring.begin_pass(now_ns)
+        for generation in range(1, 5):
+            for leg in LegId:
+                kind = law(generation, leg)
+                ring.put(generation, leg, kind, 0, 9, number, number * PTIME, now_ns, bytes(PTIME))
+        ring.end_pass(emptied=True)
+        writes += recorder.drain(ring)
+        if number in (70, 71):
+            outcome = recorder.toggle(2, Action.TOGGLE, BY, now_ns)
+            opened = outcome if isinstance(outcome, Toggled) else None
+    assert opened is not None
+    assert opened.tentative
+    assert max(write.end for write in writes if write.generation == 2) <= opened.effective_sample
+    assert max(write.end for write in writes if write.generation == 1) > opened.effective_sample
 
 
 @pytest.mark.parametrize("generation", [1, 8, 9, 10])
