@@ -138,6 +138,7 @@ class Server:
         retention.start()
         stack.push_async_callback(retention.close)
         self._collector.settle()
+        log.info("chain_head", head=str(await asyncio.to_thread(storage.chain.head)))
 
     async def _open_storage(self, stack: AsyncExitStack) -> tuple[Storage, list[str]]:
         """With the names of what a crash left in the spool, asked for before anything of ours is there."""
@@ -147,32 +148,19 @@ class Server:
         return storage, await asyncio.to_thread(pending, storage)
 
     def _build(self, stack: AsyncExitStack, storage: Storage, spool: Spool, call_log: CallLog) -> None:
-        config = self._config
-        ring, recorder = PacketRing(now_ns=time.monotonic_ns()), Recorder()
-        plane = UserspacePlane(
-            PlaneSettings(config.media.addresses, config.media.advertised, config.media.port_range),
-            on_event=self._on_plane_event,
-            ring=ring,
-            on_pressure=self._on_pressure,
-        )
-        stack.callback(plane.close)
-        self._proxy = Proxy(
-            configuration.plan(config),
-            random=os.urandom,
-            wall_offset_ns=wall_offset_ns,
-            layer=TransactionLayer(random_bytes=os.urandom),
-            listeners=config.sip.listeners,
-        )
+        ring = PacketRing(now_ns=time.monotonic_ns())
+        plane = self._build_plane(stack, ring)
+        self._proxy = self._build_proxy()
         self._transport: SipTransport[Any] = SipTransport(self._proxy, self._on_output)
         self.events = EventStream(run=f"{_unix_ms():x}", now_ms=_unix_ms, find=self._live_call)
         self._recordings = LiveRecordings(
-            recorder=recorder,
+            recorder=Recorder(),
             ring=ring,
             storage=storage,
             spool=spool,
             perform=plane.perform,
             put_row=call_log.put_recording,
-            settings=_recording_settings(config),
+            settings=_recording_settings(self._config),
             sounds=self._sounds,
             indicate=self._on_indication,
             metrics=self.metrics,
@@ -190,6 +178,42 @@ class Server:
             metrics=self.metrics,
             events=self.events,
         )
+        self._build_api(stack, storage, call_log, control)
+        watch_all(
+            self.metrics,
+            live=self.live,
+            proxy=self._proxy,
+            transport=self._transport.counters,
+            spool=spool,
+            call_log=call_log,
+        )
+
+    def _build_plane(self, stack: AsyncExitStack, ring: PacketRing) -> UserspacePlane:
+        media = self._config.media
+        plane = UserspacePlane(
+            PlaneSettings(media.addresses, media.advertised, media.port_range),
+            on_event=self._on_plane_event,
+            ring=ring,
+            on_pressure=self._on_pressure,
+        )
+        stack.callback(plane.close)
+        return plane
+
+    def _build_proxy(self) -> Proxy:
+        return Proxy(
+            configuration.plan(self._config),
+            random=os.urandom,
+            wall_offset_ns=wall_offset_ns,
+            layer=TransactionLayer(random_bytes=os.urandom),
+            listeners=self._config.sip.listeners,
+        )
+
+    def _build_api(
+        self, stack: AsyncExitStack, storage: Storage, call_log: CallLog, control: Control
+    ) -> None:
+        readers, changes = _threads(stack, "reader", FILE_READERS), _threads(stack, "archive", 1)
+        max_bytes = self._config.storage.renditions_mb << 20
+        self._renditions = Renditions(storage, readers, _rendition_failed, max_bytes=max_bytes)
         backend = ProxyBackend(
             log=call_log,
             live_call=self.live.get,
@@ -198,13 +222,6 @@ class Server:
             storage=storage,
             not_ready=self._not_ready,
         )
-        readers = ThreadPoolExecutor(FILE_READERS, thread_name_prefix="reader")
-        stack.callback(readers.shutdown, wait=True)
-        self._renditions = Renditions(
-            storage, readers, _rendition_failed, max_bytes=config.storage.renditions_mb << 20
-        )
-        changes = ThreadPoolExecutor(1, thread_name_prefix="archive")
-        stack.callback(changes.shutdown, wait=True)
         archive = ProxyArchive(
             storage=storage,
             put_row=call_log.put_recording,
@@ -224,15 +241,7 @@ class Server:
             files=readers,
             now_ms=_unix_ms,
         )
-        self._api = ApiServer(app, config.api.endpoint)
-        watch_all(
-            self.metrics,
-            live=self.live,
-            proxy=self._proxy,
-            transport=self._transport.counters,
-            spool=spool,
-            call_log=call_log,
-        )
+        self._api = ApiServer(app, self._config.api.endpoint)
 
     def _not_ready(self) -> str | None:
         if self._draining:
@@ -322,7 +331,12 @@ def _make_good(storage: Storage) -> None:
         log.warning("chain_begun", adopted=storage.adopted)
     for line in finish(storage):
         log.warning("change_finished", what=line)
-    log.info("chain_head", head=str(storage.chain.head()))
+
+
+def _threads(stack: AsyncExitStack, name: str, count: int) -> ThreadPoolExecutor:
+    pool = ThreadPoolExecutor(count, thread_name_prefix=name)
+    stack.callback(pool.shutdown, wait=True)
+    return pool
 
 
 def _thread_crashed(error: Exception) -> None:
