@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+import statistics
 from collections import Counter
 
 import numpy as np
@@ -103,8 +104,9 @@ async def test_five_hundred_recorded_calls(make_proxy, casts, tmp_path, corpora_
     assert len({row["recording"]["id"] for row in rows}) == CALLS + 20
     for row in rows:
         assert check_row(row) == [(0, row["recording"]["duration_samples"])]
-        assert CALL_MS - 100 < row["duration_ms"] < CALL_MS + 1000
+        assert CALL_MS - 100 < row["duration_ms"] < CALL_MS + 4000  # a BYE may be late, on a busy machine
         check_file(server.published(row["recording"]["id"]), row, said)
+    assert statistics.median(row["duration_ms"] for row in rows) < CALL_MS + 500
     assert list((server.storage / "live").iterdir()) == []
     verified = run_command("verify", str(server.storage), timeout=60)
     assert verified.returncode == 0, verified.stdout[-2000:]
