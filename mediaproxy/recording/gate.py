@@ -26,11 +26,12 @@ class Gate:
     `kind` is that of its intervals: "audio" of what the parties say, "announcement" of what we do.
     """
 
-    __slots__ = ("kind", "openings")
+    __slots__ = ("_undecided", "kind", "openings")
 
     def __init__(self, kind: str = "audio") -> None:
         self.kind = kind
         self.openings: list[Opening] = []
+        self._undecided: list[Opening] = []  # those of them that are tentative
 
     @property
     def is_open(self) -> bool:
@@ -44,6 +45,7 @@ class Gate:
     def open(self, at: int, by: Actor, *, number: int) -> None:
         assert not self.is_open
         self.openings.append(Opening(number, at, by))
+        self._undecided.append(self.openings[-1])
 
     def close(self, at: int, by: Actor) -> None:
         opening = self.openings[-1]
@@ -52,27 +54,35 @@ class Gate:
     def cut(self, duration: int, by: Actor) -> None:
         """Nothing lies at or beyond `duration`, for the end may have come before a toggle was applied."""
         self.openings = [o for o in self.openings if o.start < duration]
+        self._undecided = [o for o in self._undecided if o.start < duration]
         if self.openings and self.openings[-1].ends_after(duration):
             self.close(duration, by)
 
     def confirm(self, number: int) -> None:
-        for opening in self.openings:
+        for opening in self._undecided:
             if opening.number == number:
                 opening.tentative = False
+        self._undecided = [o for o in self._undecided if o.tentative]
 
     def annul(self, number: int) -> None:
         self.openings = [o for o in self.openings if o.number != number]
+        self._undecided = [o for o in self._undecided if o.number != number]
 
     def overlaps(self, start: int, end: int) -> bool:
         """Whether any position of `[start, end)` lies in an interval."""
-        return any(o.start < end and o.ends_after(start) for o in reversed(self.openings))
+        for opening in reversed(self.openings):
+            if not opening.ends_after(start):
+                return False  # nor does any before it
+            if opening.start < end:
+                return True
+        return False
 
     def contains(self, position: int) -> bool:
         return self.overlaps(position, position + 1)
 
     def settled_until(self) -> int | None:
         """Nothing at or beyond this position may be written out yet; None = no limit."""
-        return next((o.start for o in self.openings if o.tentative), None)
+        return self._undecided[0].start if self._undecided else None
 
     def admitting(self, arrival: int, late: int) -> list[Opening]:
         """The intervals that a packet with this arrival may fill: start <= arrival <= end + late."""
