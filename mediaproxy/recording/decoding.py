@@ -12,6 +12,7 @@ more behind the filter, so that nothing rings out of it.
 
 from bisect import insort
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -20,10 +21,10 @@ from mediaproxy.audio.codecs import Coding, Decoder
 from mediaproxy.audio.g711 import Pcm
 from mediaproxy.audio.resample import Resampler
 from mediaproxy.recording.gate import Opening
+from mediaproxy.recording.packets import MAX_MISORDER
 from mediaproxy.serial import signed_distance
 
 REACH_MS = 5  # how far ahead of what is handed out a filter looks, and a little more
-MAX_SEQ_JUMP = 3_000
 MAX_WAITING = 2_048  # packets; twenty times what is ever waited for
 
 
@@ -37,6 +38,9 @@ class Cut(NamedTuple):
     end: int
     coding: Coding
     payload: bytes
+
+
+_ORDER = attrgetter("order")
 
 
 class Sound(NamedTuple):
@@ -88,7 +92,7 @@ class Decoding:
         if len(self._waiting) >= MAX_WAITING or (self._spoken is not None and order <= self._spoken):
             self.late += 1
             return
-        insort(self._waiting, Cut(order, position, samples, start, end, coding, payload))
+        insort(self._waiting, Cut(order, position, samples, start, end, coding, payload), key=_ORDER)
 
     def pour(self, until: int) -> Iterator[Sound]:
         """Everything before `until`, which nothing can change any more."""
@@ -105,8 +109,8 @@ class Decoding:
         if known is None:
             return seq
         ahead = signed_distance((known - self._began) & 0xFFFF, seq, bits=16)
-        if abs(ahead) > MAX_SEQ_JUMP:  # the sender began anew
-            ahead = 1
+        if abs(ahead) > MAX_MISORDER:  # the sender began anew, or next to nothing of it came
+            ahead = MAX_MISORDER + 1
             self._began = known + ahead - seq
         return known + ahead
 

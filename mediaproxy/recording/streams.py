@@ -29,7 +29,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from mediaproxy.recording.drift import Drift
-from mediaproxy.recording.packets import Margins, Packet
+from mediaproxy.recording.packets import MAX_MISORDER, Margins, Packet
 from mediaproxy.recording.transits import SLICES_PER_S, LeastTransits
 from mediaproxy.serial import signed_distance, unwrap
 
@@ -38,9 +38,9 @@ from mediaproxy.serial import signed_distance, unwrap
 RECENT = 2
 MAX_HELD = 1_024  # packets; twenty seconds of usual ones
 MAX_MOVES = 8  # slips among them: three in the 300 ms that a packet may be late
-MAX_SEQ_JUMP = 3_000  # beyond it the sender began anew (RFC 3550 A.1), nothing was lost
+MAX_SEQ_JUMP = 3_000  # further ahead the sender began anew (RFC 3550 A.1), nothing was lost
 MAX_TICKS_MS = 120  # no packet lasts longer (RFC 6716)
-_SEEN = (1 << 128) - 1
+_SEEN = (1 << MAX_MISORDER) - 1
 _TIMESTAMPS = (1 << 32) - 1
 
 
@@ -75,7 +75,7 @@ class Stream:
     """One SSRC of a leg. `receive` and `settle` return the packets that now have a position."""
 
     __slots__ = (
-        "_clock_hz", "_drift", "_heard", "_margins", "_moves", "_next", "_openings", "_row", "_seen",
+        "_anew", "_clock_hz", "_drift", "_heard", "_margins", "_moves", "_next", "_openings", "_row", "_seen",
         "_slips_at", "_ticks", "_transits", "_went_back", "codec", "due", "duplicate", "hold",
         "last_arrival", "last_seq", "late", "lost", "offset", "packets", "reanchors",
         "reordered", "slips", "ssrc",
@@ -92,6 +92,7 @@ class Stream:
         self.packets = self.lost = self.late = self.duplicate = self.reordered = 0
         self.reanchors = self.slips = 0
         self._seen = 0  # bit n: the packet n before the highest was seen
+        self._anew: int | None = None  # the number that would confirm that the sender began anew
         self._moves: list[tuple[int, int]] = []  # (first timestamp of the new offset, the old one)
         self._margins = margins
         self._transits = transits
@@ -189,6 +190,7 @@ class Stream:
         if packets and self.last_seq is not None:
             self.packets += packets
             self._heard += packets
+            self._went_back = False
             self.last_seq = (self.last_seq + packets) & 0xFFFF
             shift = min(packets, _SEEN.bit_length())
             self._seen = (self._seen << shift | (1 << shift) - 1) & _SEEN
@@ -233,7 +235,8 @@ class Stream:
         """Count a packet; false when it is a duplicate."""
         self.packets += 1
         ahead = MAX_SEQ_JUMP + 1 if self.last_seq is None else signed_distance(self.last_seq, seq, bits=16)
-        if abs(ahead) > MAX_SEQ_JUMP:
+        is_old = ahead < -MAX_MISORDER  # or the first of new numbers, which its successor will tell
+        if abs(ahead) > MAX_SEQ_JUMP or (is_old and seq == self._anew):
             self.last_seq, self._seen = seq, 1
         elif ahead > 0:
             self.last_seq, self._seen = seq, (self._seen << ahead | 1) & _SEEN
@@ -242,6 +245,8 @@ class Stream:
             self.duplicate += 1
             return False
         else:
+            if is_old:
+                self._anew = (seq + 1) & 0xFFFF
             self._seen |= 1 << -ahead & _SEEN
             self.reordered += 1
             self.lost = max(self.lost - 1, 0)

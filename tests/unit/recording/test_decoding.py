@@ -189,12 +189,40 @@ def test_bad_payloads_are_silence_with_a_reason() -> None:
     assert file[620 * 8 : 640 * 8].any()
 
 
-def test_a_sender_that_begins_its_numbers_anew_is_still_heard() -> None:
-    packets = spoken(9)
-    packets = packets[:30] + [replace(p, seq=(p.seq + 40_000) & 0xFFFF) for p in packets[30:]]
-    _, file = CodedCall(16_000).record(packets, END_MS)
+@pytest.mark.parametrize("anew", [40_000, 2_000, -200, -1_000, -2_999])
+def test_a_sender_that_begins_its_numbers_anew_is_still_heard(anew: int) -> None:
+    packets = speech(9, chirp(16_000, SPOKEN_S), seq=1_020)
+    packets = packets[:30] + [replace(p, seq=(p.seq + anew) & 0xFFFF) for p in packets[30:]]
+    finished, file = CodedCall(16_000).record(packets, END_MS)
     reference = heard(packets, 16_000)
     same(file[: len(reference), 0], reference, 16_000)
+    assert finished.streams[0].late == 0
+
+
+def test_what_comes_late_of_the_old_numbers_makes_nothing_late_of_the_new_ones() -> None:
+    packets = speech(9, chirp(16_000, SPOKEN_S), seq=1_020)
+    packets = packets[:30] + [replace(p, seq=p.seq - 1_000) for p in packets[30:]]
+    packets[29] = replace(packets[29], arrives_ms=packets[31].arrives_ms)
+    finished, file = CodedCall(16_000).record(packets, END_MS)
+    reference = heard(packets, 16_000)
+    same(file[: 580 * 16, 0], reference[: 580 * 16], 16_000)
+    assert (file[660 * 16 : len(reference), 0] != 0).mean() > 0.9
+    assert finished.streams[0].late <= 1
+
+
+def test_a_number_that_comes_again_as_another_codec_breaks_nothing() -> None:
+    """More numbers lie between than are remembered, and all of it still waits to be decoded."""
+    packets = spoken(9)[:20]
+    last = packets[-1]
+    burst = [
+        replace(last, arrives_ms=420, seq=last.seq + n, timestamp=last.timestamp + 160 + n, payload=b"\x55")
+        for n in range(1, 132)
+    ]
+    packets += [*burst, replace(burst[0], payload_type=0)]
+    packets += [replace(p, seq=p.seq + 200) for p in spoken(9)[30:]]
+    finished, file = CodedCall(16_000).record(packets, END_MS)
+    assert finished.reasons == ()
+    assert file[700 * 16 : 1_100 * 16, 0].any()
 
 
 def test_numbers_wrap() -> None:

@@ -1,3 +1,5 @@
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -33,7 +35,13 @@ class Loop:
     """A recorder with one call (generation 1) and a plane that reads every 20 ms."""
 
     def __init__(
-        self, policy: Policy = Policy.ON_DEMAND, *, pausable: bool = True, fast: bool = True
+        self,
+        policy: Policy = Policy.ON_DEMAND,
+        *,
+        pausable: bool = True,
+        fast: bool = True,
+        rate: int = 8_000,
+        audio: dict[int, Codec] = AUDIO,
     ) -> None:
         self.ring = PacketRing(256, now_ns=ANSWERED)
         self.recorder = Recorder(fast=fast)
@@ -43,9 +51,9 @@ class Loop:
         self.ssrc = {A: 100, B: 200}
         self.payload_type = 0
         self.tap = Tap.OFF
-        self.opened = self.recorder.arm(Arm(1, ANSWERED, RecordingPolicy(policy, pausable)))
+        self.opened = self.recorder.arm(Arm(1, ANSWERED, RecordingPolicy(policy, pausable), sample_rate=rate))
         for leg in LegId:
-            self.recorder.describe(1, leg, AUDIO, frozenset({101}))
+            self.recorder.describe(1, leg, audio, frozenset({101}))
         self.taps()
 
     @property
@@ -537,36 +545,45 @@ def test_a_broken_call_hurts_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
         assert finished.reasons == (("recorder_failed",) if generation == 3 else ())
 
 
+# All that we decode, each at a clock of its own, and what we don't.
+DECODED = AUDIO | {9: Codec("G722", 8_000), 97: Codec("L16", 44_100, 2), 111: Codec("OPUS", 48_000, 2)}
+
 garbage = st.tuples(
     st.integers(0, 1),  # leg
-    st.sampled_from([0, 8, 13, 18, 101, 127]),  # payload type
+    st.sampled_from([0, 8, 9, 13, 18, 97, 101, 111, 127]),  # payload type
     st.integers(0, 1),  # marker
     st.sampled_from([100, 101, 0, 0xFFFFFFFF]),  # SSRC
-    st.integers(0, 0xFFFF),  # sequence number
-    st.one_of(st.integers(0, 0xFFFFFFFF), st.integers(0, 4_000)),  # timestamp
+    st.one_of(st.integers(0, 0xFFFF), st.integers(0, 5)),  # sequence number
+    st.one_of(st.integers(0, 0xFFFFFFFF), st.integers(0, 4_000), st.just(0)),  # timestamp
     st.one_of(st.integers(0, 1_472), st.just(160)),  # payload bytes
-    st.sampled_from(["payload", "header", "digit"]),
-    st.integers(0, 400),  # ms until it comes
+    st.sampled_from(["payload", "payload", "header", "digit"]),
+    st.one_of(st.just(0), st.integers(0, 400)),  # ms until it comes
 )
 
 
 @pytest.mark.slow
 @settings(deadline=None, max_examples=150)
-@given(st.lists(garbage, max_size=60), st.booleans())
+@given(
+    st.lists(garbage, max_size=60),
+    st.sampled_from([8_000, 16_000, 48_000]),
+    st.booleans(),
+    st.integers(0, 99),
+)
 def test_no_packet_breaks_a_recording(
-    packets: list[tuple[int, int, int, int, int, int, int, str, int]], fast: bool
+    packets: list[tuple[int, int, int, int, int, int, int, str, int]], rate: int, fast: bool, seed: int
 ) -> None:
-    loop = Loop(Policy.AUTOMATIC, fast=fast)
+    loop, said = Loop(Policy.AUTOMATIC, fast=fast, rate=rate, audio=DECODED), Random(seed).randbytes(1_472)
     loop.recorder.confirm(1, 1)
     loop.speaking = {}
     for leg, payload_type, marker, ssrc, seq, timestamp, length, kind, wait_ms in packets:
         loop.run(loop.now_ms + wait_ms)
+        head = (1, leg, payload_type, marker, ssrc, seq, timestamp, loop.now_ns)
         if kind == "payload":
-            loop.ring.put(1, leg, payload_type, marker, ssrc, seq, timestamp, loop.now_ns, bytes(length))
+            loop.ring.put(*head, said[:length])
         elif kind == "header":
-            loop.ring.put_header(1, leg, payload_type, marker, ssrc, seq, timestamp, loop.now_ns, length)
+            loop.ring.put_header(*head, length)
         else:
             loop.ring.put_digit(1, leg, payload_type, ssrc, seq, timestamp, loop.now_ns, length)
     finished, file = loop.finish()
     assert "recorder_failed" not in finished.reasons
-    assert len(file) == finished.duration_samples == loop.now_ms * 8
+    assert len(file) == finished.duration_samples == loop.now_ms * rate // 1_000

@@ -486,6 +486,25 @@ def test_a_sequence_that_jumps_far_began_anew() -> None:
     assert counters(sender) == (20, 0, 0, 0)
 
 
+def test_a_sequence_that_jumps_back_began_anew_if_its_successor_says_so() -> None:
+    sender = Sender(seq=1_000).anchored()
+    sender.seq -= 500
+    sender.send_all(range(17, 30))
+    assert counters(sender) == (30, 0, 0, 1)
+    assert sender.stream.last_seq == 529
+    assert sender.stream.is_steady(sender.place(sender.packet(30))[0], 0)
+
+
+def test_one_old_number_is_nobodys_beginning() -> None:
+    sender = Sender(seq=1_000).anchored(200)
+    for number in (30, 50):
+        old = sender.packet(200)
+        old.seq = 1_000 + number
+        sender.place(old)
+    sender.send_all(range(200, 210))
+    assert counters(sender) == (212, 0, 0, 2)
+
+
 def test_after_a_hold_the_next_number_tells_nothing_about_loss() -> None:
     sender = Sender().anchored()
     sender.stream.resume()
@@ -508,6 +527,28 @@ def test_a_lane_advances_as_the_packets_would_have() -> None:
         sender.send(316, 5 * MS)  # a duplicate
         sender.send(318)
     assert counters(by_rule) == counters(by_lane) == (319, 1, 1, 0)
+
+
+def test_a_lane_forgets_a_step_back_as_the_packets_would_have() -> None:
+    """A hold that is full ends with the packet that came last: it may be lent at once."""
+    at_once, spreads = (1 - MAX_HELD) * PTIME, []
+    for by_lane in (False, True):
+        sender = Sender()
+        burst = [sender.packet(n, -n * PTIME) for n in range(MAX_HELD)]
+        burst[1].timestamp -= 1_000_000
+        last = [placed for packet in burst for placed in sender.place(packet)][-1]
+        assert sender.stream.is_steady(last, 0)
+        following = [sender.packet(n, at_once) for n in range(MAX_HELD, MAX_HELD + 100)]
+        if by_lane:
+            sender.stream.advance(100, following[-1].arrival)
+        else:
+            assert [p.position for packet in following for p in sender.place(packet)] == [
+                last.position + n * PTIME for n in range(1, 101)
+            ]
+        for number in range(MAX_HELD + 100, MAX_HELD + 117):  # after a gap, by a slower route
+            placed = sender.place(sender.packet(number, at_once + 500 * MS))
+        spreads.append(tuple(sender.stream.spread(placed[-1])))
+    assert spreads == [(-500 * MS, 0), (-500 * MS, 0)]
 
 
 # Withheld digits.
