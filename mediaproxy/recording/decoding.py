@@ -84,6 +84,12 @@ class Decoding:
         filtered = self._voice is not None and self._voice.resampler is not None
         return self._end if filtered and self._spoken is not None else 0
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether all that it was given was decoded and handed on."""
+        owes = self._voice is not None and self._voice.resampler is not None and self._voice.resampler.waiting
+        return not self._waiting and not owes
+
     def receive(
         self, seq: int, position: int, samples: int, start: int, end: int, coding: Coding, payload: bytes
     ) -> None:

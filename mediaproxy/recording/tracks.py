@@ -145,7 +145,8 @@ class Track:
         for key, decoding in list((self._decodings or {}).items()):
             yield from decoding.pour(until)
             self._account(key[0], decoding)
-            if self._decodings and decoding.opening.end is not None and decoding.opening.end <= until:
+            is_over = decoding.opening.end is not None and decoding.opening.end <= until
+            if self._decodings and (is_over or (key[0] not in self.streams and decoding.is_idle)):
                 del self._decodings[key]
 
     @property

@@ -83,8 +83,14 @@ class CodedCall:
     tick_ms: int = 20
     ssrc: Callable[[Sent], int] = lambda packet: 77
 
-    def record(self, packets: Iterable[Sent], until_ms: int) -> tuple[Finished, Pcm]:
-        """Run the call; the file as (frames, channels)."""
+    def record(
+        self,
+        packets: Iterable[Sent],
+        until_ms: int,
+        *,
+        every: tuple[int, Callable[["CodedCall"], None]] | None = None,
+    ) -> tuple[Finished, Pcm]:
+        """Run the call; the file as (frames, channels). `every` so many ms have a look at it."""
         self._begin()
         waiting = sorted(packets, key=lambda packet: packet.arrives_ms)
         plan = list(self.plan)
@@ -97,6 +103,8 @@ class CodedCall:
                 self._put(waiting.pop(0))
             self.ring.end_pass(emptied=True)
             self._drain()
+            if every is not None and now_ms % every[0] == 0:
+                every[1](self)
         finished = self.recorder.finish(1, ANSWERED + until_ms * MS, Actor("call_end"))
         assert finished is not None
         self.writes += finished.writes

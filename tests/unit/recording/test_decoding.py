@@ -1,5 +1,7 @@
 """Every codec at every file rate through the recorder, against the reference decoding."""
 
+import gc
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -223,6 +225,31 @@ def test_a_number_that_comes_again_as_another_codec_breaks_nothing() -> None:
     finished, file = CodedCall(16_000).record(packets, END_MS)
     assert finished.reasons == ()
     assert file[700 * 16 : 1_100 * 16, 0].any()
+
+
+def test_a_sender_that_changes_its_source_all_day_leaves_no_decoders_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    decoders: weakref.WeakSet[G722Decoder] = weakref.WeakSet()
+    reset = G722Decoder.reset
+
+    def note(self: G722Decoder) -> None:
+        decoders.add(self)
+        reset(self)
+
+    monkeypatch.setattr(G722Decoder, "reset", note)
+    call, most = CodedCall(16_000, ssrc=lambda packet: int(packet.arrives_ms) // 1_500), 0
+
+    def count(call: CodedCall) -> None:
+        nonlocal most
+        gc.collect()
+        most = max(most, len(decoders))
+
+    packets = spoken(9, 60, ptime_ms=60)
+    finished, file = call.record(packets, 60_000, every=(5_000, count))
+    assert len({stream.ssrc for stream in finished.streams}) == 41
+    assert np.count_nonzero(file[:, 0] == 0) < 41 * 320
+    assert 0 < most <= 6
 
 
 def test_numbers_wrap() -> None:
