@@ -10,6 +10,8 @@ _MOST_KB = 50.0
 _MOST_SIGNALLING_US = 300.0
 _MOST_CORE_PERCENT = 6.0
 _MOST_RECORDER_KB = 20.0
+_MOST_FLAC_S = 3.0
+_LEAST_VERIFY = 500.0
 
 
 def judge(results: Results) -> list[Bar]:
@@ -19,7 +21,7 @@ def judge(results: Results) -> list[Bar]:
         took = results.signalling_us
         demand = f"an INVITE parsed, routed and re-sent in ≤ {_MOST_SIGNALLING_US:.0f} µs of CPU"
         bars.append(Bar(demand, f"{took:.0f} µs", took <= _MOST_SIGNALLING_US))
-    return bars + _recording(results)
+    return [*bars, *_recording(results), *_masters(results)]
 
 
 def _recording(results: Results) -> list[Bar]:
@@ -37,6 +39,24 @@ def _recording(results: Results) -> list[Bar]:
             f"recorder and spool take ≤ {_MOST_RECORDER_KB:.0f} KB a call",
             f"{cost.kb_per_call:.1f} KB",
             cost.kb_per_call <= _MOST_RECORDER_KB,
+        ),
+    ]
+
+
+def _masters(results: Results) -> list[Bar]:
+    masters = results.masters
+    if masters is None:
+        return []
+    return [
+        Bar(
+            f"{masters.seconds} s of stereo to FLAC, decoded again, in ≤ {_MOST_FLAC_S:.0f} s of CPU",
+            f"{masters.flac_cpu_s:.2f} s",
+            masters.flac_cpu_s <= _MOST_FLAC_S,
+        ),
+        Bar(
+            f"verifying ≥ {_LEAST_VERIFY:.0f} × real time",
+            f"{masters.verify_wav:.0f} × (WAV), {masters.verify_flac:.0f} × (FLAC)",
+            min(masters.verify_wav, masters.verify_flac) >= _LEAST_VERIFY,
         ),
     ]
 

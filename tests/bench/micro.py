@@ -41,7 +41,9 @@ def _operations() -> Iterator[tuple[str, float, str]]:
     for calls in (20, 200, 500):
         note = f"{calls} calls, from ring to frames, drained every {micro_drain.PERIOD_MS} ms"
         yield "drain a packet", micro_drain.measure(calls), note
-    yield "toggle a recording in memory", micro_drain.measure_toggle(), "of 200, without the journal"
+    for before in (0, 5_000):
+        note = f"of 200, without the journal, toggled {before} times before"
+        yield "toggle a recording in memory", micro_drain.measure_toggle(before), note
     yield from _spool_operations()
 
 

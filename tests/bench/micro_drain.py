@@ -32,10 +32,14 @@ def measure(calls: int) -> float:
     return spent_s / (2 * calls * (_CYCLES - _WARM_UP)) * 1e6
 
 
-def measure_toggle() -> float:
-    """CPU microseconds of one toggle in memory, with its journal line settled at once."""
+def measure_toggle(before: int = 0) -> float:
+    """CPU microseconds of one toggle in memory, with its journal line settled at once; each call was toggled
+    so many times `before`."""
     recorder, ring = armed_recorder(_TOGGLED_CALLS), PacketRing()
     spent_s, count = 0.0, 0
+    for generation in range(1, _TOGGLED_CALLS + 1, 10):
+        for number in range(before):
+            toggle(recorder, generation, number)
     for cycle in range(_CYCLES):
         fill_ring(ring, _TOGGLED_CALLS, cycle, b"\x55" * wire.SAMPLES)
         recorder.drain(ring)

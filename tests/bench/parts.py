@@ -9,7 +9,7 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from tests.bench import loaded, micro, micro_recorder, relay, signalling
+from tests.bench import loaded, micro, micro_masters, micro_recorder, relay, signalling
 from tests.bench.ours import Mediaproxy
 from tests.bench.proxy import ProxyUnderTest
 from tests.bench.results import Results
@@ -81,6 +81,11 @@ async def _recording(settings: Settings, results: Results, directory: Path, say:
     results.recording = await asyncio.to_thread(micro_recorder.measure_all)
 
 
+async def _masters(settings: Settings, results: Results, directory: Path, say: Say) -> None:
+    say("an hour of speech as FLAC, and its proof")
+    results.masters = await asyncio.to_thread(micro_masters.measure)
+
+
 async def _micro(settings: Settings, results: Results, directory: Path, say: Say) -> None:
     say("single operations")
     results.micro += await asyncio.to_thread(micro.measure)
@@ -92,5 +97,6 @@ PARTS: dict[str, Part] = {
     "toggles": _toggles,
     "signalling": _signalling,
     "recording": _recording,
+    "masters": _masters,
     "micro": _micro,
 }

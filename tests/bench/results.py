@@ -67,6 +67,16 @@ class Recording:
         return self.place + self.take + self.hand_out + self.flush + self.threads
 
 
+@dataclass(frozen=True, slots=True)
+class Masters:
+    """A stereo hour: CPU seconds to a FLAC that was decoded again; how many times real time verifying is."""
+
+    seconds: int
+    flac_cpu_s: float
+    verify_wav: float
+    verify_flac: float
+
+
 @dataclass(slots=True)
 class Results:
     about: Mapping[str, str]
@@ -77,6 +87,7 @@ class Results:
     micro: list[Micro] = field(default_factory=list)
     signalling_us: float | None = None
     recording: Recording | None = None
+    masters: Masters | None = None
     bars: list[Bar] = field(default_factory=list)
 
     def of(self, proxy: str) -> list[Round]:

@@ -8,7 +8,7 @@ import pytest
 from tests.bench.bars import judge
 from tests.bench.relay import Round
 from tests.bench.report import write
-from tests.bench.results import Memory, Results
+from tests.bench.results import Masters, Memory, Results
 
 GOOD = Round(
     proxy="mediaproxy", calls=200, packets=300_000, cpu_us_per_packet=12.0, cores=0.2,
@@ -59,6 +59,15 @@ def test_memory_is_the_difference_by_call_and_needs_whole_files() -> None:
     measured = [(85_000_000, 500), (85_100_000, 500), (85_000_000, 499)]
     results = Results({}, {}, memory=[Memory(500, 60_000_000, *loaded) for loaded in measured])
     assert [bar.passed for bar in judge(results)] == [True, False, False]
+
+
+def test_an_hour_has_to_be_made_and_proven_in_time_in_either_format() -> None:
+    measured = [(3.0, 500, 500), (3.1, 500, 500), (2.0, 499, 900), (2.0, 900, 499)]
+    verdicts = [
+        [bar.passed for bar in judge(Results({}, {}, masters=Masters(3_600, *figures)))]
+        for figures in measured
+    ]
+    assert verdicts == [[True, True], [False, True], [True, False], [True, False]]
 
 
 @pytest.fixture(scope="module")
