@@ -55,7 +55,8 @@ def measure(seconds: int = SECONDS) -> Masters:
 
 
 def _verified_s(storage: Storage, head: Header, ended: Ended) -> float:
-    audio = publish(storage, head, ended).audio
+    published = publish(storage, head, ended, recovered=True)  # a worker of lowest priority has a minute
+    audio = published.audio
     if audio is None or audio.suffix != f".{head.format}":
         raise RuntimeError(f"not published as {head.format}")
     took_s, verdicts = _spent(time.monotonic, lambda: list(verify([audio])))
