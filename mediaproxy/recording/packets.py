@@ -15,8 +15,8 @@ CLOSED_MS = 1_000
 RAISED_MS = 100
 SLIP_MS = 5
 SLIP_EVERY_MS = 100
-MAX_MISORDER = 128  # packets; one further behind than that comes of a sender that began its numbers anew
 KEEP_TRANSITS_MS = 1_000  # a larger move is another timeline: its transits can't be compared
+MAX_MISORDER = 128  # packets; one further behind than that comes of a sender that began its numbers anew
 
 
 @dataclass(frozen=True, slots=True)

@@ -426,6 +426,30 @@ def test_at_most_four_streams_a_leg_are_placed_at_once() -> None:
     assert len(finished.streams) == 4
 
 
+@pytest.mark.parametrize("rate", [8_000, 16_000])
+@pytest.mark.parametrize("fast", [True, False])
+def test_two_sources_of_a_leg_at_once_leave_no_hole(fast: bool, rate: int) -> None:
+    """As in a transfer: one speaks on for a second while the next one already does."""
+    loop, other = Loop(Policy.AUTOMATIC, fast=fast, rate=rate), bytes([0x20]) * PTIME
+    loop.recorder.confirm(1, 1)
+    loop.run(1_000)
+    while loop.now_ms < 3_000:
+        if loop.now_ms == 2_000:
+            loop.speaking[A] = None
+        if loop.now_ms > 1_000:
+            number = loop.now_ms // 20
+            loop.ring.begin_pass(loop.now_ns)
+            loop.ring.put(1, A, 0, 0, 101, number, 77 + number * PTIME, loop.now_ns, other)
+            loop.ring.end_pass(emptied=True)
+        loop.run(loop.now_ms + 20)
+    finished, file = loop.finish()
+    heard, ms = file[: 2_980 * rate // 1_000, 0], rate // 1_000
+    assert [(s.ssrc, s.lost, s.late) for s in finished.streams] == [(100, 0, 0), (101, 0, 0)]
+    assert heard.all()
+    assert abs(int(heard[500 * ms]) - LEVEL) <= 1
+    assert abs(int(heard[2_500 * ms]) - int(ULAW_TO_PCM[0x20])) <= 1
+
+
 def test_a_stream_silent_for_a_second_gives_its_place_away() -> None:
     loop = Loop(Policy.AUTOMATIC)
     loop.recorder.confirm(1, 1)
