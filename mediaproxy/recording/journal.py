@@ -19,10 +19,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mediaproxy.ids import CallId, RecordingId
+from mediaproxy.recording.manifest import KINDS as INTERVAL_KINDS
 from mediaproxy.recording.manifest import Actor, Interval, Participant, StreamFacts, intervals_from
+from mediaproxy.recording.shapes import has_its_shape
 
 VERSION = 1
 MAX_POSITION = 1 << 48  # a thousand years; what lies beyond was never a call
+MAX_UNIX_MS = 253_402_300_800_000  # the year 10000, which no calendar of ours has
+MAX_RATE = 1_000_000
+FORMATS = ("wav", "flac")
 # The states that make an interval, and its kind: in the first alone the gate is open, in the other an
 # announcement is played that must be heard before it opens.
 ANNOUNCING = "announcing"
@@ -202,16 +207,17 @@ def _fields(line: bytes) -> dict[str, Any] | None:
 
 def _record(fields: dict[str, Any]) -> Record | None:
     try:
-        return _READERS[fields.pop("k")](fields)
+        record = _READERS[fields.pop("k")](fields)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
+    return record if has_its_shape(record) else None
 
 
 def _header(fields: dict[str, Any]) -> Header:
     _require(fields["version"] == VERSION)
     header = Header(**(fields | {"participants": _participants(fields["participants"])}))
-    _require(_is_position(header.answered_at_ms) and _is_position(header.sample_rate))
-    _require(header.sample_rate > 0 and isinstance(header.recording_id, str))
+    _require(0 <= header.answered_at_ms < MAX_UNIX_MS and 0 < header.sample_rate <= MAX_RATE)
+    _require(header.format in FORMATS and header.call_id.isascii())
     return header
 
 
@@ -236,6 +242,7 @@ def _ended(fields: dict[str, Any]) -> Ended:
     ended = Ended(**(fields | lists))
     edges = (at for each in ended.intervals for at in (each.start_sample, each.end_sample))
     _require(all(map(_is_position, (ended.duration_samples, *edges))))
+    _require(all(each.kind in INTERVAL_KINDS for each in ended.intervals))
     return ended
 
 

@@ -6,9 +6,11 @@ import zlib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mediaproxy.recording import journal
+from mediaproxy.clock import rfc3339
+from mediaproxy.recording import journal, labels, manifest, wav
 from mediaproxy.recording.journal import Annulled, Ended, Record, Toggled
-from mediaproxy.recording.manifest import Actor
+from mediaproxy.recording.manifest import Actor, Manifest, Master, Participant, StreamFacts
+from mediaproxy.storage.audio import identity
 from tests.support.recordings import header_of, interval, toggled
 
 ANYTHING = st.recursive(
@@ -102,3 +104,46 @@ def test_a_whole_line_of_anything_is_not_ours(said: object) -> None:
     body = json.dumps({"k": "header", "n": 0, "version": 1, "said": said}).encode()[:-1]
     state = journal.replay(b'%s,"crc":"%08x"}\n' % (body, zlib.crc32(body)))
     assert (state.header, state.newer) == (None, True)
+
+
+STRANGE = st.sampled_from(
+    [None, True, -1, 1 << 47, 1 << 70, 1.5, "", "\udcff", "recording", [], {}, ["x"], [[]], [{}], {"a": 1}]
+)
+
+
+def places(said: object) -> list[tuple[dict[str, object] | list[object], str | int]]:
+    """Everything that a line says, wherever it stands."""
+    if isinstance(said, dict):
+        found = [(said, key) for key in said if key not in ("k", "n")]
+    else:
+        found = [(said, index) for index in range(len(said))] if isinstance(said, list) else []
+    return found + [each for within, key in found for each in places(within[key])]  # type: ignore[index]
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.data())
+def test_a_whole_line_with_one_strange_value_is_understood_or_newer(data: st.DataObject) -> None:
+    """What is believed can be acted on: nothing that reads the state meets a type it does not expect."""
+    participant = Participant("A", 1, "trunk", "carrier", "+15550199", 0, 480)
+    end = Ended(900, (interval(400, 800),), (StreamFacts("A", 7, "PCMU", 3),), participants=(participant,))
+    records: list[Record] = [header_of(), toggled(1, 400, "recording"), Annulled(1), end]
+    n = data.draw(st.integers(0, 3))
+    line = json.loads(journal.encode(records[n], n))
+    del line["crc"]
+    within, key = data.draw(st.sampled_from(places(line)))
+    within[key] = data.draw(STRANGE)  # type: ignore[index]
+    body = json.dumps(line).encode()[:-1]
+    state = journal.replay(written(records[:n]) + b'%s,"crc":"%08x"}\n' % (body, zlib.crc32(body)))
+    assert state.newer == (state.lines == n)
+    intervals = (*state.intervals(2_000, Actor("recovery")), *(state.ended.intervals if state.ended else ()))
+    assert all(labels.of_interval(each) for each in intervals)
+    if header := state.header:
+        ended = state.ended or Ended(2_000, intervals)
+        assert wav.header(wav.constant_part(identity(header)), 0)
+        assert manifest.encode(
+            Manifest(
+                header.recording_id, header.call_id, header.sip_call_id, rfc3339(header.answered_at_ms),
+                header.sample_rate, ended.duration_samples, intervals, ended.participants or (),
+                ended.streams, ended.withheld, ended.injected, "recovered", ended.reasons, Master("", ""),
+            )
+        )  # fmt: skip

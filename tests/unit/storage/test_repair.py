@@ -5,6 +5,7 @@ import os
 import random
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -403,6 +404,23 @@ def test_a_journal_of_a_later_version_is_left_alone(storage: Storage, frames: in
 def test_a_line_that_means_nothing_to_us_is_a_later_versions(storage: Storage, later: bytes) -> None:
     lay(storage, [header_of(), START], expected_frames(2_000, [(400, 800)]), torn=later)
     assert refused(storage) == f"line 3 of its journal {NEWER}"
+
+
+@pytest.mark.parametrize("by", [{"means": -1, "user": None}, {"means": "api", "user": ["alice"]}])
+def test_a_later_versions_line_stops_nobody_elses_repair(storage: Storage, by: object) -> None:
+    later = line(1, number=1, position=400, action="start", by=by, state="recording")
+    lay(storage, [header_of()], expected_frames(2_000, [(400, 2_000)]), torn=later)
+    for path in list(storage.live.iterdir()):  # of another recording, that comes after it
+        path.with_name(path.name.replace(ONE, recording_id(2))).write_bytes(b"")
+    found = repair(storage)
+    assert [str(each) for each in found] == [f"{ONE}: kept as it is: line 2 of its journal {NEWER}"]
+    assert [path.stem for path in storage.live.iterdir()] == [ONE, ONE]  # the other had hardly begun
+
+
+def test_what_a_peer_said_in_no_known_encoding_is_kept_as_far_as_it_goes(storage: Storage) -> None:
+    header = replace(header_of(), sip_call_id="caf\udce9@carrier.example")
+    lay(storage, [header, START, STOP], expected_frames(2_000, [(400, 800)]))
+    check(repaired(storage), expected_frames(2_000, [(400, 800)]))
 
 
 def test_a_journal_that_is_damaged_in_the_middle_is_refused(storage: Storage) -> None:
