@@ -259,6 +259,11 @@ class Recorder:
             recorded += max(now - states.gate.openings[-1].start, 0)
         return Status(states.state, live.clock.sample_rate, now, recorded, states.intervals(), open_since)
 
+    def state(self, generation: int) -> State | None:
+        """Of `status`, for who asks it of all."""
+        live = self._live.get(generation)
+        return None if live is None else live.states.state
+
     def end(self, generation: int, ended_ns: int, by: Actor) -> Toggled | None:
         """The call ended at `ended_ns`: nothing at or beyond it is kept, no toggle is taken any more.
 

@@ -62,12 +62,13 @@ class Live:
 
 
 class Lives:
-    """By call, and by generation as recorder and ring name them."""
+    """By call, by generation as recorder and ring name them, and by recording."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._by_call: dict[CallId, Live] = {}
         self._by_generation: dict[int, Live] = {}
+        self._by_id: dict[RecordingId, Live] = {}
 
     def __len__(self) -> int:
         return len(self._by_call)
@@ -88,10 +89,20 @@ class Lives:
         return self._by_generation[generation]
 
     def add(self, live: Live) -> None:
-        self._by_call[live.call.id] = self._by_generation[live.generation] = live
+        self._by_call[live.call.id] = self._by_generation[live.generation] = self._by_id[live.id] = live
 
     def remove(self, live: Live) -> None:
-        del self._by_call[live.call.id], self._by_generation[live.generation]
+        del self._by_call[live.call.id], self._by_generation[live.generation], self._by_id[live.id]
+
+    def named(self, recording: RecordingId) -> Live | None:
+        return self._by_id.get(recording)
+
+    def recording(self) -> Iterator[RecordingId]:
+        """Those that everyone is told to be recording; for the price of a look at each."""
+        for live in self._by_call.values():
+            settled = live.opening is None and not live.over
+            if settled and self._recorder.state(live.generation) is State.RECORDING:
+                yield live.id
 
     def status(self, live: Live, now_ns: int) -> Status | None:
         """As the recorder has it at `now_ns`; nothing moves after the call's end."""

@@ -26,10 +26,10 @@ from mediaproxy.service import rows
 from mediaproxy.service.announcements import Announcements
 from mediaproxy.service.events import EventStream
 from mediaproxy.service.journalling import Journalling
-from mediaproxy.service.live import RECORDING, Live, Lives, Settings, header
+from mediaproxy.service.live import Live, Lives, Settings, header
 from mediaproxy.service.pauses import Pauses
 from mediaproxy.service.sounds import Sounds
-from mediaproxy.service.standstill import Standstills
+from mediaproxy.service.standstill import Change, Standstills
 from mediaproxy.service.taps import Taps
 from mediaproxy.service.tasks import Tasks
 from mediaproxy.service.telling import Telling
@@ -176,8 +176,8 @@ class LiveRecordings:
         for call in self._pauses.overdue(now_ns):
             self._paused_too_long(self._lives[call], now_ns)
         self._spool.flush(now_ns)
-        if self._standstills.due(now_ns):
-            self._tell_standstills(now_ns)
+        for change in self._standstills.changes(now_ns, self._lives.recording):
+            self._tell_standstill(change, now_ns)
 
     def drain(self) -> None:
         """Take what the ring holds; a plane whose ring fills up asks for it too."""
@@ -279,13 +279,10 @@ class LiveRecordings:
         live = self._lives.get(call)
         return None if live is None else self._standstills.shown(self._lives.row(live, now_ns))
 
-    def _tell_standstills(self, now_ns: int) -> None:
-        by_id = {live.id: live for live in self._lives}
-        opened = (live.id for live in self._lives if self._lives.row(live, now_ns).state == RECORDING)
-        for change in self._standstills.changes(opened):
-            if live := by_id.get(change.recording):
-                shown = self._standstills.shown(self._lives.row(live, now_ns))
-                self._telling.standstill(live, shown, change.reason)
+    def _tell_standstill(self, change: Change, now_ns: int) -> None:
+        if live := self._lives.named(change.recording):
+            shown = self._standstills.shown(self._lives.row(live, now_ns))
+            self._telling.standstill(live, shown, change.reason)
 
     # -- pauses
 

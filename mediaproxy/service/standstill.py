@@ -12,6 +12,7 @@ from mediaproxy.recording.states import State
 
 FAILING = "failing"  # what the API calls an open gate whose audio waits
 LOOK_NS = 250 * NS_PER_MS
+TELLING_NS = 1_500 * NS_PER_MS
 
 log = structlog.get_logger()
 
@@ -25,40 +26,58 @@ class Change:
 
 
 class Standstills:
-    """`trouble` is the storage's of all, `trouble_of` that of one recording, each a fixed word or None."""
+    """`trouble` is the storage's of all, `trouble_of` that of one recording, each a fixed word or None.
+
+    A disk that fails, fails for thousands at once; the loop that says so relays their calls too. So looking
+    costs next to nothing each, and what changed is told a few at a time, all of it in `TELLING_NS`.
+    """
 
     def __init__(self, trouble: Callable[[], str | None], trouble_of: Callable[[RecordingId], str | None]):
         self._trouble = trouble
         self._trouble_of = trouble_of
-        self._standing: dict[RecordingId, str] = {}
-        self._told: str | None = None
+        self._told: dict[RecordingId, str] = {}
+        self._untold: list[Change] = []
+        self._logged: str | None = None
         self._look_ns = 0
+        self._now_ns = 0
+        self._told_by_ns = 0
 
-    def due(self, now_ns: int) -> bool:
-        """Whether to look again; nearly always there is nothing to see. Says in the log what changed."""
-        if now_ns < self._look_ns:
-            return False
-        self._look_ns = now_ns + LOOK_NS
+    def changes(self, now_ns: int, opened: Callable[[], Iterable[RecordingId]]) -> list[Change]:
+        """What is to be told now of the recordings whose gate is open, and of those that stood still; to be
+        asked every few tens of milliseconds. Nearly always there is nothing to see."""
+        elapsed_ns, self._now_ns = now_ns - self._now_ns, now_ns
+        if now_ns >= self._look_ns:
+            self._look_ns = now_ns + LOOK_NS
+            self._look(now_ns, opened)
+        share = self._share(elapsed_ns, max(self._told_by_ns - now_ns, 0))
+        changes, self._untold = self._untold[:share], self._untold[share:]
+        for change in changes:
+            if change.reason is None:
+                self._told.pop(change.recording, None)
+            else:
+                self._told[change.recording] = change.reason
+        return changes
+
+    def _look(self, now_ns: int, opened: Callable[[], Iterable[RecordingId]]) -> None:
+        """What was not told yet and is over by now is not told at all."""
         trouble = self._trouble()
-        if trouble is not None and self._told is None:
+        if trouble is not None and self._logged is None:
             log.error("storage_failing", reason=trouble)
-        elif trouble is None and self._told is not None:
-            log.warning("storage_restored", after=self._told)
-        self._told = trouble
-        return trouble is not None or bool(self._standing)
+        elif trouble is None and self._logged is not None:
+            log.warning("storage_restored", after=self._logged)
+        self._logged = trouble
+        was_telling = bool(self._untold)
+        self._untold = [Change(each, None) for each in self._told if self._trouble_of(each) is None]
+        if trouble is not None:
+            for recording in opened():
+                if recording not in self._told and (reason := self._trouble_of(recording)) is not None:
+                    self._untold.append(Change(recording, reason))
+        if not was_telling:
+            self._told_by_ns = now_ns + TELLING_NS
 
-    def changes(self, opened: Iterable[RecordingId]) -> list[Change]:
-        """Among the recordings whose gate is open, and those that stood still."""
-        found = []
-        for recording in opened:
-            reason = self._trouble_of(recording)
-            if reason is not None and recording not in self._standing:
-                self._standing[recording] = reason
-                found.append(Change(recording, reason))
-        for recording in [each for each in self._standing if self._trouble_of(each) is None]:
-            del self._standing[recording]
-            found.append(Change(recording, None))
-        return found
+    def _share(self, elapsed_ns: int, left_ns: int) -> int:
+        """As many as keep all of them in time, if this is asked for again after as long."""
+        return -(-len(self._untold) * elapsed_ns // (left_ns + elapsed_ns)) if elapsed_ns > 0 else 0
 
     def shown(self, row: RecordingRow) -> RecordingRow:
         """As the API shows it: nobody is told that something is being recorded while it is not."""
