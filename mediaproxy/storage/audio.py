@@ -199,7 +199,7 @@ class _LiveFile:
 
     def close(self) -> None:
         if self._fd >= 0:
-            os.close(self._fd)
+            disk.close(self._fd)
             self._fd = -1
 
     def _open(self) -> int:

@@ -7,7 +7,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 FILE_MODE = 0o600
@@ -47,6 +47,13 @@ def open_to_read(path: Path) -> int:
 
 def open_existing(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+
+def close(fd: int) -> None:
+    """The descriptor is gone, whatever the disk says to it. For files that are synced elsewhere: what it
+    could not keep, it says there again."""
+    with suppress(OSError):
+        os.close(fd)
 
 
 def write_at(fd: int, pieces: Sequence[bytes | memoryview], offset: int) -> None:

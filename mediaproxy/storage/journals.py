@@ -137,7 +137,8 @@ class JournalWriter:
         self._behind.discard(recording)
         closed = self._journals.pop(recording, None)
         if closed is not None and closed.fd is not None:
-            os.close(closed.fd)
+            self.busy_since = time.monotonic()
+            disk.close(closed.fd)
 
     def _settle_all(self, recordings: Iterable[RecordingId]) -> None:
         for recording in list(recordings):

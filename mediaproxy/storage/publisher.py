@@ -4,7 +4,6 @@ A disk that refuses has the publication postponed: every step of publishing may 
 first has threads of its own: a long call's FLAC holds up nobody else's recording.
 """
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -89,13 +88,15 @@ class Publisher:
             return failure(header, ended, disk.STORAGE_ERROR)
 
     def _is_gone(self, header: Header) -> bool:
-        """Somebody removed what is to be published; a disk that is away has no such folder either."""
+        """Somebody removed what is to be published. A disk that is away has no such folder either, and one
+        that cannot say what there is has lost nothing yet."""
         storage, recording = self._storage, header.recording_id
-        if not os.path.isdir(storage.live):
+        try:
+            if not storage.live.is_dir() or storage.live_audio(recording).exists():
+                return False
+            return storage.published_audio(recording, header.answered_at_ms) is None
+        except OSError:
             return False
-        if os.path.lexists(storage.live_audio(recording)):
-            return False
-        return storage.published_audio(recording, header.answered_at_ms) is None
 
 
 def failure(header: Header, ended: Ended, reason: str) -> Outcome:

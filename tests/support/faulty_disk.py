@@ -10,7 +10,7 @@ import pytest
 
 CALLS = (
     *("open", "write", "pwrite", "pwritev", "ftruncate", "fdatasync", "fsync", "rename", "replace"),
-    *("link", "unlink", "mkdir"),
+    *("link", "unlink", "mkdir", "close"),
 )
 WRITERS = frozenset({"audio", "journal", "publish"})
 
@@ -36,7 +36,10 @@ class FaultyDisk:
     def _faulty(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **named: Any) -> Any:
             thread = threading.current_thread().name
-            if (thread in WRITERS and self._fails(name)) or (thread == "probe" and self._is_broken(name)):
+            fails = (thread in WRITERS and self._fails(name)) or (thread == "probe" and self._is_broken(name))
+            if fails and name == "close":  # a disk that is away says here that it lost what was written
+                real(*arguments)
+            if fails:
                 raise OSError(self._number, os.strerror(self._number))
             return real(*arguments, **named)
 

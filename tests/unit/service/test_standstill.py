@@ -1,4 +1,4 @@
-"""A disk that fails thousands of recordings at once: everyone is told in time, and no tick takes long for it."""
+"""A disk that fails thousands of recordings at once: all are told of in time, and no tick is long for it."""
 
 from collections.abc import Iterator
 

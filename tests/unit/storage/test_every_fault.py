@@ -31,7 +31,7 @@ INTERVALS = ((0, 400), (600, 900))
 DURATION = 1_000
 NEVER = 1 << 60
 ERRNOS = (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EMFILE)
-MOST_CALLS = 80  # of one recording to the disk
+MOST_CALLS = 96  # of one recording to the disk
 
 
 @pytest.fixture(autouse=True)

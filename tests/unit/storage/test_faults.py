@@ -1,11 +1,13 @@
 """A disk that is full, broken or hanging costs audio or an opening, never time, length or truth."""
 
 import asyncio
+import errno
 import os
 import subprocess
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -255,6 +257,28 @@ async def test_what_cannot_be_published_is_tried_until_it_can(live: Spool, stora
     assert (outcome.result, live.failing, live.stats().postponed) == ("complete", None, 0)
     assert outcome.audio is not None
     assert (frames_in(outcome.audio) == expected_frames(200, [(0, 100)])).all()
+
+
+async def test_a_disk_that_finds_no_file_has_not_lost_it(
+    live: Spool, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder is still known, what lies in it cannot be read: that is no reason to give it up."""
+
+    real = {name: getattr(os, name) for name in ("stat", "lstat")}
+
+    def broken(name: str, path: object, *rest: object, **options: object) -> object:
+        if str(path).endswith(".wav") and threading.current_thread().name == "publish":
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return real[name](path, *rest, **options)
+
+    with monkeypatch.context() as patched:
+        for name in real:
+            patched.setattr(os, name, partial(broken, name))
+        ending = live.finish(ONE, Ended(200, (interval(0, 200),)))
+        await until(lambda: live.failing is not None)
+        await asyncio.sleep(0.02)
+        assert (live.failing, live.stats().postponed, ending.done()) == ("storage_error", 1, False)
+    assert (await ending).result == "complete"
 
 
 async def test_what_could_not_be_published_waits_for_repair(live: Spool, storage: Storage) -> None:
