@@ -2,8 +2,9 @@
 
 Before the first listener is bound every call that the log left live is over, as far as the log knows,
 and the recordings still await their file, as after any call. Then one thread repairs the spool, and
-each recording's row says how it came out as soon as it has. New recordings have names of their own,
-so nothing of theirs can meet what is repaired; the storage stays locked to this process throughout.
+each recording's row says how it came out as soon as it has; what the disk refuses is tried again. New
+recordings have names of their own, so nothing of theirs can meet what is repaired; the storage stays
+locked to this process throughout.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from mediaproxy.service.interrupted import ended, finished, provisional, refused
 from mediaproxy.storage import Outcome, Refused, Repaired, Storage, published, repair_one
 
 STOP_WAIT_S = 5.0
+RETRY_S = 2.0  # until what a failing disk refused is tried again
 RECOVERED_EVENT, FAILED_EVENT = "recording.completed", "recording.failed"
 FAILED = "failed"
 
@@ -58,6 +60,7 @@ class Recovery:
         self._interrupted: dict[CallId, InterruptedCall] = {}
         self._last_known_ms: dict[CallId, int] = {}
         self._stopping = threading.Event()
+        self._put_off: set[str] = set()
         # A hung disk must not keep the process from ending.
         self._thread = threading.Thread(target=self._repair_all, name="repair", daemon=True)
         self._task: asyncio.Task[None] | None = None
@@ -96,12 +99,25 @@ class Recovery:
             await self._task
 
     def _repair_all(self) -> None:
-        for name in self._names:
-            if self._stopping.is_set():
-                return
-            result = self._repair(name)
-            with suppress(RuntimeError):  # the loop has ended
-                self._loop.call_soon_threadsafe(self._results.put_nowait, (name, result))
+        names = list(self._names)
+        while names and not self._stopping.is_set():
+            names = [name for name in names if not self._done_with(name)]
+            if names:
+                self._stopping.wait(RETRY_S)
+
+    def _done_with(self, name: str) -> bool:
+        """Whether its result is the last word; while the disk refuses, or when we stop, there is none."""
+        if self._stopping.is_set():
+            return False
+        result = self._repair(name)
+        if isinstance(result, Refused) and result.may_pass:
+            if name not in self._put_off:
+                self._put_off.add(name)
+                log.warning("repair_put_off", recording=name, why=result.reason)
+            return False
+        with suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._results.put_nowait, (name, result))
+        return True
 
     def _repair(self, name: str) -> Result:
         try:

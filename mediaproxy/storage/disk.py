@@ -17,12 +17,21 @@ STORAGE_FULL = "storage_full"
 STORAGE_ERROR = "storage_error"
 STORAGE_HUNG = "storage_hung"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_PASSING = {
+    errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM,
+    errno.ETIMEDOUT, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ENOTCONN, errno.EREMOTEIO,
+}  # fmt: skip
 _MAX_PIECES = os.sysconf("SC_IOV_MAX")
 
 
 def reason_of(error: OSError) -> str:
     """The fixed word for what a disk did to us."""
     return STORAGE_FULL if error.errno in _FULL else STORAGE_ERROR
+
+
+def may_pass(error: OSError) -> bool:
+    """Whether the disk may take the same another time."""
+    return error.errno in _PASSING
 
 
 def make_directory(path: Path) -> None:

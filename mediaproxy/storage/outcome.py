@@ -52,10 +52,12 @@ class Repaired:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A live recording that cannot be repaired; its files are kept as they are."""
+    """A live recording that cannot be repaired; its files are kept as they are. With `may_pass` it is the
+    disk's fault, which may not last."""
 
     recording_id: str
     reason: str
+    may_pass: bool = False
 
     def __str__(self) -> str:
         return f"{self.recording_id}: kept as it is: {self.reason}"

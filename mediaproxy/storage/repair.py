@@ -55,7 +55,8 @@ def repair_one(
     except Kept as kept:
         return Refused(name, str(kept))
     except OSError as error:
-        return Refused(name, f"{error.strerror}: {error.filename or storage.live}")
+        why = f"{error.strerror}: {error.filename or storage.live}"
+        return Refused(name, why, disk.may_pass(error))
 
 
 def published(storage: Storage, recording: RecordingId, answered_at_ms: int) -> Outcome | None:

@@ -1,12 +1,16 @@
 """What a crash left in log and storage, joined at the next start."""
 
 import asyncio
+import errno
+import os
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 
@@ -18,7 +22,7 @@ from mediaproxy.recording import journal, manifest
 from mediaproxy.service import recovery as recovery_module
 from mediaproxy.service.events import EventStream
 from mediaproxy.service.recovery import Recovery
-from mediaproxy.storage import Refused, Repaired, Spool, Storage, pending
+from mediaproxy.storage import Refused, Repaired, Spool, Storage, disk, pending
 from mediaproxy.storage.repair import LastKnown
 from tests.support.live_world import RECORD
 
@@ -196,6 +200,67 @@ async def test_what_is_refused_is_named_and_left(storage: Storage) -> None:
     assert logged.recording is not None
     assert (logged.recording.result, logged.recording.recorded_samples) == ("recovered", 8_000)
     assert logged.recording.file is not None
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EMFILE])
+async def test_what_the_disk_refuses_is_repaired_when_it_is_well_again(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Without another start; meanwhile its file is awaited."""
+    monkeypatch.setattr(recovery_module, "RETRY_S", 0.01)
+    await spool_a_second(storage, publish=False)
+    await left(storage, replace(ROW, policy="automatic"))
+    refused, real = Event(), os.open
+
+    def broken(*arguments: Any, **options: Any) -> int:
+        if threading.current_thread().name == "repair":
+            refused.set()
+            raise OSError(number, os.strerror(number))
+        return real(*arguments, **options)
+
+    async with opened_log(storage) as log:
+        recovery = recovery_of(storage, log)
+        await recovery.close_rows()
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "open", broken)
+            recovery.start()
+            assert await asyncio.to_thread(refused.wait, 5)
+            await asyncio.sleep(0.05)
+            assert (recovery.pending, recovery.refused) == (1, [])
+            logged = await log.call(CallId(RECORD.id))
+            assert logged is not None
+            assert logged.recording is not None
+            assert logged.recording.result is None
+        await recovery.done()
+        assert (recovery.pending, recovery.refused) == (0, [])
+        await recovery.close()
+    logged = await row_of(storage)
+    assert logged.recording is not None
+    assert (logged.recording.result, logged.recording.recorded_samples) == ("recovered", 8_000)
+
+
+async def test_a_disk_that_stays_broken_holds_up_no_stop(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await spool_a_second(storage, publish=False)
+    await left(storage, replace(ROW, policy="automatic"))
+
+    def broken(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(disk, "write_new", broken)
+        async with opened_log(storage) as log:
+            recovery = recovery_of(storage, log)
+            await recovery.close_rows()
+            recovery.start()
+            await asyncio.sleep(0.05)
+            await asyncio.wait_for(recovery.close(), 1)
+    assert (recovery.pending, recovery.refused) == (1, [])
+    assert (await started_again(storage)).pending == 0
+    logged = await row_of(storage)
+    assert logged.recording is not None
+    assert logged.recording.result == "recovered"
 
 
 async def test_a_bug_in_one_repair_is_that_ones_alone(

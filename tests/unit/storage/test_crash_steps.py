@@ -12,7 +12,7 @@ import pytest
 from mediaproxy.recording import journal, wav
 from mediaproxy.recording.journal import Ended, Header, Record
 from mediaproxy.recording.manifest import Actor
-from mediaproxy.storage import Outcome, Repaired, Storage, published, repair, verify
+from mediaproxy.storage import Outcome, Repaired, Storage, disk, published, repair, verify
 from mediaproxy.storage.audio import identity
 from mediaproxy.storage.publish import publish
 from tests.support.recordings import (
@@ -194,3 +194,36 @@ def test_a_call_that_was_not_recorded_leaves_nothing_whenever_its_removal_is_cut
             ["none"],
         )
         assert list(storage.live.iterdir()) == []
+
+
+def test_names_are_durable_in_the_order_that_a_repair_relies_on(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever file system lies below: a power cut keeps of two names in a folder what it was told to."""
+    end = Ended(2_000, SPANS)
+    lay(storage, header_of(), [START, STOP, AGAIN, end])
+    day = storage.audio(ONE, ANSWERED_AT_MS).parent
+    done: list[str] = []
+    real = {name: getattr(os, name) for name in ("rename", "unlink")}
+    synced = disk.sync_directory
+
+    def moved(source: Path, target: Path, *rest: Any) -> None:
+        done.append(Path(target).name)
+        real["rename"](source, target, *rest)
+
+    def removed(path: Path, *rest: Any) -> None:
+        if Path(path).suffix != ".tmp":
+            done.append(f"no {Path(path).name}")
+        real["unlink"](path, *rest)
+
+    def sync(path: Path) -> None:
+        done.append({day: "day", storage.live: "live"}.get(path, "above"))
+        synced(path)
+
+    monkeypatch.setattr(os, "rename", moved)
+    monkeypatch.setattr(os, "unlink", removed)
+    monkeypatch.setattr(disk, "sync_directory", sync)
+    check(storage, publish(storage, header_of(), end))
+    audio, document, records = f"{ONE}.wav", f"{ONE}.json", f"no {ONE}.journal"
+    steps = [step for step in done if step in (audio, document, "day", "live", records)]
+    assert steps == [document, "day", audio, "day", "live", records]
