@@ -31,6 +31,8 @@ REDACTED: Final = "redacted"
 DELETED: Final = "deleted"
 EXPIRED: Final = "expired"  # its days of retention were over
 
+ALWAYS_NOTED = 2  # from this version of manifests on there was a chain whenever one was written
+
 BEGINNINGS = frozenset({PUBLISHED, ADOPTED})
 TOMBSTONES = frozenset({DELETED, EXPIRED})
 KINDS = BEGINNINGS | TOMBSTONES | {REDACTED}
@@ -151,9 +153,12 @@ def _built(fields: Mapping[str, Any]) -> Entry:
 
 def _plausible(entry: Entry) -> bool:
     texts = (entry.previous, entry.recording_id, entry.manifest, entry.at, entry.key_id, entry.signature)
+    optional = (entry.by.user, entry.reason, entry.replaces)
     return (
         type(entry.seq) is int
-        and all(isinstance(text, str) for text in texts)
+        and 0 <= entry.seq <= manifest.MAX_NUMBER
+        and all(isinstance(text, str) for text in (*texts, entry.kind, entry.by.means))
+        and all(text is None or isinstance(text, str) for text in optional)
         and entry.kind in KINDS
         and isinstance(entry.replaces, str) == (entry.kind == REDACTED)
     )

@@ -9,7 +9,8 @@ their defaults. One of a version that we do not know is refused, never guessed a
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -23,6 +24,10 @@ KNOWN_VERSIONS = (1, 2)  # 2 has policy, consent, keep_days and redactions
 CHANNELS = 2
 KEY_ID_DIGITS = 16
 KINDS = ("audio", "announcement")
+MAX_NUMBER = (1 << 53) - 1  # beyond it not every reader counts exactly (RFC 8785)
+MAX_BYTES = 64 << 20  # of a manifest: a day that was toggled every second needs a third of it
+
+_FILE_NAME = re.compile(r"[0-9A-Za-z_-]+\.[0-9a-z]+")  # so that no path leads anywhere else
 
 NO_MANIFEST = "the manifest is not one of ours"
 UNKNOWN_VERSION = "the manifest has a version that this mediaproxy does not know"
@@ -231,15 +236,48 @@ def redactions_from(values: Sequence[Mapping[str, Any]]) -> tuple[Redaction, ...
 
 
 def _plausible(manifest: Manifest) -> bool:
-    spans: tuple[Interval | Redaction, ...] = (*manifest.intervals, *manifest.redactions)
-    positions = [at for each in spans for at in (each.start_sample, each.end_sample)]
-    shape = [manifest.version, manifest.channels, manifest.sample_rate, manifest.duration_samples]
-    shape.append(manifest.keep_days)
-    names = [manifest.recording_id, manifest.call_id, manifest.sip_call_id, manifest.answered_at]
-    claims = [manifest.result, *manifest.reasons, manifest.master.file, manifest.master.sha256]
-    claims += [manifest.consent, *(each.reason for each in manifest.redactions)]
+    """Every value is of its kind, so that nobody who reads a manifest needs to ask again."""
     return (
-        all(type(n) is int and n >= 0 for n in (*shape, *positions, manifest.withheld, manifest.injected))
-        and all(isinstance(text, str) for text in (*names, *claims))
+        all(type(each) is int and 0 <= each <= MAX_NUMBER for each in _counts(manifest))
+        and all(isinstance(each, str) for each in _texts(manifest))
+        and all(each is None or isinstance(each, str) for each in _optional_texts(manifest))
+        and all(each.ppm is None or type(each.ppm) is int for each in manifest.streams)
         and all(each.kind in KINDS for each in manifest.intervals)
+        and manifest.sample_rate > 0
+        and _FILE_NAME.fullmatch(manifest.master.file) is not None
     )
+
+
+def _counts(manifest: Manifest) -> Iterator[object]:
+    yield from (manifest.version, manifest.channels, manifest.sample_rate, manifest.duration_samples)
+    yield from (manifest.withheld, manifest.injected, manifest.keep_days)
+    spans: tuple[Interval | Redaction, ...] = (*manifest.intervals, *manifest.redactions)
+    for span in spans:
+        yield from (span.start_sample, span.end_sample)
+    for one in manifest.participants:
+        yield from (one.channel, one.from_sample, one.from_sample if one.to_sample is None else one.to_sample)
+    for stream in manifest.streams:
+        yield from (stream.ssrc, stream.packets, stream.lost, stream.late, stream.duplicate)
+        yield from (stream.reordered, stream.reanchors, stream.slips)
+
+
+def _texts(manifest: Manifest) -> Iterator[object]:
+    yield from (manifest.recording_id, manifest.call_id, manifest.sip_call_id, manifest.answered_at)
+    yield from (manifest.result, *manifest.reasons, manifest.consent)
+    yield from (manifest.master.file, manifest.master.sha256)
+    for interval in manifest.intervals:
+        yield from (interval.kind, interval.started_by.means, interval.ended_by.means)
+    for each in manifest.redactions:
+        yield from (each.reason, each.by.means, each.at)
+    for one in manifest.participants:
+        yield from (one.leg, one.kind, one.name, one.number)
+    for stream in manifest.streams:
+        yield from (stream.leg, stream.codec)
+
+
+def _optional_texts(manifest: Manifest) -> Iterator[object]:
+    yield from (manifest.replaces, manifest.key_id, manifest.signature, manifest.policy)
+    for interval in manifest.intervals:
+        yield from (interval.started_by.user, interval.ended_by.user)
+    for each in manifest.redactions:
+        yield each.by.user

@@ -19,7 +19,7 @@ from mediaproxy.recording.manifest import Actor
 from mediaproxy.storage import disk
 
 CHAIN_FILE = "chain.jsonl"
-MAX_LINE_BYTES = 1 << 16
+READ_BYTES = 1 << 16
 _ID_FIELD_BYTES = len('"recording_id":""') + 36
 
 
@@ -130,16 +130,25 @@ def _cut_torn_line(fd: int) -> int:
 
 def _whole_bytes(fd: int) -> int:
     """The length of all whole lines."""
-    end = os.fstat(fd).st_size
-    start = max(0, end - MAX_LINE_BYTES)
-    return start + os.pread(fd, end - start, start).rfind(b"\n") + 1
+    return _after_newline(fd, os.fstat(fd).st_size)
+
+
+def _after_newline(fd: int, end: int) -> int:
+    """Where the line begins that goes on at `end`, however long it is."""
+    while end:
+        start = max(0, end - READ_BYTES)
+        found = os.pread(fd, end - start, start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0
 
 
 def _head(fd: int, size: int) -> Head:
     if not size:
         return NOTHING_YET
-    start = max(0, size - MAX_LINE_BYTES)
-    line = os.pread(fd, size - start, start)[:-1].rpartition(b"\n")[2]
+    start = _after_newline(fd, size - 1)
+    line = os.pread(fd, size - 1 - start, start)
     try:
         return chain.head_of(line)
     except Malformed:  # someone wrote into it: that is for `verify` to tell, and no reason not to publish

@@ -50,8 +50,24 @@ def create(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
 
 
-def open_to_read(path: Path) -> int:
-    return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+def open_to_read(path: Path, *, follow: bool = False) -> int:
+    """A plain file, and nothing whose reading waits or never ends; links are followed for outsiders alone."""
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+    fd = os.open(path, flags)
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return fd
+    os.close(fd)
+    raise OSError(errno.EINVAL, "it is no plain file", str(path))
+
+
+def read_at_most(path: Path, most_bytes: int) -> bytes:
+    """All of a file that somebody else may have put there; links are followed."""
+    fd = open_to_read(path, follow=True)
+    with os.fdopen(fd, "rb") as file:
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+    return content
 
 
 def open_existing(path: Path) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from mediaproxy.errors import Malformed
 from mediaproxy.recording import chain, manifest, wav
 from mediaproxy.recording.manifest import Manifest
-from mediaproxy.storage import masters, sparse
+from mediaproxy.storage import disk, masters, sparse
 from mediaproxy.storage.masters import Pcm
 from mediaproxy.storage.publish import gaps
 from mediaproxy.storage.store import MASTER_FORMATS
@@ -49,14 +49,14 @@ def judge(document: Path, keys: Mapping[str, bytes], on_progress: Callable[[int]
     `on_progress` is told how many more bytes of audio were read.
     """
     try:
-        content = document.read_bytes()
+        content = disk.read_at_most(document, manifest.MAX_BYTES)
         claims = manifest.decode(content)
-    except OSError:
-        return Verdict(_audio(document), ("the manifest cannot be read",))
+    except OSError as error:
+        return Verdict(_audio(document), (_unreadable("manifest", error),))
     except Malformed as error:
         return Verdict(_audio(document), (error.reason,))
-    audio = document.with_name(Path(claims.master.file).name)
     problems = [*_signature_problems(content, claims, keys), *_claim_problems(document, claims)]
+    audio = document.with_name(claims.master.file)
     if audio.stem == document.stem:
         problems += _found_problems(audio, claims, on_progress)
     return Verdict(_audio(document), tuple(problems), claims, chain.sha256(content))
@@ -70,6 +70,12 @@ def audio_files(document: Path) -> list[Path]:
 
 def _audio(document: Path) -> Path:
     return next(iter(audio_files(document)), document.with_suffix(".wav"))
+
+
+def _unreadable(what: str, error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"the {what} is missing"
+    return f"the {what} cannot be read ({error.strerror})"
 
 
 def _signature_problems(content: bytes, claims: Manifest, keys: Mapping[str, bytes]) -> Iterator[str]:
@@ -104,15 +110,15 @@ def _in_order(spans: Iterable[tuple[int, int]], claims: Manifest) -> bool:
 def _found_problems(audio: Path, claims: Manifest, on_progress: Callable[[int], None]) -> list[str]:
     found: list[str] = []
     try:
-        fd = os.open(audio, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return ["the audio cannot be read"]
+        fd = disk.open_to_read(audio, follow=True)
+    except OSError as error:
+        return [_unreadable("audio", error)]
     try:
         found += _audio_problems(fd, claims)
         if sparse.sha256(fd, on_progress) != claims.master.sha256:
             found.append("the audio's SHA-256 is another one")
-    except OSError:
-        found.append("the audio cannot be read")
+    except OSError as error:
+        found.append(_unreadable("audio", error))
     finally:
         os.close(fd)
     return found

@@ -17,6 +17,7 @@ from mediaproxy.storage import disk, sparse
 BATCH_FRAMES: Final = 65_536
 DAMAGED: Final = "the FLAC stream is damaged"
 SHORT: Final = "the file is shorter than its header promises"
+LONG: Final = "the file is longer than its header promises"
 
 _SILENCE: Final = bytes(BATCH_FRAMES * wav.FRAME_BYTES)
 _CAREFUL: Final = {"err_detect": "crccheck+explode"}
@@ -98,7 +99,8 @@ class FlacPcm:
 
     def chunks(self, start: int, end: int) -> Iterator[tuple[int, bytes]]:
         with os.fdopen(os.dup(self.fd), "rb") as file:
-            yield from _batched(_cut(_decoded(file, start), start, end))
+            pieces = _as_promised(_decoded(file, start), start, end, self.shape.frames)
+            yield from _batched(_cut(pieces, start, end))
 
 
 def _decoded(file: BinaryIO, start: int) -> Iterator[tuple[int, bytes]]:
@@ -125,6 +127,22 @@ def _samples(frame: AudioFrame) -> bytes:
     if frame.format.name != "s16" or frame.layout.nb_channels != CHANNELS:
         raise Malformed(DAMAGED)
     return bytes(frame.planes[0])[: frame.samples * wav.FRAME_BYTES]
+
+
+def _as_promised(
+    pieces: Iterator[tuple[int, bytes]], start: int, end: int, frames: int
+) -> Iterator[tuple[int, bytes]]:
+    """A FLAC stream leaves nothing out: what is missing in it was taken away."""
+    done = None
+    for at, samples in pieces:
+        if at > start if done is None else at != done:
+            raise Malformed(DAMAGED)
+        done = at + len(samples) // wav.FRAME_BYTES
+        if done > frames:
+            raise Malformed(LONG)
+        yield at, samples
+    if (done or 0) < min(end, frames):
+        raise Malformed(SHORT)
 
 
 def _cut(pieces: Iterator[tuple[int, bytes]], start: int, end: int) -> Iterator[tuple[int, bytes]]:

@@ -15,7 +15,7 @@ from mediaproxy.recording import manifest
 from mediaproxy.recording.chain import EXPIRED, Entry
 from mediaproxy.recording.keeping import MS_PER_DAY, Limits
 from mediaproxy.recording.manifest import Actor, Manifest
-from mediaproxy.storage import keys
+from mediaproxy.storage import disk, keys
 from mediaproxy.storage.redact import Unchanged, remove
 from mediaproxy.storage.store import MASTER_FORMATS, Storage, is_id
 
@@ -96,7 +96,7 @@ def _expired(storage: Storage, due: Due, known: Entry | None) -> Due | LeftAlone
 
 def _judged(document: Path, limits: Limits, now_ms: int) -> Due | LeftAlone | None:
     try:
-        content = document.read_bytes()
+        content = disk.read_at_most(document, manifest.MAX_BYTES)
         claims = manifest.decode(content)
         answered_at_ms = unix_ms(claims.answered_at)
     except FileNotFoundError:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mediaproxy.recording.chain import REDACTED, TOMBSTONES, Head
+from mediaproxy.recording.chain import ADOPTED, ALWAYS_NOTED, REDACTED, TOMBSTONES, Head
 from mediaproxy.recording.lineage import Lineage, Standing
 from mediaproxy.storage import chain, keys
 from mediaproxy.storage.changes import manifest_draft, unchanging
@@ -187,8 +187,11 @@ def _standing_problems(found: _Found, verdict: Verdict, standing: Standing | Non
         yield "nothing in the chain says that it was published"
     elif standing.gone:
         yield f"was {standing.kind} on {standing.at}, and still lies there"
-    elif verdict.manifest_sha256 == standing.manifest or verdict.claims is None:
+    elif verdict.claims is None:
         return
+    elif verdict.manifest_sha256 == standing.manifest:
+        if standing.kind == ADOPTED and verdict.claims.version >= ALWAYS_NOTED:
+            yield f"the chain that noted its publishing is gone; another was begun (line {standing.seq})"
     elif found.root is not None and manifest_draft(found.root, found.document.stem).exists():
         yield "a redaction was begun and not finished: start the server"
     else:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from websockets.asyncio.client import connect as connect_websocket
 
-from mediaproxy.storage import Verification
+from mediaproxy.storage import Verification, keys
 from tests.support.proxy import Json, ProxyProcess, run_command
+from tests.support.published import as_the_first_version_wrote_it
 from tests.support.softphone import connect
 
 AUTOMATIC = "+15550101"
@@ -121,6 +122,8 @@ async def test_a_storage_of_before_gets_its_chain_at_the_first_start(make_proxy:
     cast = casts(server)
     row = await recorded(await cast.carrier(), await cast.alice(), cast.api("adm"))
     server.stop()
+    for document in server.storage.glob("*/*/*/*.json"):
+        as_the_first_version_wrote_it(document, keys.load_or_make(server.storage / "keys"))
     (server.storage / "chain.jsonl").unlink()
     assert len(everything_said_against(server)) == 1
     server.start()

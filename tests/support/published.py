@@ -1,10 +1,11 @@
 """Published recordings on a real storage, as the server leaves them."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mediaproxy.recording import wav
+from mediaproxy.recording import manifest, wav
 from mediaproxy.recording.journal import Ended
 from mediaproxy.storage import Storage
 from mediaproxy.storage.audio import identity
@@ -34,3 +35,11 @@ def publish_one(
     outcome = publish(storage, header, Ended(duration, tuple(interval(*span) for span in spans)))
     assert outcome.audio is not None
     return outcome.audio
+
+
+def as_the_first_version_wrote_it(document: Path, private_key: bytes) -> None:
+    """The manifest as it was when there was no chain yet."""
+    fields = json.loads(document.read_bytes()) | {"version": 1}
+    for later in ("recorded_samples", "policy", "consent", "redactions", "keep_days"):
+        del fields[later]
+    document.write_bytes(manifest.encode(manifest.sign(manifest._built(fields), private_key)))

@@ -65,7 +65,7 @@ def test_the_report(audio: Path, storage: Storage) -> None:
     report = json.loads(result.stdout)
     assert (report["good"], report["keys"], report["noted_head"]) == (False, "beside", None)
     assert [each["good"] for each in report["recordings"]] == [True, False]
-    assert report["recordings"][1]["problems"] == ["the audio cannot be read"]
+    assert report["recordings"][1]["problems"] == ["the audio is missing"]
     first = report["recordings"][0]
     assert (first["recording_id"], first["duration_samples"], first["recorded_samples"]) == (ID, 2_000, 600)
     assert report["chains"][0]["lines"] == 2

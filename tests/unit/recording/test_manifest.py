@@ -121,6 +121,27 @@ def test_a_manifest_of_the_wrong_shape_is_malformed(key: str) -> None:
                 manifest.decode(json.dumps(wrong).encode())
 
 
+STRANGE: tuple[dict[str, object], ...] = (
+    {"sample_rate": 0}, {"sample_rate": 1 << 53}, {"duration_samples": 10**400}, {"keep_days": -1},
+    {"withheld": 1.0}, {"injected": True}, {"key_id": [1]}, {"signature": {}}, {"replaces": 7},
+    {"policy": []},
+    {"participants": [{"leg": "A", "channel": 1, "kind": "x", "name": "", "number": "", "from_sample": "x"}]},
+    {"streams": [{"leg": [[[]]], "ssrc": 1, "codec": "PCMU", "packets": 1}]},
+    {"streams": [{"leg": "A", "ssrc": 1, "codec": "PCMU", "packets": 1, "ppm": "1"}]},
+    {"redactions": [{"start_sample": 0, "end_sample": 1, "reason": "x", "by": {"means": 1}, "at": ""}]},
+    *({"master": {"file": name, "sha256": "00"}} for name in (
+        "", ".", "..", "/", "a/b.wav", "../a.wav", "a.wa\0v", "a.wav/", ".wav", "a.\ud800", "a", 1,
+    )),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("strange", STRANGE, ids=str)
+def test_no_value_of_another_kind_gets_in(strange: dict[str, object]) -> None:
+    fields = json.loads(manifest.encode(WORKED)) | strange
+    with pytest.raises(Malformed, match="not one of ours"):
+        manifest.decode(json.dumps(fields).encode())
+
+
 @pytest.mark.parametrize("version", [0, 3, 1_000_000])
 def test_a_version_that_we_do_not_know_is_refused_and_named(version: int) -> None:
     fields = json.loads(manifest.encode(WORKED)) | {"version": version, "from_the_future": 1}

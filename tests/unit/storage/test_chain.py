@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mediaproxy.errors import Malformed
 from mediaproxy.recording import chain as entries
 from mediaproxy.recording import manifest
 from mediaproxy.recording.chain import Draft
@@ -80,7 +81,7 @@ def test_many_at_once_cost_one_sync(chain: Chain, monkeypatch: pytest.MonkeyPatc
     assert_whole(chain, 500)
 
 
-@pytest.mark.parametrize("torn", [b"{", b'{"at":"2026', b"\0" * 100, b"x" * 5_000])
+@pytest.mark.parametrize("torn", [b"{", b'{"at":"2026', b"\0" * 100, b"x" * 5_000, b"x" * 200_000])
 def test_what_a_crash_left_of_a_line_is_cut_off(chain: Chain, torn: bytes) -> None:
     chain.append(note(1))
     with chain.path.open("ab") as file:
@@ -225,3 +226,35 @@ def test_a_storage_of_before_is_taken_over_once(tmp_path: Path) -> None:
     again.close()
     assert again.adopted == 0
     assert_whole(again.chain, 2)
+
+
+NESTED: object = json.loads("[" * 500 + "]" * 500)
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        {"kind": []}, {"kind": {}}, {"by": {"means": NESTED}}, {"by": {"means": "api", "user": NESTED}},
+        {"reason": {}}, {"seq": -1}, {"seq": 10**400}, {"at": 7}, {"recording_id": None}, {"replaces": []},
+    ],
+    ids=lambda strange: next(iter(strange)),
+)  # fmt: skip
+def test_a_strange_line_is_no_line_of_ours_and_holds_up_nobody(
+    chain: Chain, strange: dict[str, object]
+) -> None:
+    chain.append(note(1))
+    line = manifest.canonical(json.loads(lines(chain)[0]) | strange)
+    with pytest.raises(Malformed, match="not one of ours"):
+        entries.decode(line)
+    with chain.path.open("ab") as file:
+        file.write(line + b"\n")
+    (entry,) = chain.append(note(2))
+    assert (entry.seq, entry.previous) == (2, hashlib.sha256(line).hexdigest())
+
+
+def test_who_adds_after_a_line_that_is_too_long_follows_it_all_the_same(chain: Chain) -> None:
+    chain.append(note(1))
+    with chain.path.open("ab") as file:
+        file.write(b"x" * 200_000 + b"\n")
+    (entry,) = chain.append(note(2))
+    assert (entry.seq, entry.previous) == (2, hashlib.sha256(b"x" * 200_000).hexdigest())

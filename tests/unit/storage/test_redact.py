@@ -20,7 +20,7 @@ from mediaproxy.storage import Storage, Verification, changes, disk, sparse
 from mediaproxy.storage.chain import Chain
 from mediaproxy.storage.masters import open_master
 from mediaproxy.storage.redact import Unchanged, finish, redact, remove
-from tests.support.published import publish_one
+from tests.support.published import as_the_first_version_wrote_it, publish_one
 from tests.support.recordings import Frames, expected_frames, frames_in, recording_id
 
 ADMIN = Actor("api", "admin")
@@ -118,11 +118,7 @@ def test_redactions_add_up(storage: Storage) -> None:
 def test_a_manifest_of_the_first_version_is_lifted(storage: Storage) -> None:
     audio = publish_one(storage)
     document = audio.with_suffix(".json")
-    fields = json.loads(document.read_bytes()) | {"version": 1}
-    for later in ("recorded_samples", "policy", "consent", "redactions", "keep_days"):
-        del fields[later]
-    old = manifest.sign(manifest._built(fields), storage.private_key)
-    document.write_bytes(manifest.encode(old))
+    as_the_first_version_wrote_it(document, storage.private_key)
     storage.chain.path.unlink()
     storage._begin_chain()
     redact(storage, ID, 400, 500, by=ADMIN, reason="asked")

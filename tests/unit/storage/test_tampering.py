@@ -1,6 +1,7 @@
 """Whatever is changed, removed or moved in a storage is found; what was done by right is no alarm."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ class Store:
 
     storage: Storage
     masters: dict[int, Path]
+    before: dict[Path, bytes]  # of the redacted one, as it was published
     head: Head
 
     @property
@@ -46,9 +48,10 @@ class Store:
 @pytest.fixture
 def store(storage: Storage) -> Store:
     masters = {n: publish_one(storage, n) for n in range(1, 6)}
+    before = {path: path.read_bytes() for path in (masters[2], masters[2].with_suffix(".json"))}
     redact(storage, recording_id(2), 500, 700, by=ADMIN, reason="card number")
     remove(storage, recording_id(3), by=ADMIN, reason="asked for by the caller")
-    return Store(storage, masters, storage.chain.head())
+    return Store(storage, masters, before, storage.chain.head())
 
 
 def append(path: Path, content: bytes) -> None:
@@ -76,6 +79,12 @@ def hide_a_removal(store: Store) -> None:
     """Another one's tombstone is made to look like its own."""
     vanish(store, 1)
     edit_line(store, 6, recording_id=recording_id(1))
+
+
+def roll_back(store: Store) -> None:
+    """Audio and manifest as they were before the redaction, to the byte."""
+    for path, content in store.before.items():
+        path.write_bytes(content)
 
 
 def leave_a_redaction_begun(store: Store) -> None:
@@ -177,11 +186,11 @@ TAMPERED: dict[str, tuple[Callable[[Store], object], str]] = {
     ),
     "audio removed": (
         lambda s: s.masters[1].unlink(),
-        "1: the audio cannot be read",
+        "1: the audio is missing",
     ),
     "manifest removed": (
         lambda s: s.manifest(1).unlink(),
-        "1: the manifest cannot be read",
+        "1: the manifest is missing",
     ),
     "both removed": (
         lambda s: vanish(s, 1),
@@ -315,6 +324,34 @@ TAMPERED: dict[str, tuple[Callable[[Store], object], str]] = {
         leave_a_redaction_begun,
         "1: a redaction was begun and not finished",
     ),
+    "a hostile line": (
+        lambda s: edit_line(s, 6, kind=[]),
+        "chain: line 6: a line of the chain is not one of ours",
+    ),
+    "the chain's name for something endless": (
+        lambda s: (s.chain.unlink(), os.mkfifo(s.chain)),
+        "chain: the chain is missing",
+    ),
+    "audio that never comes": (
+        lambda s: (s.masters[1].unlink(), os.mkfifo(s.masters[1])),
+        "1: the audio cannot be read (it is no plain file)",
+    ),
+    "a manifest that never comes": (
+        lambda s: (s.manifest(1).unlink(), os.mkfifo(s.manifest(1))),
+        "1: the manifest cannot be read (it is no plain file)",
+    ),
+    "a manifest without end": (
+        lambda s: (s.manifest(1).unlink(), s.manifest(1).symlink_to("/dev/zero")),
+        "1: the manifest cannot be read (it is no plain file)",
+    ),
+    "a manifest of a gigabyte": (
+        lambda s: os.truncate(s.manifest(1), 1 << 30),
+        "1: the manifest cannot be read (File too large)",
+    ),
+    "a manifest of long ago put back": (
+        roll_back,
+        "2: its manifest is not the one that the chain names in line 5",
+    ),
     "public keys removed": (
         lose_public_keys,
         "1: the public key that signed the manifest is not there",
@@ -381,6 +418,16 @@ def test_a_restart_hides_nothing(store: Store) -> None:
     Storage.open(store.storage.root, min_free_bytes=0).close()
     assert "1: is gone" in store.found()
     assert "3: is gone" in store.found()
+
+
+def test_a_chain_that_went_is_not_replaced_unseen(store: Store) -> None:
+    """A start begins another, for the calls that come; what it finds lying there was noted elsewhere."""
+    vanish(store, 1)
+    store.chain.unlink()
+    store.storage.close()
+    Storage.open(store.storage.root, min_free_bytes=0).close()
+    for n in (2, 4, 5):
+        assert f"{n}: the chain that noted its publishing is gone" in store.found()
 
 
 def test_one_recording_alone_is_held_against_the_chain(store: Store) -> None:

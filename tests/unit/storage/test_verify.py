@@ -1,6 +1,8 @@
 """Whatever was changed after publishing is found, and named in one line."""
 
 import json
+import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -144,10 +146,10 @@ def test_another_key_under_the_same_name_is_found(audio: Path, storage: Storage,
 def test_missing_halves_are_found(audio: Path, storage: Storage) -> None:
     document = audio.with_suffix(".json").read_bytes()
     audio.with_suffix(".json").unlink()
-    assert problems(storage.root) == "the manifest cannot be read"
+    assert problems(storage.root) == "the manifest is missing"
     audio.with_suffix(".json").write_bytes(document)
     audio.unlink()
-    assert problems(storage.root) == "the audio cannot be read"
+    assert problems(storage.root) == "the audio is missing"
     audio.with_suffix(".json").write_bytes(b"{}")
     assert problems(audio) == "the manifest is not one of ours"
 
@@ -222,6 +224,26 @@ def test_a_silent_stretch_that_ends_just_within_a_piece(
     spans: list[tuple[int, int]], sound: int | None
 ) -> None:
     assert judge._first_sound(Pieces((0, [0] * 10), (10, [1, 0])), spans) == sound
+
+
+@pytest.mark.parametrize("lost", [-1, -2, -10])
+def test_a_flac_without_its_last_frames_is_found(storage: Storage, lost: int) -> None:
+    """Where nothing but the silence at the end is missing, and hash, signature and chain were made to fit."""
+    audio = publish_one(storage, duration=50_000, spans=[(400, 800)], form="flac")
+    frames = [found.start() for found in re.finditer(b"\xff\xf8", audio.read_bytes())]
+    os.truncate(audio, frames[lost])
+    sign_anew(audio, storage)
+    assert problems(audio) == "the file is shorter than its header promises"
+
+
+def test_a_flac_without_a_frame_or_with_one_more_is_found(storage: Storage) -> None:
+    audio = publish_one(storage, duration=50_000, spans=[(400, 800)], form="flac")
+    content = audio.read_bytes()
+    *_, first, second, last = (found.start() for found in re.finditer(b"\xff\xf8", content))
+    for changed in (content[:first] + content[second:], content + content[last:]):
+        audio.write_bytes(changed)
+        sign_anew(audio, storage)
+        assert problems(audio) == "the FLAC stream is damaged"
 
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 48_000])
