@@ -74,7 +74,7 @@ class RedactionAsked(BaseModel):
         unit = self._unit()
         try:
             if self.last_s is not None:
-                return redaction.last_ms(round(self.last_s * MS_PER_S) or 1, duration, rate)
+                return redaction.last_ms(redaction.whole_ms(self.last_s), duration, rate)
             if self.start_sample is not None and self.end_sample is not None:
                 return redaction.by_samples(self.start_sample, self.end_sample, duration)
             assert self.start_ms is not None

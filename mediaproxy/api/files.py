@@ -1,6 +1,7 @@
 """A file as a reply: whole or one range of it, read off the loop (RFC 9110 13 and 14)."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from mediaproxy.api.problems import Problem
 from mediaproxy.api.ranges import Span, Unsatisfiable, matches, parse_range
 
 CHUNK_BYTES = 65_536
+UNREADABLE = "the file lies there and cannot be read now"
 
 PRIVATE_FILE: Mapping[str, str] = {"Cache-Control": "private, no-cache"}
 
@@ -34,7 +36,8 @@ class SentFile:
 
 
 class Files:
-    """Reads with `executor`; a file that is not there is the problem `file_gone`."""
+    """Reads with `executor`; a file that is not there is the problem `file_gone`, one that cannot be read
+    `storage_unavailable`."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
@@ -49,7 +52,7 @@ class Files:
         }
         if matches(request.headers.get("if-none-match"), file.etag):
             return Response(status_code=304, headers=headers)
-        size = (await self.stat(file.path)).st_size
+        size = await self._off_loop(_found(_readable_bytes), file.path)
         span = _asked_span(request, file.etag, size)
         status, part = (200, Span(0, size)) if span is None else (206, span)
         if span is not None:
@@ -97,8 +100,16 @@ def _found(read: Callable[[Path], T]) -> Callable[[Path], T]:
             return read(path)
         except FileNotFoundError:
             raise Problem(problems.FILE_GONE) from None
+        except OSError as error:
+            raise Problem(problems.STORAGE_UNAVAILABLE, UNREADABLE) from error
 
     return read_found
+
+
+def _readable_bytes(path: Path) -> int:
+    """Opened once before anything is answered: what is refused later can only break the reply off."""
+    with path.open("rb") as file:
+        return os.fstat(file.fileno()).st_size
 
 
 def _open(path: Path) -> BinaryIO:

@@ -1,6 +1,8 @@
 """`/v1/recordings`: the object, its audio, its manifest."""
 
 import json
+import re
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,6 +29,7 @@ MEDIA_TYPES = {
     "mp3": "audio/mpeg",
 }
 MASTER_HASH = "Master-SHA256"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 AUDIO: dict[int | str, dict[str, Any]] = {
     200: {
@@ -105,11 +108,10 @@ class RecordingRoutes:
 
     async def _as_of_now(self, row: RecordingRow, published: Published) -> RecordingRow:
         """A command beside us may have redacted it since the row was written: the manifest knows."""
-        try:
-            master = json.loads(await self._files.read(published.manifest))["master"]
-        except (ValueError, KeyError, Problem):
-            return row
-        return replace(row, sha256=master["sha256"])
+        with suppress(Problem):  # without it the row is all there is
+            sha256 = _master_sha256(await self._files.read(published.manifest))
+            return row if sha256 is None else replace(row, sha256=sha256)
+        return row
 
     async def _rendition(self, row: RecordingRow, published: Published, form: RenditionFormat) -> SentFile:
         """Made anew by another encoder it has other bytes, hence its time in the ETag."""
@@ -120,6 +122,15 @@ class RecordingRoutes:
             raise Problem(problems.NO_RENDITION, str(error)) from error
         made_ns = (await self._files.stat(path)).st_mtime_ns
         return _sent(row, path, f'"{row.sha256}-{form}-{made_ns:x}"', form)
+
+
+def _master_sha256(document: bytes) -> str | None:
+    """None: it is no manifest of ours, which is for `verify` to tell."""
+    try:
+        named = json.loads(document)["master"]["sha256"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return named if isinstance(named, str) and _SHA256.fullmatch(named) else None
 
 
 def _master(row: RecordingRow, published: Published) -> SentFile:

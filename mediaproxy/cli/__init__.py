@@ -263,3 +263,8 @@ def main() -> None:
     except MediaproxyError as error:
         typer.echo(f"mediaproxy: {error}", err=True)
         sys.exit(EXIT_USAGE)
+    except OSError as error:
+        if error.strerror is None or error.filename is None:
+            raise
+        typer.echo(f"mediaproxy: {error.filename}: {error.strerror}", err=True)
+        sys.exit(EXIT_USAGE)

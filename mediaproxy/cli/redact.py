@@ -1,7 +1,8 @@
 """`mediaproxy redact`: what should not have been recorded, made silent by hand."""
 
-import getpass
 import math
+import os
+import pwd
 import re
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def redact_recording(
     try:
         claims = _claims(storage, RecordingId(recording))
         start, end = _samples(claims, span, last_s)
-        by = Actor("cli", getpass.getuser())
+        by = Actor("cli", _user())
         redact(storage, RecordingId(recording), start, end, by=by, reason=reason)
     except Unchanged as unchanged:
         typer.echo(f"{recording}: left as it is: {unchanged}", err=True)
@@ -55,6 +56,14 @@ def _claims(storage: Storage, recording: RecordingId) -> Manifest:
         raise Unchanged(error.reason) from error
 
 
+def _user() -> str:
+    """Who the kernel says it is; in a container that may be nobody with a name."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
 def _samples(claims: Manifest, span: str | None, last_s: float | None) -> tuple[int, int]:
     duration, rate = claims.duration_samples, claims.sample_rate
     hint = "--last" if span is None else "--range"
@@ -62,7 +71,7 @@ def _samples(claims: Manifest, span: str | None, last_s: float | None) -> tuple[
         if last_s is not None:
             if not math.isfinite(last_s):
                 raise Malformed("is no number of seconds")
-            return redaction.last_ms(round(last_s * MS_PER_S), duration, rate)
+            return redaction.last_ms(redaction.whole_ms(last_s), duration, rate)
         return redaction.by_ms(*_parsed(span or ""), duration, rate)
     except Malformed as error:
         raise typer.BadParameter(f"it {error.reason}", param_hint=hint) from error

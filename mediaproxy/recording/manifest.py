@@ -17,6 +17,7 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from mediaproxy.clock import unix_ms
 from mediaproxy.errors import Malformed
 
 VERSION = 2
@@ -244,6 +245,7 @@ def _plausible(manifest: Manifest) -> bool:
         and all(each.ppm is None or type(each.ppm) is int for each in manifest.streams)
         and all(each.kind in KINDS for each in manifest.intervals)
         and manifest.sample_rate > 0
+        and _is_a_time(manifest.answered_at)
         and _FILE_NAME.fullmatch(manifest.master.file) is not None
     )
 
@@ -281,3 +283,10 @@ def _optional_texts(manifest: Manifest) -> Iterator[object]:
         yield from (interval.started_by.user, interval.ended_by.user)
     for each in manifest.redactions:
         yield each.by.user
+
+
+def _is_a_time(text: str) -> bool:
+    try:
+        return unix_ms(text) >= 0
+    except (ValueError, OverflowError, OSError):  # a year that no clock here knows
+        return False

@@ -1,10 +1,17 @@
 """Which samples a redaction asked for by time means: never fewer than were asked for."""
 
+import math
+
 from mediaproxy.errors import Malformed
 
 OUTSIDE = "lies outside the recording"
 EMPTY = "ends before it begins"
 NOTHING = "is not more than 0"
+
+
+def whole_ms(seconds: float) -> int:
+    """Of a finite number of seconds, rounded up; what a float adds to a decimal fraction is no time."""
+    return max(math.ceil(round(seconds * 1000, 6)), int(seconds > 0))
 
 
 def by_samples(start: int, end: int, duration: int) -> tuple[int, int]:

@@ -12,7 +12,9 @@
 import errno
 import fcntl
 import os
+import pwd
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,8 +82,10 @@ class Storage:
 
     @classmethod
     def attach(cls, directory: Path) -> "Storage":
-        """Beside the process that has it: to change or remove what was published, and nothing else."""
+        """Beside the process that has it: to change or remove what was published, and nothing else. By the
+        same user alone, who could read a manifest that another one had written?"""
         root = directory.absolute()
+        _require_owner(root)
         if not (root / CHAIN_FILE).is_file():
             raise Unavailable(f"{root}: no storage directory that a server has used (it has no {CHAIN_FILE})")
         try:
@@ -171,6 +175,20 @@ def _checked(recording: RecordingId) -> RecordingId:
     if not is_id(recording):
         raise Misuse("a recording's id is a lower-case UUID")
     return recording
+
+
+def _require_owner(root: Path) -> None:
+    with suppress(OSError):  # what is not there is told otherwise
+        owner = root.stat().st_uid
+        if owner != os.geteuid():
+            raise Unavailable(f"{root}: belongs to {_user(owner)}, as the server does; run this as that user")
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
 
 
 def _take_lock(root: Path) -> int:

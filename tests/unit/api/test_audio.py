@@ -171,3 +171,36 @@ def test_an_empty_file_has_no_range() -> None:
 def test_an_etag_is_no_prefix() -> None:
     assert not matches('"a"', '"ab"')
     assert not matches(None, '"a"')
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"[]",
+        b"{}",
+        b'{"master": []}',
+        b'{"master": {"sha256": 1}}',
+        b'{"master": {"sha256": "a\\r\\nb: c"}}',
+        b"[",
+    ],
+)
+async def test_a_manifest_that_somebody_wrote_over_is_no_fault_of_ours(
+    alice: httpx.AsyncClient, tmp_path: Path, document: bytes
+) -> None:
+    (tmp_path / str(recording_row(0).manifest)).write_bytes(document)
+    answer = await alice.get(AUDIO)
+    assert (answer.status_code, answer.headers["etag"]) == (200, ETAG)
+
+
+@pytest.mark.parametrize("path", [AUDIO, MANIFEST])
+async def test_what_cannot_be_read_is_the_storages_fault(
+    alice: httpx.AsyncClient, tmp_path: Path, path: str
+) -> None:
+    """A folder in its place, as any refusal of the disk."""
+    file = tmp_path / str(recording_row(0).file if path == AUDIO else recording_row(0).manifest)
+    file.unlink()
+    file.mkdir()
+    answer = await alice.get(path)
+    assert PROBLEM(answer.json())
+    assert answer.json()["type"].endswith("storage_unavailable")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")

@@ -1,6 +1,8 @@
 """`mediaproxy verify` says what holds, to people and to machines; `mediaproxy redact` makes silence."""
 
 import json
+import os
+import pwd
 import shutil
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from mediaproxy.cli import app
+from mediaproxy.cli import app, main
 from mediaproxy.storage import Storage
 from tests.support.published import publish_one
 from tests.support.recordings import frames_in, recording_id
@@ -99,6 +101,52 @@ def test_a_noted_head(audio: Path, storage: Storage) -> None:
 def test_bad_usage(audio: Path, wrong: list[str]) -> None:
     result = run("verify", audio, *wrong)
     assert result.exit_code == 2 or "holds no Ed25519 public key" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    "hostile", [{"sample_rate": 0}, {"duration_samples": 10**400}, {"key_id": [1]}], ids=str
+)
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_a_hostile_manifest_is_a_finding(
+    audio: Path, storage: Storage, hostile: dict[str, object], more: list[str]
+) -> None:
+    document = audio.with_suffix(".json")
+    document.write_text(json.dumps(json.loads(document.read_bytes()) | hostile))
+    result = run("verify", storage.root, *more)
+    assert (result.exit_code, type(result.exception)) == (1, SystemExit)
+    assert "the manifest is not one of ours" in result.stdout
+
+
+def test_what_cannot_be_looked_at_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "x" * 300
+    monkeypatch.setattr("sys.argv", ["mediaproxy", "verify", name])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == f"mediaproxy: {name}: File name too long\n"
+
+
+def test_redact_where_the_user_has_no_name(
+    audio: Path, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container that runs as a number."""
+    owner = os.stat(config.parent / "recordings").st_uid
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    assert run("redact", ID, "--config", config, "--last", "1", "--reason", "x").exit_code == 0
+    (done,) = json.loads(audio.with_suffix(".json").read_bytes())["redactions"]
+    assert done["by"] == {"means": "cli", "user": str(owner)}
+
+
+def test_only_the_servers_user_may_change_what_the_server_must_read(
+    audio: Path, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = audio.read_bytes()
+    monkeypatch.setattr(os, "geteuid", lambda: 65_534)
+    result = run("redact", ID, "--config", config, "--last", "1", "--reason", "x")
+    assert "run this as that user" in str(result.exception)
+    assert audio.read_bytes() == before
 
 
 def test_nothing_there_is_a_finding(tmp_path: Path) -> None:

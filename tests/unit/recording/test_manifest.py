@@ -128,6 +128,7 @@ STRANGE: tuple[dict[str, object], ...] = (
     {"participants": [{"leg": "A", "channel": 1, "kind": "x", "name": "", "number": "", "from_sample": "x"}]},
     {"streams": [{"leg": [[[]]], "ssrc": 1, "codec": "PCMU", "packets": 1}]},
     {"streams": [{"leg": "A", "ssrc": 1, "codec": "PCMU", "packets": 1, "ppm": "1"}]},
+    {"answered_at": "yesterday"},
     {"redactions": [{"start_sample": 0, "end_sample": 1, "reason": "x", "by": {"means": 1}, "at": ""}]},
     *({"master": {"file": name, "sha256": "00"}} for name in (
         "", ".", "..", "/", "a/b.wav", "../a.wav", "a.wa\0v", "a.wav/", ".wav", "a.\ud800", "a", 1,
