@@ -185,6 +185,21 @@ def _no_manifest(evidence: Evidence) -> None:
     evidence.manifest.write_text("[]")
 
 
+def _half_a_manifest(evidence: Evidence) -> None:
+    fields = json.loads(evidence.manifest.read_bytes())
+    evidence.manifest.write_text(json.dumps({key: fields[key] for key in ("master", "intervals")}))
+
+
+def _no_rate(evidence: Evidence) -> None:
+    evidence.manifest.write_bytes(_signed(evidence, replace(evidence.document, sample_rate=0)))
+
+
+def _intervals_in_disorder(evidence: Evidence) -> None:
+    spans = ((48_000, 56_000), (32_000, 48_000))
+    listed = tuple(interval(*span) for span in spans)
+    evidence.manifest.write_bytes(_signed(evidence, replace(evidence.document, intervals=listed)))
+
+
 TAMPERINGS: dict[str, tuple[Tamper, set[str]]] = {
     "sound outside": (_sound_outside, {"Bytes", "Silence"}),
     "sound where redacted": (_sound_redacted, {"Bytes", "Redactions"}),
@@ -194,6 +209,9 @@ TAMPERINGS: dict[str, tuple[Tamper, set[str]]] = {
     "a wider interval": (_widen_interval, {"Signature"}),
     "another signature": (_other_signature, {"Signature"}),
     "no manifest": (_no_manifest, {"Manifest"}),
+    "half a manifest": (_half_a_manifest, {"Manifest"}),
+    "no rate": (_no_rate, {"Manifest"}),
+    "intervals in disorder": (_intervals_in_disorder, {"Intervals"}),
 }
 
 
@@ -249,6 +267,7 @@ def test_the_chain_is_followed_to_the_recording(page: Page, tmp_path: Path, evid
     broken = {
         "good": lines,
         "a line was removed": lines[1:],
+        "an empty line": [lines[0], b"\n", *lines[1:]],
         "a line was changed": [lines[0].replace(b"another", b"somebody"), *lines[1:]],
         "it is not there": lines[:1],
     }
@@ -265,6 +284,39 @@ def test_an_older_manifest_than_the_chain_knows_is_refused(
     _chain(tmp_path, evidence, evidence.manifest.read_bytes(), b"a later one")
     said = verdict(page, tmp_path, [*evidence.files(), tmp_path / "chain.jsonl"])
     assert said["Chain"] == "bad"
+
+
+def test_what_a_crash_left_of_a_line_is_no_forgery(page: Page, tmp_path: Path, evidence: Evidence) -> None:
+    lines = _chain(tmp_path, evidence, evidence.manifest.read_bytes())
+    path = tmp_path / "chain.jsonl"
+    path.write_bytes(b"".join(lines) + lines[0][:40])
+    assert verdict(page, tmp_path, [*evidence.files(), path])["Chain"] == "good"
+
+
+@pytest.mark.parametrize("kind", ["deleted", "expired", "adopted"])
+def test_what_the_chain_says_last_counts(page: Page, tmp_path: Path, evidence: Evidence, kind: str) -> None:
+    """A copy of what was removed; a recording that another chain noted."""
+    named = chain.sha256(evidence.manifest.read_bytes())
+    log = Chain(tmp_path / "chain.jsonl", evidence.private_key)
+    log.append(chain.Draft(kind, evidence.document.recording_id, named, CALL_END, "asked for"))
+    said = verdict(page, tmp_path, [*evidence.files(), log.path])
+    assert said["Chain"] == said[""] == "bad"
+
+
+def test_a_newer_manifest_is_not_called_forged(page: Page, tmp_path: Path, evidence: Evidence) -> None:
+    evidence.manifest.write_bytes(_signed(evidence, replace(evidence.document, version=3)))
+    assert verdict(page, tmp_path, evidence.files()) == {"": "open", "Manifest": "open"}
+
+
+def test_what_the_browser_cannot_decode_is_not_called_forged(
+    page: Page, tmp_path: Path, evidence: Evidence
+) -> None:
+    audio = evidence.audio.with_suffix(".flac")
+    audio.write_bytes(b"fLaC and nothing that a browser knows")
+    master = Master(audio.name, hashlib.sha256(audio.read_bytes()).hexdigest())
+    evidence.manifest.write_bytes(_signed(evidence, replace(evidence.document, master=master)))
+    said = verdict(page, tmp_path, [audio, evidence.manifest, evidence.key])
+    assert (said[""], said["Bytes"], said["Audio"]) == ("open", "good", "open")
 
 
 def test_what_cannot_be_read_is_not_called_forged(page: Page, tmp_path: Path, evidence: Evidence) -> None:

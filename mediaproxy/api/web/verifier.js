@@ -1,8 +1,10 @@
 "use strict";
 const given = { audio: null, manifest: null, chain: null, keys: [] };
+const VERSION = 2; // of manifests
 const GOOD = "good", BAD = "bad", OPEN = "open";
 const WORDS = { good: "✔ holds", bad: "✘ fails", open: "? open" };
 const MAX_BYTES = 1.5e9;
+const MAX_SAMPLES = 2e8; // of a FLAC: decoded they take eight bytes each
 
 // --- small things --------------------------------------------------------------------------------------
 const hex = (bytes) => Array.from(new Uint8Array(bytes), (b) => b.toString(16).padStart(2, "0")).join("");
@@ -78,9 +80,10 @@ async function readFlac(buffer, rate) {
   return { rate: decoded.sampleRate, channels: tracks.length, length: decoded.length, at: (c, i) => tracks[c][i] };
 }
 
-async function readAudio(buffer, name, rate) {
-  const flac = new DataView(buffer).getUint32(0) === 0x664c6143;
-  return flac ? readFlac(buffer, rate) : readWav(buffer);
+async function readAudio(buffer, manifest) {
+  if (new DataView(buffer).getUint32(0) !== 0x664c6143) return readWav(buffer);
+  if (manifest.duration_samples > MAX_SAMPLES) throw new Error("it is too long for one");
+  return readFlac(buffer, manifest.sample_rate);
 }
 
 // --- the checks ----------------------------------------------------------------------------------------
@@ -102,6 +105,27 @@ function outside(intervals, duration) {
   return found;
 }
 
+const isCount = (value) => Number.isSafeInteger(value) && value >= 0;
+const isSpan = (each) => isCount(each.start_sample) && isCount(each.end_sample);
+
+// What the checks and the drawing rely on. What is not so was never written by us.
+function isManifest(m) {
+  return isCount(m.duration_samples) && isCount(m.sample_rate) && m.sample_rate > 0 && typeof m.master.sha256 === "string"
+    && [m.intervals, m.participants, m.reasons].every(Array.isArray) && m.intervals.every(isSpan)
+    && (m.redactions || []).every(isSpan) && m.participants.every((each) => isCount(each.from_sample));
+}
+
+function inOrder(intervals, duration) {
+  return ["audio", "announcement"].every((kind) => {
+    let at = 0;
+    return intervals.filter((each) => each.kind === kind).every((each) => {
+      const fits = at <= each.start_sample && each.start_sample < each.end_sample && each.end_sample <= duration;
+      at = each.end_sample;
+      return fits;
+    });
+  });
+}
+
 async function checkAudio(manifest, file, checks) {
   const say = (state, what, text) => checks.push({ state, what, text });
   if (file.size > MAX_BYTES) {
@@ -115,9 +139,9 @@ async function checkAudio(manifest, file, checks) {
     : "the file is not the one that was signed: its SHA-256 differs");
   let audio;
   try {
-    audio = await readAudio(buffer, file.name, manifest.sample_rate);
+    audio = await readAudio(buffer, manifest);
   } catch (error) {
-    say(BAD, "Audio", `cannot be read: ${error.message}`);
+    say(same ? OPEN : BAD, "Audio", same ? `this browser cannot decode it (${error.message}); run: mediaproxy verify FILE` : `cannot be read: ${error.message}`);
     return null;
   }
   const long = audio.length === manifest.duration_samples && audio.rate === manifest.sample_rate && audio.channels === manifest.channels;
@@ -150,7 +174,9 @@ async function checkChain(manifest, bytes, lines, keys, checks) {
     seq += 1;
   }
   if (!last) return say(BAD, "this recording is not in the chain");
+  if (["deleted", "expired"].includes(last.kind)) return say(BAD, `this recording was ${last.kind} at ${last.at}: no copy of it should be left`);
   if (last.manifest !== own) return say(BAD, `the chain knows another manifest of this recording (${last.kind} at ${last.at})`);
+  if (last.kind === "adopted" && manifest.version > 1) return say(BAD, "the chain that noted its publishing is gone; another was begun");
   say(GOOD, `line ${last.seq + 1} of ${seq}: ${last.kind} at ${last.at}; the chain ends with ${previous.slice(0, 16)}…`);
 }
 
@@ -169,7 +195,11 @@ async function check() {
   const bytes = await given.manifest.arrayBuffer();
   try {
     manifest = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-    manifest.master.sha256.length; manifest.intervals.length;
+    if (Number.isSafeInteger(manifest.version) && manifest.version > VERSION) {
+      say(OPEN, "Manifest", "is of a newer version than this page; get the page of that proxy");
+      return { checks };
+    }
+    if (!isManifest(manifest)) throw new Error();
   } catch {
     say(BAD, "Manifest", "is not one of mediaproxy's");
     return { checks };
@@ -181,10 +211,11 @@ async function check() {
   const signed = await signatureHolds(manifest, keys).catch(() => false);
   if (signed === null) say(OPEN, "Signature", `not checked: drop the public key ${manifest.key_id}.pub (from somebody you trust, not from the folder of the recording)`);
   else say(signed ? GOOD : BAD, "Signature", signed ? `signed with key ${manifest.key_id}` : "wrong: the manifest was changed after it was signed");
+  if (!inOrder(manifest.intervals, manifest.duration_samples)) say(BAD, "Intervals", "empty, out of order or outside the call");
   let audio = null;
   if (given.audio) audio = await checkAudio(manifest, given.audio, checks);
   else say(OPEN, "Audio", `drop ${manifest.master.file} too`);
-  if (given.chain) await checkChain(manifest, bytes, (await given.chain.text()).split("\n").filter(Boolean), keys, checks);
+  if (given.chain) await checkChain(manifest, bytes, (await given.chain.text()).split("\n").slice(0, -1), keys, checks);
   return { checks, manifest, audio };
 }
 
@@ -278,9 +309,10 @@ async function receive(files) {
   for (const file of files) sort(file);
   const mine = ++turn;
   document.getElementById("result").replaceChildren(element("p", {}, "Checking…"));
-  let found;
-  try { found = await check(); } catch (error) { found = { checks: [{ state: OPEN, what: "Page", text: `could not check this: ${error.message}` }] }; }
-  if (mine === turn) show(found);
+  const failed = (error) => ({ checks: [{ state: OPEN, what: "Page", text: `could not check this: ${error.message}` }] });
+  const found = await check().catch(failed);
+  if (mine !== turn) return;
+  try { show(found); } catch (error) { show(failed(error)); }
 }
 
 const drop = document.getElementById("drop");
