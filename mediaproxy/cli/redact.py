@@ -19,6 +19,7 @@ from mediaproxy.storage.store import is_id
 
 EXIT_FINDING = 1
 MS_PER_S = 1_000
+SECONDS_A_MINUTE = 60
 _MOMENT = r"(?:([0-9]{1,4}):)?([0-9]{1,6}(?:\.[0-9]{1,3})?)"
 
 
@@ -82,6 +83,9 @@ def _parsed(span: str) -> tuple[int, int]:
     found = re.fullmatch(f"{_MOMENT}-{_MOMENT}", span)
     if found is None:
         raise Malformed("is not FROM-TO in seconds")
+    for minutes, seconds in (found.group(1, 2), found.group(3, 4)):
+        if minutes is not None and float(seconds) >= SECONDS_A_MINUTE:
+            raise Malformed("has 60 seconds or more beside its minutes")
     return _ms(found[1], found[2]), _ms(found[3], found[4])
 
 

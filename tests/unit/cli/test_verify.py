@@ -187,6 +187,8 @@ def test_redact(
         ["--range", "2-1", "--reason", "x"],
         ["--range", "7-8", "--reason", "x"],
         ["--range", "a-b", "--reason", "x"],
+        ["--range", "0:00-0:60", "--reason", "x"],
+        ["--range", "0-0:99", "--reason", "x"],
         ["--last", "0", "--reason", "x"],
         ["--last", "-1", "--reason", "x"],
         ["--last", "nan", "--reason", "x"],
