@@ -53,7 +53,7 @@ class Coding:
     channels: int
     rate_hz: int
 
-    def ticks(self, payload: bytes | None, length: int) -> int | None:
+    def ticks(self, payload: bytes | bytearray | memoryview | None, length: int) -> int | None:
         """How long a payload of `length` bytes lasts, in RTP ticks. 0: it holds nothing that can be
         decoded. None: without the payload nobody knows (Opus)."""
         if self.name == "OPUS":
@@ -61,6 +61,13 @@ class Coding:
         if self.name == "G722":
             return length * self.clock_hz // g722.CLOCK_HZ
         return length // (self.channels * (2 if self.name == "L16" else 1))
+
+    def packs(self, ticks: int) -> bool:
+        """Whether `encoder` has a packet that lasts so many RTP ticks."""
+        if self.name == "OPUS":
+            return ticks * 1_000 in {ms * opus.CLOCK_HZ for ms in opus.PACKETS_MS}
+        block = g722.BLOCK_SAMPLES * self.clock_hz // g722.RATE_HZ if self.name == "G722" else 1
+        return ticks > 0 and ticks % block == 0
 
     def decoder(self, rate_hz: int) -> Decoder:
         """One for a stream. Its own `rate_hz` is the one asked for where the codec can give it."""

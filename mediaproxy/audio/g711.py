@@ -62,15 +62,15 @@ def _frozen(table: npt.NDArray[np.generic]) -> None:
 
 ULAW_TO_PCM: Final = _ulaw_to_pcm()
 ALAW_TO_PCM: Final = _alaw_to_pcm()
-_PCM_TO_ULAW: Final = _pcm_to_ulaw()
-_PCM_TO_ALAW: Final = _pcm_to_alaw()
-for _table in (ULAW_TO_PCM, ALAW_TO_PCM, _PCM_TO_ULAW, _PCM_TO_ALAW):
+PCM_TO_ULAW: Final = _pcm_to_ulaw()
+PCM_TO_ALAW: Final = _pcm_to_alaw()
+for _table in (ULAW_TO_PCM, ALAW_TO_PCM, PCM_TO_ULAW, PCM_TO_ALAW):
     _frozen(_table)
 
 
 def ulaw_encode(pcm: Pcm) -> Codes:
-    return _PCM_TO_ULAW[pcm.view(np.uint16)]
+    return PCM_TO_ULAW[pcm.view(np.uint16)]
 
 
 def alaw_encode(pcm: Pcm) -> Codes:
-    return _PCM_TO_ALAW[pcm.view(np.uint16)]
+    return PCM_TO_ALAW[pcm.view(np.uint16)]

@@ -44,7 +44,7 @@ _OPUS: Final = _library()
 AVAILABLE: Final = _OPUS is not None
 
 
-def ticks(payload: bytes) -> int:
+def ticks(payload: bytes | bytearray | memoryview) -> int:
     """How long a packet lasts at 48 kHz, by its first bytes (RFC 6716 3.1); 0 when it is none."""
     if not payload:
         return 0

@@ -2,8 +2,6 @@
 
 The memory of a server that forbids core dumps (PR_SET_DUMPABLE 0) may be read by root alone, or by whoever
 has CAP_SYS_PTRACE. What lies in the kernel, such as socket buffers, is not the process's and not searched.
-Speech that was mixed with a tone may lie in freed memory until that is used anew, which takes a moment of
-other traffic.
 """
 
 from collections import Counter

@@ -306,6 +306,8 @@ async def test_a_change_of_codec_meanwhile(plane: str) -> None:
         (Codec("L16", 16000), bytes(640)),
         (Codec("L16", 8000, 2), bytes(640)),
         (Codec("OPUS", 48000, 2), b"\xfc\xff\xfe"),
+        (Codec("G722", 8000), bytes(240)),  # 30 ms
+        (Codec("L16", 16000), bytes(960)),
     ],
 )
 async def test_where_it_cannot_be_mixed_it_takes_the_place_of_what_flows(
@@ -320,7 +322,9 @@ async def test_where_it_cannot_be_mixed_it_takes_the_place_of_what_flows(
             r: (8000 * np.sin(2 * np.pi * 500 * np.arange(r // 10) / r)).astype(np.int16) for r in RATES_HZ
         }
         bench.perform(PlayAnnouncement(CALL, B, 1, Sound("tone", tone)))
-        clock = codec.clock_hz // 50
+        known = coding(codec.name, codec.clock_hz, codec.channels)
+        assert known
+        clock = known.ticks(payload, len(payload)) or 0
         for n in (0, 1, 1, 2, 3, 4, 5):
             call.send(A, build(96, False, n, n * clock, 0xA1, payload))
         heard = await call.hears(B, 7)
@@ -329,14 +333,58 @@ async def test_where_it_cannot_be_mixed_it_takes_the_place_of_what_flows(
         ]
         assert heard[1] == heard[2]
         assert heard[6][12:] == payload
-        known = coding(codec.name, codec.clock_hz, codec.channels)
-        assert known
         decoder = known.decoder(known.rate_hz)
         pcm = np.concatenate([decoder.decode(heard[n][12:]) for n in (0, 1, 3, 4, 5)]).astype(float)
         spectrum = np.abs(np.fft.rfft(pcm * np.hanning(len(pcm))))
         loudest = np.argmax(spectrum) * decoder.rate_hz / len(pcm)
         assert abs(loudest - 500) < 20
         assert np.abs(pcm).max() > 4000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("flows", "ticks", "payload"),
+    [
+        (Codec("OPUS", 48000, 2), 1440, b"\x03\x03" + bytes(30)),  # 30 ms, of which we have no packet
+        (Codec("G722", 8000), 20, bytes(20)),  # half a block
+        (Codec("G729", 8000), 160, bytes(20)),  # none of our codecs, beside one that is
+    ],
+)
+async def test_what_cannot_carry_it_makes_room_for_it(
+    plane: str, flows: Codec, ticks: int, payload: bytes
+) -> None:
+    """One voice in one stream: neither are their packets between ours, nor is a number left out."""
+    async with bench_of(plane, slots=1024) as bench:
+        call = await connected(bench)
+        bench.perform(Describe(CALL, A, {96: flows, 0: AUDIO[0]}))
+        bench.tap(Tap.PAYLOAD)
+        call.send(B, audio(1, ssrc=0xB1))
+        await call.hears(A, 1)
+        began_ns, sent = monotonic_ns(), 0
+
+        async def speak() -> None:
+            nonlocal sent
+            call.send(A, build(96, False, sent, sent * ticks, 0xA1, payload))
+            sent += 1
+            due_ns = began_ns + sent * ticks * 1_000_000_000 // flows.clock_hz
+            await asyncio.sleep(max(due_ns - monotonic_ns(), 0) / 1e9)
+
+        await speak()
+        bench.perform(PlayAnnouncement(CALL, B, 1, steps(10)))
+        await until(lambda: any(isinstance(e, AnnouncementPlayed) for e in bench.events), speak)
+        withheld = bench.counters(A).withheld
+        assert withheld >= 5
+        await speak()
+        await until(lambda: bench.counters(A).packets == sent)
+        heard = await call.hears(B, sent - withheld + 10)
+        own = [packet[1] & 0x7F == 96 and packet[12:] == payload for packet in heard]
+        at = own.index(False)
+        assert own == [True] * at + [False] * 10 + [True] * (len(own) - at - 10)
+        assert {after[0] - before[0] for before, after in pairwise(fields(heard))} == {1}
+        assert min(after[1] - before[1] for before, after in pairwise(fields(heard))) > 0
+        tapped = [record for record in bench.records() if record["leg"] == A]
+        assert sum(not record["flags"] for record in tapped) == withheld  # who was not heard is not kept
+        assert len(tapped) == sent
 
 
 @pytest.mark.slow

@@ -8,8 +8,11 @@ to the other one was changed.
 from collections.abc import Callable, Mapping
 
 from mediaproxy.calls.plane import CodeDialled, DigitsSeen, PlaneEvent, Tap
+from mediaproxy.limits import MAX_RTP_BYTES
 from mediaproxy.media.userspace.leg import Fields, Leg
 from mediaproxy.media.userspace.player import Player, renumbering
+from mediaproxy.media.userspace.sounding import Sounding
+from mediaproxy.media.userspace.voices import Payload
 from mediaproxy.recording.ring import PacketRing
 from mediaproxy.rtp.digits import Dialled, DigitFilter, Regenerated, Seen
 from mediaproxy.rtp.events import TelephoneEvent, parse_event
@@ -26,6 +29,7 @@ class Detour:
         self._ring = ring
         self._emit = emit
         self._rearm = rearm
+        self._said = memoryview(bytearray(MAX_RTP_BYTES))  # while a sound is put into it
         self._timed: dict[Leg, None] = {}  # legs with a filter that waits
 
     # Operations.
@@ -55,7 +59,8 @@ class Detour:
                 return self._withhold(leg, fields, event, now_ns)
         if leg.target is None:
             return None
-        if leg.other.sounding is not None and self._carry(leg, packet, size, start, end, now_ns):
+        sounding = leg.other.sounding
+        if sounding is not None and self._sounds(leg, sounding, packet, size, start, end, now_ns):
             return None
         self._number(leg, fields, packet)
         view = memoryview(packet)
@@ -65,24 +70,42 @@ class Detour:
             self._tap(leg, fields, view[start:end], now_ns)
         return None
 
-    def _carry(self, leg: Leg, packet: bytearray, size: int, start: int, end: int, now_ns: int) -> bool:
-        """Relay a packet with a stretch of the sound in it; False: it passes as it is. The recorder is
-        given what the party said, without the sound."""
-        assert leg.other.sounding is not None
-        fields, said = HEADER.unpack_from(packet), bytes(packet[start:end])
+    def _sounds(
+        self, leg: Leg, sounding: Sounding, packet: bytearray, size: int, start: int, end: int, now_ns: int
+    ) -> bool:
+        """Relay a packet with a stretch of the sound in it, or withhold it while the sound goes alone;
+        False: it passes as it is. The recorder is given what the party said, without the sound."""
+        fields, said = HEADER.unpack_from(packet), self._said[: end - start]
         _, _, seq, _, ssrc = fields
         last = _last_seq(leg, ssrc)
         renumbering(leg).know(ssrc, relayed=seq - 1 if last is None else last)
-        mixed = self.player.mix(leg, leg.other.sounding, fields, said, now_ns)
-        if mixed is None:
-            return False
-        payload, went = mixed
-        self._number(leg, fields, packet)
-        if leg.send_on(_with_payload(packet, size, start, end, payload)):
-            leg.relayed += 1
-            leg.last = fields
-            self._tap(leg, fields, said, now_ns)
-            went()
+        said[:] = memoryview(packet)[start:end]
+        try:
+            mixed = self.player.mix(leg, sounding, fields, said, now_ns)
+            if mixed is None:
+                return self.player.hides(leg, sounding, fields, said) and self._hide(
+                    leg, fields, len(said), now_ns
+                )
+            self._number(leg, fields, packet)
+            if leg.send_on(_with_payload(packet, size, start, end, mixed.payload)):
+                leg.relayed += 1
+                leg.last = fields
+                self._tap(leg, fields, said, now_ns)
+                mixed.went()
+            mixed.forget()
+            return True
+        finally:
+            said[:] = bytes(len(said))  # nothing of it stays here
+
+    def _hide(self, leg: Leg, fields: Fields, length: int, now_ns: int) -> bool:
+        """Withhold what nobody would understand beside the sound; who does not hear it, records none."""
+        _, second, seq, timestamp, ssrc = fields
+        renumbering(leg).withhold(ssrc, seq, relayed=_last_seq(leg, ssrc))
+        leg.withheld += 1
+        if leg.heard and leg.tap is not Tap.OFF:
+            self._ring.put_header(
+                leg.generation, leg.id, second & 0x7F, second >> 7, ssrc, seq, timestamp, now_ns, length
+            )
         return True
 
     def _number(self, leg: Leg, fields: Fields, packet: bytearray) -> None:
@@ -173,10 +196,11 @@ def _last_seq(leg: Leg, ssrc: int) -> int | None:
     return leg.last[2] if leg.last is not None and leg.last[4] == ssrc else None
 
 
-def _with_payload(packet: bytearray, size: int, start: int, end: int, payload: bytes) -> bytes | memoryview:
+def _with_payload(packet: bytearray, size: int, start: int, end: int, payload: Payload) -> bytes | memoryview:
     """The packet with another payload. Of the same length it goes where the old one was; another one
     goes without padding."""
     if len(payload) == end - start:
-        packet[start:end] = payload
-        return memoryview(packet)[:size]
+        view = memoryview(packet)
+        view[start:end] = payload  # a slice of the array itself would take a copy
+        return view[:size]
     return bytes([packet[0] & ~PADDING]) + bytes(packet[1:start]) + payload

@@ -4,13 +4,16 @@ While the other leg's audio flows, a sound is mixed into it: header, timing and 
 as they came, no telephone sees a second stream or a jump, and nobody's speech is lost. While nothing
 flows, packets of ours go between the last one and the next, in that stream's numbers. What is changed or
 added is counted on the leg whose stream it is.
+
+What cannot carry a sound, a codec or a length that we do not have, stays away while packets of ours do:
+two voices at once in one stream are heard as neither.
 """
 
 import os
 from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
-from typing import Final
+from typing import Final, NamedTuple
 
 from mediaproxy.audio.sound import TICK_HZ, Sound
 from mediaproxy.calls import plane
@@ -35,11 +38,19 @@ from mediaproxy.media.userspace.sounding import (
     Spoken,
 )
 from mediaproxy.media.userspace.tone import TONES
-from mediaproxy.media.userspace.voices import can_speak, mixes
+from mediaproxy.media.userspace.voices import Payload, can_speak, mixes
 from mediaproxy.rtp.packet import MARKER, PLAIN, build
 from mediaproxy.rtp.sequence import Renumbering
 
 GRACE_NS: Final = 500 * NS_PER_MS  # a party that was just answered may not listen before it speaks
+
+
+class Mixed(NamedTuple):
+    """A payload with a sound in it; call `went` when it is out, and `forget` in any case."""
+
+    payload: Payload
+    went: Callable[[], None]
+    forget: Callable[[], None]
 
 
 class Player:
@@ -92,36 +103,41 @@ class Player:
 
     # Packets of `leg`, whose stream carries a sound to the other one.
 
+    def hides(self, leg: Leg, sounding: Sounding, fields: Fields, payload: Payload) -> bool:
+        """Whether this packet stays away: the sound goes alone, and it is speech that cannot carry it."""
+        codec = leg.audio.get(fields[1] & ~MARKER)
+        return sounding.alone and codec is not None and not _carries(sounding, codec, payload)
+
     def mix(
-        self, leg: Leg, sounding: Sounding, fields: Fields, payload: bytes, now_ns: int
-    ) -> tuple[bytes, Callable[[], None]] | None:
-        """The payload with the next stretch, and what to call when it is out; None: it passes as it is."""
+        self, leg: Leg, sounding: Sounding, fields: Fields, payload: Payload, now_ns: int
+    ) -> Mixed | None:
+        """The payload with the next stretch in it; None: it passes as it is."""
         _, second, seq, timestamp, ssrc = fields
         codec = leg.audio.get(second & ~MARKER)
-        if codec is None or sounding.waits or not can_speak(codec) or not _ready(leg.other, sounding, now_ns):
+        if codec is None or sounding.waits or not _ready(leg.other, sounding, now_ns):
             return None
         again = sounding.repeated(ssrc, timestamp)
         if again is not None and again.payload is not None:
-            return again.payload, lambda: _count(leg)
+            return Mixed(again.payload, lambda: _count(leg), lambda: None)
+        if not _carries(sounding, codec, payload):
+            return None
         voice = sounding.voice(codec)
         ticks = voice.ticks(payload)
-        if not ticks:
-            return None
         stretch = again.stretch if again else sounding.carried_by(ssrc, timestamp, ticks, now_ns)
         if stretch is None:
             return None
         mixed = voice.over(payload, sounding.sound.stretch(stretch.first, ticks, voice.rate_hz))
         if again is not None:
-            return mixed, lambda: _count(leg)
+            return Mixed(mixed, lambda: _count(leg), voice.forget)
         end = timestamp + ticks * codec.clock_hz // TICK_HZ & 0xFFFFFFFF
         line = Line(ssrc, seq, end, now_ns + ticks * TICK_NS + PACKET_NS)
-        carried = Carried(stretch, None if mixes(codec) else mixed)
+        carried = Carried(stretch, None if mixes(codec) else bytes(mixed))
 
         def went() -> None:
             _count(leg)
             self._went(leg.other, sounding, sounding.went_along(line, carried, timestamp, now_ns))
 
-        return mixed, went
+        return Mixed(mixed, went, voice.forget)
 
     def _went(self, leg: Leg, sounding: Sounding, spoken: Spoken) -> None:
         if sounding.number is not None:
@@ -175,7 +191,7 @@ class Player:
         payload_type, codec = found
         voice = sounding.voice(codec)
         stretch = sounding.next(PACKET_TICKS)
-        line = sounding.line or _line_of(source, payload_type, sounding.due_ns)
+        line = sounding.line or _line_of(source, payload_type, codec, sounding.due_ns)
         timestamp = line.timestamp_at(sounding.due_ns, codec.clock_hz)
         payload = voice.alone(sounding.sound.stretch(stretch.first, stretch.ticks, voice.rate_hz))
         seq = renumbering(source).insert(line.ssrc, relayed=line.seq)
@@ -221,6 +237,10 @@ def _hindrance(leg: Leg) -> Hindrance | None:
     return None if _codec(leg.other) else Hindrance.CODEC
 
 
+def _carries(sounding: Sounding, codec: Codec, payload: Payload) -> bool:
+    return can_speak(codec) and sounding.voice(codec).ticks(payload) > 0
+
+
 def _ready(leg: Leg, sounding: Sounding, now_ns: int) -> bool:
     return leg.packets > 0 or now_ns >= sounding.ready_ns
 
@@ -235,11 +255,12 @@ def _codec(source: Leg) -> tuple[int, Codec] | None:
     return None
 
 
-def _line_of(source: Leg, payload_type: int, due_ns: int) -> Line:
+def _line_of(source: Leg, payload_type: int, codec: Codec, due_ns: int) -> Line:
     """Where `source`'s stream stands; when nothing was ever relayed, one of ours begins."""
     if source.last is not None:
         _, _, seq, timestamp, ssrc = source.last
-        return Line(ssrc, seq, timestamp, source.last_ns + PACKET_NS)
+        end = timestamp + PACKET_TICKS * codec.clock_hz // TICK_HZ & 0xFFFFFFFF  # ours never lies beneath it
+        return Line(ssrc, seq, end, source.last_ns + 2 * PACKET_NS)
     ssrc = int.from_bytes(os.urandom(4), "big")
     source.last = (PLAIN, payload_type | MARKER, 0, 0, ssrc)
     return Line(ssrc, 0, 0, due_ns)

@@ -68,8 +68,8 @@ class Sounding:
     due if nothing comes to carry the sound, and at the end when the last of it was heard."""
 
     __slots__ = (
-        "_alive_ns", "_at", "_carried", "_newest", "_ssrc", "_until_ns", "_voices", "armed_ns", "due_ns",
-        "line", "number", "ready_ns", "sound", "waits",
+        "_alive_ns", "_at", "_carried", "_newest", "_ssrc", "_until_ns", "_voices", "alone", "armed_ns",
+        "due_ns", "line", "number", "ready_ns", "sound", "waits",
     )  # fmt: skip
 
     def __init__(self, sound: Sound, number: int | None = None) -> None:
@@ -81,6 +81,7 @@ class Sounding:
     def wait(self) -> None:
         """Nobody can hear it now: what was played counts for nothing."""
         self.waits = True
+        self.alone = False  # the stretch before was a packet of ours
         self.due_ns = self.ready_ns = 0
         self.line: Line | None = None
         self._at = 0
@@ -141,6 +142,7 @@ class Sounding:
         if len(self._carried) > _REMEMBERED:
             self._carried.popitem(last=False)
         self._newest = timestamp
+        self.alone = False
         self.line = line
         spoken = self._went(stretch, now_ns)
         self._alive_ns = now_ns + max(SILENT_NS, 2 * stretch.ticks * TICK_NS)
@@ -150,6 +152,7 @@ class Sounding:
     def went_alone(self, stretch: Stretch, line: Line, now_ns: int) -> Spoken:
         """A packet of ours is out; the stream now stands at `line`."""
         spoken = self._went(stretch, now_ns)
+        self.alone = True
         self.line = line
         self.put_off(now_ns)
         return spoken
