@@ -206,7 +206,7 @@ class LiveRecordings:
         With `certain` an opening is written out only when that is true; a closing is certain always.
         """
         live = self._lives.get(call)
-        if live is not None and action in OPENINGS and await _waited_for_openings(live):
+        if live is not None and self._may_open(live, action) and await _waited_for_openings(live):
             at_ns = now_ns()
         if live is None or live.over:
             return Refusal.ENDED
@@ -217,11 +217,27 @@ class LiveRecordings:
         if not outcome.changed:
             return Settled(outcome, durable=True, sample_rate=live.row.sample_rate)
         self._take_effect(live, outcome, at_ns, now_ns())
+        before = live.opening  # what a closing closes, and may not be told of yet
         durable = await asyncio.shield(self._journalling.write(live, outcome, certain))
         withdrawn = outcome.tentative and certain is not None and certain.done() and not certain.result()
-        if not withdrawn:
+        if before is not None and not before.done():
+            self._tasks.start(self._tell_after(before, live, outcome, durable, now_ns))
+        elif not withdrawn:
             self._telling.toggled(live, outcome, durable, now_ns())
         return Settled(outcome, durable, live.row.sample_rate, withdrawn)
+
+    async def _tell_after(
+        self,
+        opening: asyncio.Task[bool],
+        live: Live,
+        closed: Toggled,
+        durable: bool,
+        now_ns: Callable[[], int],
+    ) -> None:
+        """A closing is answered at once, and told of in its turn: who hears of the opening last believes
+        that it is on."""
+        await asyncio.wait({opening})
+        self._telling.toggled(live, closed, durable, now_ns())
 
     async def redact(self, call: CallId, span: tuple[int, int], by: Actor, reason: str) -> Redaction | None:
         """Make a range of a live recording silent for ever, also what of it is still to be written. None when
@@ -243,15 +259,16 @@ class LiveRecordings:
             live.closed_as = toggled.state
             self._announcements.closed(live.call.id)
             self._telling.indicate(live, now_ns)
-        self._watch_pause(live, toggled.state, at_ns)
+            self._watch_pause(live, toggled.state, at_ns)
 
     def _annulled(self, live: Live) -> None:
         now_ns = time.monotonic_ns()
         self._taps.set(now_ns)
-        row = self._lives.row(live, now_ns)
-        self._put_row(row)
-        if not live.over:
-            self._watch_pause(live, State(row.state), now_ns)
+        self._put_row(self._lives.row(live, now_ns))
+
+    def _may_open(self, live: Live, action: Action) -> bool:
+        toggles_on = action is Action.TOGGLE and not self.is_open(live.call.id)
+        return action in OPENINGS or toggles_on
 
     # -- how a recording stands
 
@@ -310,6 +327,7 @@ class LiveRecordings:
         """The opening stands: whoever is to hear of it does."""
         if live.over or not self.is_open(live.call.id):
             return
+        self._pauses.ended(live.call.id)
         if toggled.announcing:
             self._announcements.await_consent(live.answered)
         else:
@@ -328,8 +346,14 @@ class LiveRecordings:
         self._tasks.start(self._tell_announced(live, opened, journalled))
 
     async def _tell_announced(self, live: Live, opened: Toggled, journalled: asyncio.Task[bool]) -> None:
-        if await journalled and not live.over:
-            self._telling.toggled(live, opened, True, time.monotonic_ns())
+        durable = await journalled
+        if live.over:
+            return
+        now_ns = time.monotonic_ns()
+        if durable:
+            self._telling.toggled(live, opened, True, now_ns)
+        elif not self.is_open(live.call.id):
+            self._telling.announced_in_vain(live, opened, now_ns)
 
 
 async def _waited_for_openings(live: Live) -> bool:

@@ -4,6 +4,7 @@ recording-aware parties their `a=record`."""
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 
@@ -82,6 +83,13 @@ class Telling:
             user=toggled.by.user,
             durable=durable,
         )
+
+    def announced_in_vain(self, live: Live, opened: Toggled, now_ns: int) -> None:
+        """It was started and announced, and could not be opened then: it is off."""
+        self.refused(live)
+        closed = replace(opened, action=Action.STOP, state=State.INACTIVE)
+        row = self._lives.row(live, now_ns)
+        self._publish_toggled(EVENT_NAMES[Action.STOP], live, closed, row, durable=False)
 
     def refused(self, live: Live) -> None:
         self._confirm(live, Tone.REFUSED)

@@ -236,7 +236,31 @@ async def test_an_opening_that_cannot_be_journalled_after_it_stays_closed(
     row = await world.end()
     assert [kind for kind, *_ in intervals(row)] == ["announcement"]
     assert world.alarms["opening_not_durable"] == 1
-    # They had heard it: the next start, were there one, would open at once.
+    assert world.tones == [Tone.REFUSED]
+    # Whoever was told that it had been started is told that it is off.
+    stopped = next(each for each in told(world) if each["type"] == "recording.stopped")
+    assert (stopped["state"], stopped["effective_sample"]) == ("inactive", 800 + 800 + 800)
+    assert (stopped["recording"]["state"], stopped["durable"]) == ("inactive", False)
+
+
+async def test_who_heard_it_is_recorded_at_the_next_start_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The opening behind the announcement could not be journalled."""
+    world.answer(required())
+    await world.toggle(Action.START)
+    hear(world, A)
+    refused = world.spool._loop.create_future()
+    refused.set_result(JournalResult(False, "storage_full"))
+    with monkeypatch.context() as full:
+        full.setattr(world.spool, "toggle", lambda *_, **__: refused)
+        hear(world, B)
+        await world.live.opening_settled(CALL)
+    await world.toggle(Action.START)
+    world.speak(5)
+    assert world.taps[-1] is Tap.PAYLOAD
+    assert len(asked(world)) == 2
+    assert [kind for kind, *_ in intervals(await world.end())] == ["announcement", "audio"]
 
 
 async def test_the_journal_never_says_that_audio_is_on_before_it_is(world: World) -> None:

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from mediaproxy.calls.model import Policy, RecordingPolicy
 from mediaproxy.calls.plane import Tap, Tone
+from mediaproxy.ids import RecordingId
 from mediaproxy.recording.manifest import Actor
 from mediaproxy.recording.states import Action, Refusal
 from mediaproxy.service import journalling
@@ -281,3 +282,101 @@ async def test_an_automatic_opening_is_told_and_one_that_never_opens_is_not(worl
         *("recording.armed", "recording.started", "recording.stopped", "recording.completed"),
     ]
     assert (events[1]["means"], events[1]["effective_sample"]) == ("policy", 0)
+
+
+class SlowJournal:
+    """The world's own journal, whose word that a line is durable comes when it is `let` go."""
+
+    def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._toggle = world.spool.toggle
+        self.held: list[tuple[asyncio.Future[JournalResult], asyncio.Future[JournalResult]]] = []
+        monkeypatch.setattr(world.spool, "toggle", self.toggle)
+
+    def toggle(self, recording: RecordingId, line: Any) -> asyncio.Future[JournalResult]:
+        told: asyncio.Future[JournalResult] = asyncio.get_running_loop().create_future()
+        self.held.append((self._toggle(recording, line), told))
+        return told
+
+    async def let(self, number: int) -> None:
+        written, told = self.held[number]
+        told.set_result(await written)
+        await asyncio.sleep(0.01)
+
+
+async def test_toggles_faster_than_the_journal_lose_no_opening(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Start, stop and a toggle while the start's line is on its way; the call ends before the last one's."""
+    world.answer(RecordingPolicy(Policy.ON_DEMAND))
+    journal = SlowJournal(world, monkeypatch)
+    world.speak(50)
+    start = asyncio.ensure_future(world.toggle(Action.START))
+    await asyncio.sleep(0)
+    world.speak(20)
+    stop = asyncio.ensure_future(world.toggle(Action.STOP))
+    await asyncio.sleep(0)
+    world.speak(20)
+    again = asyncio.ensure_future(world.toggle(Action.TOGGLE))
+    await asyncio.sleep(0)
+    assert not world.live.is_open(CALL)  # one opening at a time
+    await journal.let(0)
+    await journal.let(1)
+    world.speak(20)
+    ending = asyncio.ensure_future(world.end())
+    await asyncio.sleep(0.05)
+    await journal.let(2)
+    row = await ending
+    outcomes = await asyncio.gather(start, stop, again)
+    assert [one.durable for one in outcomes if isinstance(one, Settled)] == [True] * 3
+    assert [(i.start_sample, i.end_sample) for i in row.intervals] == [(8_000, 11_200), (14_400, 17_600)]
+    pcm = samples(world, row)
+    assert pcm[14_400:17_600].all()
+
+
+async def test_a_stop_is_told_after_the_start_that_it_stops(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is answered at once, but who hears `started` last believes that it is on."""
+    monkeypatch.setattr(journalling, "CLOSING_WAIT_S", 0.02)
+    world.answer(RecordingPolicy(Policy.ON_DEMAND))
+    journal = SlowJournal(world, monkeypatch)
+    world.speak(5)
+    start = asyncio.ensure_future(world.toggle(Action.START))
+    await asyncio.sleep(0)
+    world.speak(5)
+    async with asyncio.timeout(0.5):
+        stopped = await world.toggle(Action.STOP)
+    assert isinstance(stopped, Settled)
+    assert not stopped.durable
+    await journal.let(0)
+    await start
+    await seen(lambda: len(world.tones) == 2)
+    assert world.tones == [Tone.STARTED, Tone.STOPPED]
+    assert [event["type"] for event in told(world)] == [
+        *("recording.armed", "recording.started", "recording.stopped"),
+    ]
+    await journal.let(1)
+    await world.end()
+
+
+async def test_a_resumption_that_was_refused_does_not_give_a_pause_more_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.answer(RecordingPolicy(Policy.ON_DEMAND, max_pause_s=1.0))
+    await world.toggle(Action.START)
+    world.speak(10)
+    await world.toggle(Action.PAUSE)
+    world.speak(40)
+    refused = asyncio.get_running_loop().create_future()
+    refused.set_result(JournalResult(False, "storage_full"))
+    with monkeypatch.context() as full:
+        full.setattr(world.spool, "toggle", lambda recording, line: refused)
+        await world.toggle(Action.RESUME)
+    world.speak(9)
+    assert Tone.WARNING not in world.tones
+    world.speak(1)
+    assert Tone.WARNING in world.tones
+    await world.toggle(Action.RESUME)
+    world.speak(100)
+    assert world.tones.count(Tone.WARNING) == 1
+    await world.end()
