@@ -6,8 +6,9 @@ file holds the parties alone.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
+from typing import NamedTuple
 
 import structlog
 
@@ -31,13 +32,17 @@ from mediaproxy.service.sounds import Sounds
 log = structlog.get_logger()
 
 
+class _Playing(NamedTuple):
+    number: int
+    sound: str
+
+
 @dataclass(slots=True)
 class _Told:
     """What is played in one call; once everyone has heard the announcement, that is enough for the call."""
 
     answered: CallAnswered
-    number: int = 0  # what sounds now; 0: nothing
-    sound: str = ""
+    playing: dict[LegId, _Playing] = field(default_factory=dict)  # what sounded last, or waits to
     unheard: frozenset[LegId] = frozenset()  # who has not heard all of the announcement
     done: bool = False
     waited_for: bool = False
@@ -82,7 +87,8 @@ class Announcements:
         """Nothing of ours is to be heard any more."""
         told = self._told.get(call)
         if told is not None:
-            told.number, told.waited_for, told.reminds, told.remind_ns = 0, False, False, None
+            told.playing.clear()
+            told.waited_for, told.reminds, told.remind_ns = False, False, None
             for leg in LegId:
                 self._perform(StopAnnouncement(call, leg))
 
@@ -92,11 +98,12 @@ class Announcements:
 
     def receive(self, event: AnnouncementEvent, now_ns: int) -> None:
         told = self._told.get(event.call)
-        if told is None or event.number != told.number:
+        playing = None if told is None else told.playing.get(event.leg)
+        if told is None or playing is None or event.number != playing.number:
             return
         match event:
             case AnnouncementSpoken():
-                self._keep(told, event)
+                self._keep(told, playing.sound, event)
             case AnnouncementPlayed(leg=leg):
                 self._played(told, leg, now_ns)
             case AnnouncementHindered(leg=leg, reason=reason):
@@ -113,8 +120,9 @@ class Announcements:
     def tick(self, now_ns: int) -> None:
         """Reminders that are due."""
         for told in [one for one in self._told.values() if one.reminds]:
-            if told.remind_ns is not None and told.remind_ns <= now_ns and not told.unheard:
-                self._play(told, told.answered.policy.announcement.reminder)
+            if told.remind_ns is not None and told.remind_ns <= now_ns:
+                to = frozenset(addressed(told.answered)) - told.unheard  # else it would take its place
+                self._play(told, told.answered.policy.announcement.reminder, to)
             if told.remind_ns is None or told.remind_ns <= now_ns:
                 every_s = told.answered.policy.announcement.reminder_every_s
                 told.remind_ns = now_ns + round(every_s * NS_PER_S)
@@ -124,19 +132,20 @@ class Announcements:
 
     def _announce(self, told: _Told) -> None:
         told.unheard = frozenset(addressed(told.answered))
-        self._play(told, told.answered.policy.announcement.sound)
+        self._play(told, told.answered.policy.announcement.sound, told.unheard)
 
-    def _play(self, told: _Told, name: str) -> None:
+    def _play(self, told: _Told, name: str, to: frozenset[LegId]) -> None:
         sound = self._sounds.get(name)
         if sound is None:  # nobody hears it, so what waits for it does not open
             log.error("announcement_missing", call=told.answered.call.id, file=name)
             return
-        told.number, told.sound = next(self._numbers), name
-        for leg in addressed(told.answered):
-            self._perform(PlayAnnouncement(told.answered.call.id, leg, told.number, sound))
+        number = next(self._numbers)
+        for leg in sorted(to):
+            told.playing[leg] = _Playing(number, name)
+            self._perform(PlayAnnouncement(told.answered.call.id, leg, number, sound))
 
-    def _keep(self, told: _Told, spoken: AnnouncementSpoken) -> None:
-        sound = self._sounds.get(told.sound)
+    def _keep(self, told: _Told, name: str, spoken: AnnouncementSpoken) -> None:
+        sound = self._sounds.get(name)
         if told.waited_for and sound is not None:
             stretch = (spoken.first, spoken.ticks)
             self._recorder.speak(told.answered.generation, spoken.leg, spoken.at_ns, sound, stretch)

@@ -342,6 +342,25 @@ async def test_reminders_come_while_it_is_recorded_and_only_then(world: World) -
     assert not (samples(world, row) == 3_000).any()
 
 
+async def test_who_heard_it_is_reminded_though_another_party_does_not_listen_yet(world: World) -> None:
+    """One is on hold all the time: its announcement waits, the other one's reminders do not."""
+    world.answer(replace(required(), consent_required=False))
+    await world.toggle(Action.START)
+    number = {op.leg: op.number for op in asked(world)}
+    world.live.receive_announcement(
+        AnnouncementHindered(CALL, A, number[A], Hindrance.NOT_LISTENING), now_ns=world.now_ns
+    )
+    hear(world, B, number=number[B])
+    world.speak(520)
+    reminders = [op for op in asked(world) if op.sound.name == REMINDER]
+    assert [op.leg for op in reminders] == [B, B]
+    hear(world, A, number=number[A])  # it was not taken from them
+    world.speak(260)
+    reminders = [op for op in asked(world) if op.sound.name == REMINDER]
+    assert [op.leg for op in reminders] == [B, B, A, B]
+    await world.end()
+
+
 async def test_an_announcement_that_is_not_there_opens_nothing(tmp_path: Path) -> None:
     async with live_world(tmp_path) as world:
         world.answer(required())
