@@ -37,6 +37,20 @@ class SequenceMap:
             return at + self._offset & 0xFFFF
         return at + self._offset_at(at) & 0xFFFF
 
+    def backward(self, seq: int) -> int:
+        """The number under which came what was relayed as `seq`; of a packet of ours, and of what followed
+        withheld ones, that of the last one before it."""
+        offset = self._offset
+        at = self._highest + offset
+        at += signed_distance(at & 0xFFFF, seq, bits=16)
+        for first, before in reversed(self._steps):
+            if at >= first + offset:
+                break
+            if at >= first + before:
+                return first - 1 & 0xFFFF
+            offset = before
+        return at - offset & 0xFFFF
+
     def withhold(self, seq: int) -> None:
         """`seq` is not relayed."""
         at = self._extend(seq)
@@ -82,6 +96,11 @@ class Renumbering:
     def forward(self, ssrc: int, seq: int) -> int:
         found = self._maps.get(ssrc)
         return seq if found is None else found.forward(seq)
+
+    def backward(self, ssrc: int, seq: int) -> int:
+        """The other way round; see `SequenceMap.backward`."""
+        found = self._maps.get(ssrc)
+        return seq if found is None else found.backward(seq)
 
     def withhold(self, ssrc: int, seq: int, *, relayed: int | None) -> None:
         """`relayed`: the SSRC's last sequence number relayed so far, None when there is none."""

@@ -4,14 +4,19 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from aiortc.rtp import RtcpReceiverInfo, RtcpRrPacket
 
 from mediaproxy.calls.plane import CodeDialled, DigitsSeen, LegId, Tap, WatchCodes
 from mediaproxy.media.plane import Capability
+from mediaproxy.net import Endpoint
 from mediaproxy.recording.ring import IS_DIGIT
 from mediaproxy.rtp.events import parse_event
 from mediaproxy.rtp.packet import HEADER
 from tests.support.planes import (
     CALL,
+    CALLEE_HOST,
+    CALLER_HOST,
+    PLANE_HOST,
     PLANES,
     Bench,
     TwoParties,
@@ -61,6 +66,30 @@ async def test_a_code_is_told_and_withheld_and_the_audio_around_it_has_no_gap(pl
         assert numbers == [65_533, 65_534, 65_535]
         counters = bench.counters(B)
         assert (counters.packets, counters.relayed, counters.withheld, counters.injected) == (19, 3, 16, 0)
+
+
+async def test_reports_on_the_stream_speak_of_the_senders_own_numbers(plane: str) -> None:
+    """The carrier hears numbers without those of the code; the telephone is told what it knows."""
+    async with bench_of(plane) as bench:
+        call = await watched(bench)
+        carrier_rtcp = bench.party(CALLER_HOST, call.parties[A].endpoint.port + 1)
+        phone_rtcp = bench.party(CALLEE_HOST, call.parties[B].endpoint.port + 1)
+        keypad = Keypad(seq=65_530)
+        for packet in [keypad.audio(), *keypad.press("*"), *keypad.press("1"), keypad.audio()]:
+            call.send(B, packet)
+        heard = HEADER.unpack_from((await call.hears(A, 2))[1])[2]
+        assert heard == 65_531
+
+        def report(ssrc: int, highest: int) -> bytes:
+            return bytes(RtcpRrPacket(9, [RtcpReceiverInfo(ssrc, 0, 0, highest, 0, 0, 0)]))
+
+        to = Endpoint(PLANE_HOST, call.local[A].port + 1)
+        carrier_rtcp.send(report(keypad.ssrc, heard), to)
+        carrier_rtcp.send(report(1, heard), to)
+        assert await phone_rtcp.hears(2) == [
+            report(keypad.ssrc, keypad.seq - 1),  # beyond 65,535: one cycle more
+            report(1, heard),
+        ]
 
 
 async def test_the_same_digits_of_the_other_leg_pass(plane: str) -> None:

@@ -19,7 +19,7 @@ from mediaproxy.media.userspace.latching import Source
 from mediaproxy.media.userspace.leg import Action, Leg
 from mediaproxy.recording.ring import PacketRing
 from mediaproxy.rtp.packet import HEADER, HEADER_BYTES, PLAIN, SEQUENCE, SEQUENCE_AT, payload_bounds
-from mediaproxy.rtp.rtcp import is_rtcp
+from mediaproxy.rtp.rtcp import is_rtcp, renumber_reports
 
 _PASSES: Final = 32  # per wake-up, then the loop's other tasks have their turn
 _FLOOD_PASSES: Final = 640  # more than a socket's buffer holds
@@ -243,6 +243,8 @@ class Relay:
         destination = other.destination if mux else other.latching.rtcp_destination
         if destination is None:
             return
+        if other.renumbering is not None:
+            renumber_reports(self._views[size], other.renumbering.backward)
         try:
             outlet.sendto(self._views[size], destination)
         except OSError:

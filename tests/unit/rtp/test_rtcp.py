@@ -15,7 +15,7 @@ from aiortc.rtp import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediaproxy.rtp.rtcp import is_rtcp
+from mediaproxy.rtp.rtcp import is_rtcp, renumber_reports
 
 RECEIVED = RtcpReceiverInfo(
     ssrc=1, fraction_lost=0, packets_lost=0, highest_sequence=9, jitter=3, lsr=0, dlsr=0
@@ -66,3 +66,31 @@ def test_whatever_aiortc_refuses_for_its_lengths_is_refused(parts: list[bytes], 
 @given(st.binary(max_size=80))
 def test_any_bytes_give_an_answer(data: bytes) -> None:
     is_rtcp(b"\x80\xc9" + data, len(data) + 2)
+
+
+def report(ssrc: int, highest: int) -> RtcpReceiverInfo:
+    return RtcpReceiverInfo(
+        ssrc, fraction_lost=1, packets_lost=2, highest_sequence=highest, jitter=3, lsr=4, dlsr=5
+    )
+
+
+def both(highest: list[int]) -> bytes:
+    """A compound with these in its blocks: two of a sender report, then one of a receiver report."""
+    one, two, three = (report(ssrc, number) for ssrc, number in zip((1, 2, 1), highest, strict=True))
+    sent = RtcpSrPacket(ssrc=7, sender_info=RtcpSenderInfo(1, 2, 3, 4), reports=[one, two])
+    return bytes(sent) + SDES + bytes(RtcpRrPacket(ssrc=7, reports=[three])) + XR
+
+
+def test_the_numbers_of_a_stream_are_put_back_across_a_wrap_and_nothing_else() -> None:
+    packet = bytearray(both([0x1_0002, 0x5_0002, 0x0_0003]))
+    renumber_reports(memoryview(packet), lambda ssrc, seq: seq - 4 & 0xFFFF if ssrc == 1 else seq)
+    assert bytes(packet) == both([0x0_FFFE, 0x5_0002, 0xFFFF_FFFF])
+
+
+@given(st.binary(max_size=80))
+def test_any_rtcp_can_be_renumbered(rest: bytes) -> None:
+    for kind in (b"\xc8", b"\xc9"):
+        packet = bytearray(b"\x9f" + kind + rest)
+        if is_rtcp(packet, len(packet)):
+            renumber_reports(memoryview(packet), lambda ssrc, seq: seq + 1 & 0xFFFF)
+            assert is_rtcp(packet, len(packet))

@@ -94,3 +94,18 @@ def test_reordered_the_receiver_still_sees_no_number_twice(steps: list[str], fir
         else:
             received.append(numbers.forward(first + n & 0xFFFF))
     assert len(set(received)) == len(received)
+
+
+@given(STEPS, st.integers(0, 65_535))
+def test_a_relayed_number_leads_back_to_the_senders_own(steps: list[str], first: int) -> None:
+    numbers, seq, came = SequenceMap(first - 1), first, {}
+    for step in steps:
+        if step == "insert":
+            came[numbers.insert()] = seq - 1
+        elif step == "withhold":
+            numbers.withhold(seq & 0xFFFF)
+            seq += 1
+        else:
+            came[numbers.forward(seq & 0xFFFF)] = seq
+            seq += 1
+    assert {out: numbers.backward(out) for out in came} == {out: n & 0xFFFF for out, n in came.items()}
