@@ -60,9 +60,10 @@ class _Digit:
         late_ns = _LATE_END_NS if event.end else _LATE_UPDATE_NS
         return self.over(now_ns) and now_ns >= self.last_ns + late_ns
 
-    def is_past(self, now_ns: int) -> bool:
-        """No packet that comes now is of this press."""
-        return self.over(now_ns) and now_ns >= self.last_ns + _LATE_END_NS
+    @property
+    def past_ns(self) -> int:
+        """From then on no packet is of this press, unless one comes before."""
+        return self.last_ns + _LATE_END_NS  # it is over by then
 
     def hear(self, event: TelephoneEvent, now_ns: int) -> None:
         self.last_ns = now_ns
@@ -143,8 +144,8 @@ class DigitFilter:
             digit = _Digit(
                 ssrc, timestamp, timestamp, payload_type, clock_hz, event, now_ns, now_ns, ended=event.end
             )
-            self._recent = [each for each in self._recent if not each.is_past(now_ns)][1 - _REMEMBERED :]
-            self._recent.append(digit)
+            self._forget(now_ns)
+            self._recent = [*self._recent[1 - _REMEMBERED :], digit]
             self._begin(digit, now_ns)
         else:
             digit.hear(event, now_ns)
@@ -153,12 +154,12 @@ class DigitFilter:
     def handle_timer(self, now_ns: int) -> None:
         self._decide(self._matcher.expire(now_ns), now_ns)
         self._output += self._voice.speak(now_ns)
+        self._forget(now_ns)
 
     def next_deadline_ns(self) -> int | None:
-        return min(
-            (at for at in (self._matcher.deadline_ns, self._voice.deadline_ns) if at is not None),
-            default=None,
-        )
+        forget_ns = min((digit.past_ns for digit in self._recent), default=None)
+        deadlines = (self._matcher.deadline_ns, self._voice.deadline_ns, forget_ns)
+        return min((at for at in deadlines if at is not None), default=None)
 
     def drain(self) -> list[Output]:
         output, self._output = self._output, []
@@ -173,6 +174,10 @@ class DigitFilter:
                     digit.segment = timestamp
                     return digit
         return None
+
+    def _forget(self, now_ns: int) -> None:
+        """What was dialled is nobody's business any longer than its packets may still come."""
+        self._recent = [digit for digit in self._recent if now_ns < digit.past_ns]
 
     def _begin(self, digit: _Digit, now_ns: int) -> None:
         if self._codes:

@@ -451,6 +451,9 @@ def test_digits_of_long_ago_are_forgotten() -> None:
     direction = Direction()
     press_all(direction, "5556", [500] * 4)
     assert len(direction.filter._recent) == 1
+    direction.rest(SECOND)  # also when no other one follows
+    assert direction.filter._recent == []
+    assert direction.filter.next_deadline_ns() is None
 
 
 def test_digits_show_in_no_repr() -> None:
