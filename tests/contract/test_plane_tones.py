@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mediaproxy.audio.g711 import ALAW_TO_PCM, ULAW_TO_PCM, alaw_encode, ulaw_encode
+from mediaproxy.audio.g722 import G722Decoder
 from mediaproxy.calls.plane import Codec, Describe, LegId, PlayTone, Tap, Tone
 from mediaproxy.media.plane import Capability
 from mediaproxy.rtp.packet import HEADER, build
@@ -92,6 +93,25 @@ async def test_another_codec_is_left_alone(plane: str) -> None:
             call.send(A, packet)
         assert await call.hears(B, 5) == sent
         assert bench.counters(A).injected == 0
+
+
+async def test_a_warning_is_heard_in_any_codec_of_ours(plane: str) -> None:
+    """For half a second it takes the place of what the other party says; nothing else is worth that."""
+    async with bench_of(plane) as bench:
+        call = await connected(bench)
+        bench.perform(Describe(CALL, A, {9: Codec("G722", 8000)}))
+        sent = [speech(n, payload_type=9) for n in range(40)]
+        call.send(A, sent[0])
+        await call.hears(B, 1)
+        bench.perform(PlayTone(CALL, B, Tone.WARNING))
+        for packet in sent[1:]:
+            call.send(A, packet)
+        heard = await call.hears(B, len(sent))
+        assert [packet[:12] for packet in heard] == [packet[:12] for packet in sent]
+        assert [n for n in range(40) if heard[n] != sent[n]] == list(range(1, 27))  # 520 ms
+        decoder = G722Decoder()
+        sound = np.concatenate([decoder.decode(packet[12:]) for packet in heard[1:7]])[::2]
+        assert share(sound, 880) > 0.8
 
 
 async def test_a_leg_that_is_nowhere_yet_is_played_nothing(plane: str) -> None:

@@ -65,10 +65,13 @@ class Player:
     # Operations.
 
     def play_tone(self, leg: Leg, tone: plane.Tone, now_ns: int) -> None:
-        """Nothing when it can't be heard at once, or where it would hide an announcement or speech."""
+        """Nothing when it can't be heard at once, or would hide an announcement. Where it would hide speech
+        a confirmation is not worth it; a warning is."""
         announcing = leg.sounding is not None and leg.sounding.number is not None
         found = _codec(leg.other)
-        if announcing or _hindrance(leg) is not None or found is None or not mixes(found[1]):
+        if announcing or _hindrance(leg) is not None or found is None:
+            return
+        if tone is not plane.Tone.WARNING and not mixes(found[1]):
             return
         self._set(leg, Sounding(TONES[tone]))
         self._begin(leg, now_ns, grace_ns=0)
