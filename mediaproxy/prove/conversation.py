@@ -17,6 +17,9 @@ from mediaproxy.prove.plan import Unproven
 
 BEFORE_S = 0.15
 AFTER_STOP_S = 0.5
+ANNOUNCEMENT_S = 2.0
+UNHEARD_S = 0.5  # of it, in which the marker is said: the rest is for a machine that is busy
+OPENED_S = 10.0
 CODE_S = 3.0
 POLL_S = 0.05
 SHORTEST_S, LONGEST_S = 0.4, 1.6
@@ -59,6 +62,7 @@ class Conversation:
     script: Script
     chance: random.Random
     told: Told = field(default_factory=Told)
+    announced: bool = False
 
     async def hold(self, until: float) -> None:
         """Until that time of the loop; recording is off when it returns, and silence is said."""
@@ -106,6 +110,22 @@ class Conversation:
             if (state == OPEN) is not opens:
                 raise Unproven(f"a toggle left a recording {state}")
             self.told.toggles += 1
+            if opens and not self.announced:
+                await self._hear_announcement()
+
+    async def _hear_announcement(self) -> None:
+        """It sounds since a moment ago; nobody is recorded before its end."""
+        self.announced = True
+        await self._say(self.script.marker)
+        await asyncio.sleep(UNHEARD_S)
+        self.told.marked_s += UNHEARD_S
+        await self._say(SILENCE)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + OPENED_S
+        while not (await self.api.get(f"/v1/calls/{self.ident}"))["recorded_ms"]:
+            if loop.time() > until:
+                raise Unproven("an announcement was not heard in time")
+            await asyncio.sleep(POLL_S)
 
     async def _dial_code(self, code: str, *, opens: bool) -> str:
         """The code in RTP, until it has taken effect."""

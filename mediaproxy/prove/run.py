@@ -8,15 +8,18 @@ on has to be found in every published file, and the proxy's own token in its mem
 import asyncio
 import random
 import urllib.request
+import wave
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mediaproxy.audio.sound import TICK_HZ
+from mediaproxy.audio.tones import Note, melody
 from mediaproxy.loadtest.api import Api
 from mediaproxy.loadtest.plan import Record
 from mediaproxy.loadtest.subject import NUMBER, Subject
-from mediaproxy.prove.conversation import SILENCE, Conversation, Script
+from mediaproxy.prove.conversation import ANNOUNCEMENT_S, SILENCE, Conversation, Script
 from mediaproxy.prove.needles import (
     Needle,
     audio_needles,
@@ -33,8 +36,11 @@ from mediaproxy.prove.search import Searched, holds, search_files, search_memory
 QUIET_S = 1.0
 PUBLISHED_S = 15.0
 POLL_S = 0.1
-# Tones also while the gate is closed: what is said then is decoded and mixed with them.
+# Tones and an announcement also while the gate is closed: what is said then is decoded and mixed with them.
+NOTICE = Note(500, ANNOUNCEMENT_S)
 MORE = """\
+consent = "required"
+announcement = {file = "notice.wav"}
 dtmf = {start = "*1", stop = "*2", pause = "*4", resume = "*5"}
 confirmation_tone = true
 max_pause_s = 0.7
@@ -83,6 +89,7 @@ async def prove(plan: Plan, directory: Path, tell: Tell) -> Proof:
     """`directory` is empty, and holds the proxy's files afterwards. Raises `Unproven`."""
     script, proof = script_of(plan.seed), Proof(plan)
     async with AsyncExitStack() as stack:
+        _write_notice(directory / "notice.wav")
         subject = Subject(directory, Record.RANDOM, more=MORE)
         stack.callback(subject.stop)
         await subject.start()
@@ -102,6 +109,14 @@ async def prove(plan: Plan, directory: Path, tell: Tell) -> Proof:
         _check(proof, script, subject, talks, published)
         subject.check_alive()
     return proof
+
+
+def _write_notice(path: Path) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(TICK_HZ)
+        file.writeframes(melody([NOTICE], TICK_HZ).astype("<i2").tobytes())
 
 
 async def _connect(

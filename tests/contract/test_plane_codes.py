@@ -1,18 +1,20 @@
 """Every plane that withholds: a code stays on its side, a refused digit arrives after all."""
 
+import asyncio
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from aiortc.rtp import RtcpReceiverInfo, RtcpRrPacket
 
-from mediaproxy.calls.plane import CodeDialled, DigitsSeen, LegId, Tap, WatchCodes
+from mediaproxy.calls.plane import CodeDialled, Describe, DigitsSeen, LegId, Tap, WatchCodes
 from mediaproxy.media.plane import Capability
 from mediaproxy.net import Endpoint
 from mediaproxy.recording.ring import IS_DIGIT
 from mediaproxy.rtp.events import parse_event
 from mediaproxy.rtp.packet import HEADER
 from tests.support.planes import (
+    AUDIO,
     CALL,
     CALLEE_HOST,
     CALLER_HOST,
@@ -127,6 +129,41 @@ async def test_a_refused_code_arrives_after_all_while_audio_flows(plane: str) ->
         ends = [event for packet in events_of(heard) if (event := parse_event(packet[12:])) and event.end]
         assert [(event.code, event.duration) for event in ends] == [(10, 320)] * 3 + [(9, 480)] * 3
         assert not any(isinstance(event, CodeDialled) for event in bench.events)
+
+
+async def test_a_code_goes_on_in_another_stream_and_by_another_payload_type(plane: str) -> None:
+    """Its digits on both sides of a re-INVITE."""
+    async with bench_of(plane) as bench:
+        call = await watched(bench)
+        for packet in Keypad().press("*"):
+            call.send(B, packet)
+        await until(lambda: bench.counters(B).withheld == 8)
+        bench.perform(Describe(CALL, B, AUDIO, frozenset({96})))
+        pressed = Keypad(ssrc=0x77, seq=5).press("1")
+        for packet in pressed:
+            call.send(B, packet[:1] + bytes([packet[1] & 0x80 | 96]) + packet[2:])
+        assert (await bench.event(CodeDialled)).action == "start"
+        call.send(B, speech(1))
+        assert await call.hears(A, 1) == [speech(1)]
+
+
+@pytest.mark.parametrize("types", [frozenset({96}), frozenset()])
+async def test_a_digit_that_was_held_meanwhile_is_said_as_it_may_be_said_now(
+    plane: str, types: frozenset[int]
+) -> None:
+    async with bench_of(plane) as bench:
+        call = await watched(bench)
+        for packet in Keypad().press("*"):
+            call.send(B, packet)
+        await until(lambda: bench.counters(B).withheld == 8)
+        bench.perform(Describe(CALL, B, AUDIO, types), WatchCodes(CALL, B, None))
+        if types:
+            heard = await call.hears(A, 4 + 3)
+            assert {packet[1] & 0x7F for packet in heard} == types
+        else:  # the other party knows of no digits any more
+            await asyncio.sleep(0.2)
+            call.send(B, speech(1))
+            assert [packet[12:] for packet in await call.hears(A, 1)] == [speech(1)[12:]]
 
 
 @pytest.mark.slow

@@ -159,9 +159,14 @@ class Detour:
         self._wait_for(leg)
 
     def _inject(self, leg: Leg, packet: Regenerated) -> None:
+        payload_type = packet.payload_type
+        if payload_type not in leg.digits:  # a re-INVITE has changed it since
+            if not leg.digits:
+                return
+            payload_type = min(leg.digits)
         seq = renumbering(leg).insert(packet.ssrc, relayed=_last_seq(leg, packet.ssrc) or 0)
         sent = leg.send_on(
-            build(packet.payload_type, packet.marker, seq, packet.timestamp, packet.ssrc, packet.payload)
+            build(payload_type, packet.marker, seq, packet.timestamp, packet.ssrc, packet.payload)
         )
         leg.injected += sent
 
