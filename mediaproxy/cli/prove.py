@@ -14,6 +14,7 @@ from mediaproxy.cli.loadtest import Shown, until_interrupted
 from mediaproxy.loadtest.plan import Broken
 from mediaproxy.prove.plan import Plan, Unproven
 from mediaproxy.prove.run import Proof, prove
+from mediaproxy.prove.search import Searched
 
 EXIT_FINDING = 1
 EXIT_NOT_PROVEN = 2
@@ -50,17 +51,17 @@ def _show(proof: Proof) -> None:
     table.add_row(
         "calls", f"{proof.plan.calls}, {figures['toggles']:.0f} toggles, {figures['codes']:.0f} dialled"
     )
-    table.add_row("said while off", f"{figures['marked_s']:.1f} s of the marker on both legs")
+    table.add_row(
+        "said while off", f"{figures['marked_s']:.1f} s of the marker on both legs, also into announcements"
+    )
     table.add_row(
         "said while on", f"{figures['recorded_s']:.1f} s of another signal, found in every recording"
     )
     table.add_row("digits", f"{figures['digits']:.0f} of a number, by RFC 4733 and INFO")
-    table.add_row("files searched", _amount(proof.files.places, proof.files.size, len(proof.files.hits)))
+    table.add_row("files searched", _amount("files", proof.files))
     table.add_row(
         "memory searched",
-        _amount(proof.memory.places, proof.memory.size, len(proof.memory.hits))
-        if proof.plan.memory
-        else "no",
+        _amount("processes", proof.memory) if proof.plan.memory else "no",
     )
     console.print(table)
     for fault in proof.faults[:_FAULTS_SHOWN]:
@@ -73,5 +74,8 @@ def _show(proof: Proof) -> None:
         )
 
 
-def _amount(places: int, size: int, hits: int) -> str:
-    return f"{places} × in all, {size / 1e6:.1f} MB: {hits} hits"
+def _amount(what: str, searched: Searched) -> str:
+    """Of both searches, while the calls live and when all is published."""
+    return (
+        f"{searched.places} {what} in two searches, {searched.size / 1e6:.1f} MB: {len(searched.hits)} hits"
+    )

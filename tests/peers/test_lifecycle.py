@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.patience import seen
 from tests.support.proxy import COMMAND, clean_environment, run_command, to_toml
 from tests.support.recorded import check_finished
 from tests.support.softphone import connect
@@ -174,15 +175,14 @@ async def test_sighup_reloads_and_live_calls_go_on(make_proxy, casts):
     server.config["routes"].append({"from": "trunk:carrier", "to": "+15550177", "agent": "bob"})
     server.write_config()
     server.signal(signal.SIGHUP)
-    await asyncio.sleep(1.0)
+    await seen(lambda: "configuration_reloaded" in server.log)
     known = carrier.invite("+15550177")
     rang = await bob.ring()
     rang.reply(rang.invite, 486)
     await rang.expect("ACK")
     known.ack(await known.expect(486))
     heard = len(alice.media.received)
-    await asyncio.sleep(0.2)
-    assert len(alice.media.received) > heard
+    await seen(lambda: len(alice.media.received) > heard)
     await pair.hush()
     await pair.hang_up()
     row = await api.ended((await api.call_of(pair.caller.call_id))["id"])
@@ -195,9 +195,8 @@ async def test_a_bad_reload_keeps_what_was(make_proxy, casts):
     carrier, alice = await cast.carrier(), await cast.alice()
     server.config_path.write_text(to_toml(server.config) + "\n[odd]\nkey = 1\n")
     server.signal(signal.SIGHUP)
-    await asyncio.sleep(1.0)
+    await seen(lambda: "odd" in server.log)
     assert server.alive
-    assert "odd" in server.log
     pair = await connect(carrier, alice, ON_DEMAND, speak=False)
     await pair.hang_up()
 

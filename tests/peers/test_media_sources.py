@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from tests.support.patience import seen
 from tests.support.recorded import check_finished
 from tests.support.rtp_oracle import RtpPacket, offset_of, spans_of
 from tests.support.sip_wire import media_of
@@ -128,7 +129,7 @@ async def test_rtcp_is_relayed_on_its_own_port(proxy, cast):
     from_alice, at_carrier = (cast.beside(phone.media) for phone in (alice, carrier))
     host, port = media_of(pair.callee.invite.sdp)
     from_alice.send(SENDER_REPORT, (host, port + 1))
-    await asyncio.sleep(0.2)
+    await seen(lambda: at_carrier.received != [])
     assert [k.raw for k in at_carrier.received] == [SENDER_REPORT]
     await finish(cast, proxy, pair)
 
@@ -146,8 +147,7 @@ async def test_rtcp_mux_shares_the_port_and_is_never_recorded(proxy, cast):
     await answering
     await asyncio.sleep(0.4)
     alice.media.send(SENDER_REPORT)
-    await asyncio.sleep(0.3)
-    assert SENDER_REPORT in [k.raw for k in carrier.media.received]
+    await seen(lambda: SENDER_REPORT in [k.raw for k in carrier.media.received])
     alice.media.sent = [k for k in alice.media.sent if k.raw != SENDER_REPORT]
     await carrier.media.hush()
     await alice.media.hush()

@@ -85,6 +85,7 @@ class Call:
     retransmissions: int = 0
     answer_sdp: str = ""  # of the 2xx that we acknowledged
     answered_ns: int = 0  # when we sent the 200 that makes position 0
+    ended_ns: int = 0  # when we sent the BYE
     _answers: dict[tuple[str, str, str, str], bytes] = field(default_factory=dict)
     _acks: dict[str, bytes] = field(default_factory=dict)
 
@@ -133,6 +134,8 @@ class Call:
     def send(self, message: Message) -> Message:
         if message.method == "INVITE" and message.status is None:
             self.sent_invite = message
+        if message.method == "BYE" and message.status is None:
+            self.ended_ns = time.monotonic_ns()
         self.phone.wire.send(message.encode())
         return message
 
