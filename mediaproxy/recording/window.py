@@ -11,6 +11,8 @@ here only when its turn has come. A window grows when a stall of ours or a slow 
 8 s; then it returns to its row. Without audio it holds no memory at all.
 """
 
+from bisect import bisect_left, bisect_right
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +33,8 @@ Codes = NDArray[np.uint8]
 PCMU, PCMA = 0, 1
 TABLES = (ULAW_TO_PCM, ALAW_TO_PCM)
 ENCODERS = (ulaw_encode, alaw_encode)
+
+_START, _END = itemgetter(0), itemgetter(1)
 
 
 class Stretch(NamedTuple):
@@ -370,16 +374,18 @@ def _gaps(runs: list[list[int]], first: int, last: int) -> list[tuple[int, int]]
 
 def _merge(runs: list[list[int]], start: int, end: int) -> list[tuple[int, int]]:
     """Add `[start, end)` to ascending runs; returns what of it was not in them."""
+    first = bisect_left(runs, start, key=_END)
+    last = bisect_right(runs, end, key=_START)
     fresh, at = [], start
-    touched = [run for run in runs if run[0] <= end and run[1] >= start]
-    for first, last in touched:
-        if at < first:
-            fresh.append((at, first))
-        at = max(at, last)
+    for begun, ended in runs[first:last]:
+        if at < begun:
+            fresh.append((at, begun))
+        at = max(at, ended)
     if at < end:
         fresh.append((at, end))
-    merged = [min([start, *(run[0] for run in touched)]), max([end, *(run[1] for run in touched)])]
-    runs[:] = sorted([run for run in runs if run not in touched] + [merged])
+    if first < last:
+        start = min(start, runs[first][0])
+    runs[first:last] = [[start, max(at, end)]]
     return fresh
 
 

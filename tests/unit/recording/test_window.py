@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -60,6 +62,20 @@ def test_what_was_erased_may_be_written_again() -> None:
     window.erase(1, 3)
     window.write(0, 0, pcm(9, 9, 9))
     assert frames(window.take(3)) == [(1, 0), (9, 0), (9, 0)]
+
+
+def test_a_sample_among_thousands_of_scattered_ones_costs_what_the_first_cost() -> None:
+    """A hostile sender's packets of one sample each, from the last to the first."""
+
+    def cost(samples: int) -> float:
+        window = Window(WindowPool(2 * samples), 2 * samples)
+        begun = time.process_time()
+        for position in range(2 * samples - 2, -1, -2):
+            window.write_codes(0, position, np.full(1, 0x80, dtype=np.uint8), PCMU)
+        return (time.process_time() - begun) / samples
+
+    few, many = (min(cost(samples) for _ in range(3)) for samples in (300, 4_000))
+    assert many < 3 * few
 
 
 def test_written_out_is_final() -> None:
