@@ -69,6 +69,18 @@ class Hold:
     since: int  # arrival of the first packet
     earliest: int  # A0 of the first packet: nothing from 400 ms before it on is final
     packets: list[Packet]
+    first: int | None = None  # the least transit of the first half
+    second: int | None = None  # and of the second
+
+    def measure(self, packet: Packet, middle: int) -> None:
+        transit = packet.transit
+        if packet.arrival < middle:
+            self.first = transit if self.first is None else min(self.first, transit)
+        else:
+            self.second = transit if self.second is None else min(self.second, transit)
+
+    def agrees(self, within: int) -> bool:
+        return self.first is not None and self.second is not None and abs(self.first - self.second) <= within
 
 
 class Stream:
@@ -135,7 +147,7 @@ class Stream:
             return []
         if hold.why is not Why.UNFIT:
             return self._release(hold, is_open=is_open)
-        if self._agree(hold):
+        if hold.agrees(self._margins.agree):
             return self._release(hold, is_open=is_open)
         if mark - hold.since >= self._margins.give_up:
             self._drop(hold)
@@ -276,7 +288,8 @@ class Stream:
             packet.lie_at(packet.timestamp, self._margins.rate)
         else:
             self._unwrap(packet, self.offset)
-        self.hold = Hold(why, packet.arrival, packet.earliest, [packet])
+        self.hold = Hold(why, packet.arrival, packet.earliest, [])
+        self._hold(self.hold, packet)
         return []
 
     def _keep(self, packet: Packet, *, is_open: bool) -> list[Packet]:
@@ -284,14 +297,12 @@ class Stream:
         assert self.hold is not None
         held = self.hold.packets
         packet.lie_at(unwrap(held[-1].stamp, packet.timestamp, bits=32), self._margins.rate)
-        held.append(packet)
+        self._hold(self.hold, packet)
         return self.finish(is_open=is_open) if len(held) >= MAX_HELD else []
 
-    def _agree(self, hold: Hold) -> bool:
-        middle = hold.since + self._margins.hold // 2
-        first = [p.transit for p in hold.packets if p.arrival < middle]
-        second = [p.transit for p in hold.packets if p.arrival >= middle]
-        return bool(first) and bool(second) and abs(min(first) - min(second)) <= self._margins.agree
+    def _hold(self, hold: Hold, packet: Packet) -> None:
+        hold.packets.append(packet)
+        hold.measure(packet, hold.since + self._margins.hold // 2)
 
     def _release(self, hold: Hold, *, is_open: bool) -> list[Packet]:
         """The held packets tell the offset; then all are placed by it."""

@@ -196,6 +196,27 @@ def test_400_ms_without_agreement_drop_them() -> None:
     assert (sender.stream.reanchors, sender.stream.late) == (0, 20)
 
 
+def test_a_flood_that_never_agrees_costs_no_more_a_packet(monkeypatch: pytest.MonkeyPatch) -> None:
+    transit, looked_at = Packet.transit.fget, 0
+    assert transit is not None
+
+    def note(packet: Packet) -> int:
+        nonlocal looked_at
+        looked_at += 1
+        return transit(packet)
+
+    monkeypatch.setattr(Packet, "transit", property(note))
+    sender = Sender().anchored()
+    looked_at = 0
+    for number in range(1_000):
+        packet = sender.packet(17 + number, -number * PTIME + 3 * number)
+        packet.timestamp = (packet.timestamp + (1 << 30) + number * 40_000) & 0xFFFFFFFF
+        assert sender.place(packet) == []
+    assert sender.stream.hold is not None
+    assert len(sender.stream.hold.packets) == 1_000
+    assert looked_at < 3_000
+
+
 def test_a_bogus_timestamp_writes_nothing() -> None:
     sender = Sender().anchored()
     bogus = sender.packet(17)
