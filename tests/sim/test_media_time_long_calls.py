@@ -11,6 +11,7 @@ HOUR = 3_600 * RATE
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(count(600, full=7_200))  # half a minute of CPU a day, on a machine that may be busy
 @pytest.mark.parametrize("hours", [24, *count((), full=(48,))])
 def test_a_call_of_days_is_true_to_the_last_byte(hours: int) -> None:
     """Beyond 37 hours the file passes 4 GiB; the timestamps wrap after one, the clocks are 100 ppm off."""
