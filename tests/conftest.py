@@ -9,8 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 SETTLE_S = 1.0  # a pool's thread may need a moment to end
+
+
+# How long an example takes says how busy the machine is; a test that hangs meets pytest's timeout.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 def corpora() -> Path:

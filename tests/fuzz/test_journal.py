@@ -38,7 +38,7 @@ def written(records: list[Record]) -> bytes:
     return b"".join(journal.encode(record, n) for n, record in enumerate(records))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=400))
 def test_any_bytes_give_a_state(content: bytes) -> None:
     state = journal.replay(content)
@@ -46,7 +46,7 @@ def test_any_bytes_give_a_state(content: bytes) -> None:
     assert state.lines == 0
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(journals(), st.data())
 def test_a_cut_and_a_garbage_tail_leave_a_prefix(records: list[Record], data: st.DataObject) -> None:
     content = written(records)
@@ -57,7 +57,7 @@ def test_a_cut_and_a_garbage_tail_leave_a_prefix(records: list[Record], data: st
     assert state.lines == content[: state.valid_bytes].count(b"\n") >= content[:cut].count(b"\n")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(journals(), st.data())
 def test_one_changed_byte_is_never_believed(records: list[Record], data: st.DataObject) -> None:
     content = bytearray(written(records))
@@ -66,7 +66,7 @@ def test_one_changed_byte_is_never_believed(records: list[Record], data: st.Data
     assert journal.replay(bytes(content)).valid_bytes <= at
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(journals(), st.integers(0, 40_000))
 def test_intervals_are_in_order_apart_and_inside(records: list[Record], end: int) -> None:
     at = 0
@@ -75,7 +75,7 @@ def test_intervals_are_in_order_apart_and_inside(records: list[Record], end: int
         at = found.end_sample
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(journals())
 def test_what_was_written_is_read_back(records: list[Record]) -> None:
     state = journal.replay(written(records))
@@ -86,7 +86,7 @@ def test_what_was_written_is_read_back(records: list[Record]) -> None:
     assert (state.lines, state.garbage_bytes, state.damaged, state.newer) == (len(records), 0, False, False)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(journals(), st.data())
 def test_a_cut_looks_torn_and_never_damaged_or_newer(records: list[Record], data: st.DataObject) -> None:
     content = written(records)
@@ -95,7 +95,7 @@ def test_a_cut_looks_torn_and_never_damaged_or_newer(records: list[Record], data
     assert not state.newer
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.recursive(st.none() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x))
 )
@@ -120,7 +120,7 @@ def places(said: object) -> list[tuple[dict[str, object] | list[object], str | i
     return found + [each for within, key in found for each in places(within[key])]  # type: ignore[index]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.data())
 def test_a_whole_line_with_one_strange_value_is_understood_or_newer(data: st.DataObject) -> None:
     """What is believed can be acted on: nothing that reads the state meets a type it does not expect."""

@@ -15,7 +15,6 @@ from mediaproxy.sip.responses import answer_malformed, respond, stamp
 from mediaproxy.sip.uri import Uri, parse_uri
 from mediaproxy.sip.via import Via, parse_via
 
-unhurried = settings(deadline=None)  # on a busy machine an example may take its time
 pytestmark = pytest.mark.slow
 
 SOURCE = Endpoint("2001:db8::1", 5061)
@@ -57,13 +56,12 @@ def hold(data: bytes) -> None:
         parse_message(respond(message, 200, tag="t").encode())
 
 
-@unhurried
 @given(st.binary(max_size=400))
 def test_any_bytes(data: bytes) -> None:
     hold(data)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(damaged())
 @example(SEED)
 def test_damaged_messages(data: bytes) -> None:
@@ -76,7 +74,7 @@ TEXTS = st.text(st.sampled_from('sip:tel.@aB1%2;=?,<>"\\[]/ \t+-\x00ü\udcff'), 
 
 @pytest.mark.parametrize("parse", [parse_uri, parse_name_addr, parse_via, parse_cseq])
 @given(text=TEXTS | st.text(max_size=20))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_text(parse: Parse, text: str) -> None:
     try:
         value = parse(text)
@@ -101,19 +99,16 @@ URIS = st.tuples(st.sampled_from(["sip", "sips"]), USERS, HOSTS, PORTS, URI_PARA
 DISPLAYS = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=8)
 
 
-@unhurried
 @given(URIS)
 def test_uris_read_back(uri: Uri) -> None:
     assert parse_uri(str(uri)) == uri
 
 
-@unhurried
 @given(st.tuples(URIS, DISPLAYS, PARAMS).map(lambda parts: NameAddr(*parts)))
 def test_addresses_read_back(address: NameAddr) -> None:
     assert parse_name_addr(str(address)) == address
 
 
-@unhurried
 @given(st.tuples(TOKENS.map(str.upper), HOSTS, PORTS, URI_PARAMS).map(lambda parts: Via(*parts)))
 def test_vias_read_back(via: Via) -> None:
     if not via.param("rport"):

@@ -256,7 +256,6 @@ class ByTheRule(Recording):
 SETTINGS = settings(
     max_examples=count(120, full=3_000),
     stateful_step_count=count(30, full=50),
-    deadline=None,
     suppress_health_check=list(HealthCheck),
     derandomize=True,
 )

@@ -586,7 +586,7 @@ garbage = st.tuples(
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     st.lists(garbage, max_size=60),
     st.sampled_from([8_000, 16_000, 48_000]),

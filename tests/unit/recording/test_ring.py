@@ -221,4 +221,4 @@ class Machine(RuleBasedStateMachine):
 
 
 TestPacketRing = Machine.TestCase
-TestPacketRing.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
+TestPacketRing.settings = settings(max_examples=30, stateful_step_count=40)

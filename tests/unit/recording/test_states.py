@@ -247,4 +247,4 @@ class Machine(RuleBasedStateMachine):
 
 
 TestStates = Machine.TestCase
-TestStates.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestStates.settings = settings(max_examples=60, stateful_step_count=30)

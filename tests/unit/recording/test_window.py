@@ -230,4 +230,4 @@ class Machine(RuleBasedStateMachine):
 
 
 TestWindow = Machine.TestCase
-TestWindow.settings = settings(max_examples=count(60, full=2_000), stateful_step_count=40, deadline=None)
+TestWindow.settings = settings(max_examples=count(60, full=2_000), stateful_step_count=40)

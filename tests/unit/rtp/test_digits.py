@@ -409,7 +409,7 @@ def test_other_codes_decide_what_the_old_ones_left_open() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("*1247"), st.sampled_from([40, 60, 500, 2_100])), max_size=14))
-@settings(max_examples=count(60, full=2_000), deadline=None)
+@settings(max_examples=count(60, full=2_000))
 def test_a_receiver_hears_what_is_no_codes_and_nothing_of_a_code(presses: list[tuple[str, int]]) -> None:
     digits, gaps = "".join(digit for digit, _ in presses), [gap for _, gap in presses]
     direction = Direction(NESTED)

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mediaproxy.limits import MAX_SIP_MESSAGE_BYTES
@@ -41,14 +41,12 @@ def test_byte_by_byte() -> None:
     assert frames(*[bytes([byte]) for byte in STREAM]) == FRAMES
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, len(STREAM)), max_size=8))
 def test_cut_anywhere(cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(STREAM)]
     assert frames(*[STREAM[a:b] for a, b in pairwise(edges)]) == FRAMES
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=60), st.integers(0, 60))
 def test_whatever_comes_the_cut_does_not_matter(tail: bytes, cut: int) -> None:
     data = b"INVITE x SIP/2.0\r\nContent-Length: 2\r\n" + tail + b"\r\n\r\nab" + tail
