@@ -225,6 +225,26 @@ async def test_without_a_free_descriptor_calls_go_on_and_are_published_later(mak
     check_nothing_lost(server, await api.ended(call), pair)
 
 
+async def test_whoever_comes_while_no_descriptor_is_free_is_served_afterwards(make_proxy, casts):
+    """Neither a new call nor a new connection finds one; the call that lives notices nothing."""
+    server = make_proxy()
+    cast = casts(server)
+    carrier, alice, api = await cast.carrier(), await cast.alice(), cast.api()
+    pair = await connect(carrier, alice, AUTOMATIC)
+    await asyncio.sleep(0.5)
+    limits = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (LONG_LIVED, limits[1]))
+    await carrier.invite(AUTOMATIC).expect(503)
+    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+        waiting = asyncio.create_task(client.get(f"http://{server.config['api']['listen']}/healthz"))
+        await asyncio.sleep(1.0)
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, limits)
+        assert (await waiting).status_code == 200
+    check_nothing_lost(server, await api.ended(await hang_up(api, pair)), pair)
+    row = await api.ended(await hang_up(api, await connect(carrier, alice, AUTOMATIC)))
+    assert row["recording"]["result"] == "complete"
+
+
 async def test_new_calls_are_refused_while_they_could_not_be_kept(on_small_disk):
     disk, _, cast, _ = await on_small_disk(**{"recording.on_recorder_failure": "refuse_new"})
     carrier, alice, api = await cast.carrier(), await cast.alice(), cast.api()
