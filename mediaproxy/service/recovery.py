@@ -92,6 +92,8 @@ class Recovery:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             await asyncio.to_thread(self._thread.join, STOP_WAIT_S)
+            if self._thread.is_alive():
+                self._storage.keep()
 
     async def done(self) -> None:
         """Everything that could be repaired is."""

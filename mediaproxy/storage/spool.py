@@ -188,7 +188,8 @@ class Spool:
 
     async def close(self) -> None:
         """End the threads when they have done what was asked so far. Live recordings wait for repair."""
-        await self._threads.close()
+        if not await self._threads.close():
+            self._storage.keep()
         self._abandon()
 
     def _open_entry(self, recording: RecordingId) -> Entry | None:

@@ -54,6 +54,7 @@ class Storage:
         self.adopted = 0  # how many recordings the chain began with, when this start began it
         self.min_free_bytes = min_free_bytes
         self._lock: int | None = lock
+        self.left_behind: int | None = None  # the lock's descriptor, once it is to be kept
 
     @classmethod
     def open(cls, directory: Path, *, min_free_bytes: int = MIN_FREE_BYTES) -> "Storage":
@@ -100,6 +101,11 @@ class Storage:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def keep(self) -> None:
+        """A thread of ours is left behind in the disk, and may write yet when that comes back: `close` lets
+        nobody have the directory before this process has gone altogether."""
+        self.left_behind, self._lock = self._lock, None
 
     def _begin_chain(self) -> None:
         """A storage of before there was a chain: what lies in it is taken over as it is."""

@@ -92,8 +92,9 @@ class SpoolThreads:
     def journal_hangs(self, recording: RecordingId) -> bool:
         return _journal(_shard(recording)) in self._watch.hung
 
-    async def close(self) -> None:
-        """End them when they have done what was asked so far; those that hang are left behind."""
+    async def close(self) -> bool:
+        """End them when they have done what was asked so far; whether all ended. Those that hang are left
+        behind."""
         workers: list[AnyWorker] = [self._audio, *self._journals, *self._publishers, self._prober]
         writers: list[AudioWriter | JournalWriter] = [self._audio_writer, *self._journal_writers]
         for worker in workers:
@@ -103,6 +104,7 @@ class SpoolThreads:
         for worker, writer in zip(workers, writers, strict=False):  # the others hold nothing open
             if worker in ended:
                 writer.close()
+        return len(ended) == len(workers)
 
     def _tell(self, hear: Callable[[T], None], value: T) -> None:
         """From a thread to the loop; a loop that has ended hears nothing."""

@@ -27,7 +27,6 @@ CALLS = 6
 AUTOMATIC = 2  # of them; the others on demand
 HANG_UPS = 2
 LOST_AT_MOST = RATE_HZ
-WAKE_UPS = 2  # tick and thread, of which each may come late on a busy machine
 SHORT_RUN = 400  # less sound than this does not tell its place for certain
 HEAD_SLACK = 800  # what was on the way when a recording began
 MISSED_SHARE = 0.02  # packets that a busy machine sent too late to be placed
@@ -63,7 +62,7 @@ class Told:
     in_doubt: bool = False  # a command was under way when the proxy died
     hung_up: bool = False
     killed_ns: int = 0
-    late: int = 0  # samples by which the machine let somebody come too late before the kill
+    late: int = 0  # samples for which the machine and its disk may have held up the proxy before the kill
 
     @property
     def answered_ns(self) -> int:
@@ -77,7 +76,7 @@ class Told:
     @property
     def certain(self) -> int:
         """What had passed a second before, as far as the machine let the proxy keep up, was kept."""
-        return self.passed - LOST_AT_MOST - WAKE_UPS * self.late
+        return self.passed - LOST_AT_MOST - self.late
 
     def spans(self, end: int) -> list[Span]:
         """The intervals that were acknowledged, in a call of that length."""
@@ -126,7 +125,7 @@ class Scene:
         ]
         self.told: list[Told] = []
         self._open: list[Phone] = []
-        self._pace = Pace()
+        self._pace = Pace(server.folder)
 
     async def close(self) -> None:
         self._pace.close()

@@ -54,8 +54,8 @@ class Told:
 
 
 def run_and_kill(directory: Path, seed: int, after_s: float) -> tuple[Told, int, int]:
-    """What was told, the call's position when the kill was sent, and how late (in samples) the machine let
-    the writer come at the worst: tick and thread, one after the other."""
+    """What was told, the call's position when the kill was sent, and for how many samples the machine
+    may have held up the writer before it."""
     command = [sys.executable, "-m", "tests.support.spool_writer", str(directory), str(seed)]
     told = Told()
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
@@ -63,12 +63,12 @@ def run_and_kill(directory: Path, seed: int, after_s: float) -> tuple[Told, int,
         told.hear(process.stdout.readline())
         reader = threading.Thread(target=lambda: [told.hear(line) for line in process.stdout or ()])
         reader.start()
-        with measured_pace() as pace:
+        with measured_pace(directory.parent) as pace:
             time.sleep(after_s)
             killed_ns, late_s = time.monotonic_ns(), pace.late_s()
         process.kill()
         reader.join()
-    return told, (killed_ns - told.answered_ns) * RATE // 1_000_000_000, int(2 * late_s * RATE)
+    return told, (killed_ns - told.answered_ns) * RATE // 1_000_000_000, int(late_s * RATE)
 
 
 def check_as_it_lies(storage: Storage, told: Told, n: int, killed_at: int, late: int) -> None:
