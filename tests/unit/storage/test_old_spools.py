@@ -6,12 +6,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mediaproxy.recording import manifest
 from mediaproxy.storage import Repaired, Storage, repair, verify
-from tests.golden.spools.make import SPANS, make
-from tests.support.recordings import expected_frames, frames_in
+from mediaproxy.storage.masters import filled, open_master
+from tests.golden.spools.make import FLAC, REDACTED, REDACTION, SPANS, make
+from tests.support.recordings import Frames, expected_frames
 
 SPOOLS = Path(__file__).parents[2] / "golden" / "spools"
 VERSIONS = sorted(path.parent.name for path in SPOOLS.glob("*/live"))
@@ -26,11 +28,16 @@ def repaired(storage: Storage, live: Path) -> dict[str, Any]:
         told[found.outcome.recording_id] = None
         if found.outcome.audio is not None:
             claims = json.loads(found.outcome.audio.with_suffix(".json").read_bytes())
-            frames = frames_in(found.outcome.audio).tobytes()
-            told[found.outcome.recording_id] = claims | {"frames": hashlib.sha256(frames).hexdigest()}
+            heard = hashlib.sha256(frames_of(found.outcome.audio).tobytes()).hexdigest()
+            told[found.outcome.recording_id] = claims | {"frames": heard}
     assert all(verdict.ok for verdict in verify([storage.root]))
     assert list(storage.live.iterdir()) == []
     return told
+
+
+def frames_of(path: Path) -> Frames:
+    with open_master(path) as pcm:
+        return np.frombuffer(b"".join(filled(pcm)), "<i2").reshape(-1, 2)
 
 
 def said_again(then: Any, now: Any) -> Any:
@@ -55,19 +62,22 @@ def test_a_spool_of_an_earlier_version(storage: Storage, version: str) -> None:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_what_is_expected_is_what_was_said(storage: Storage, version: str) -> None:
     repaired(storage, SPOOLS / version / "live")
-    for n, spans in SPANS.items():
-        frames = [frames_in(path) for path in storage.root.rglob(f"*{n}.wav")]
-        assert len(frames) == bool(spans)
-        for each in frames:
-            assert (each == expected_frames(len(each), spans, n)).all()
-            assert len(each) == (480 if n == 5 else 400)
+    kept = {int(path.stem[-1]) for path in (SPOOLS / version / "live").glob("*.journal")}
+    for n in kept:
+        paths = [path for path in storage.root.rglob(f"*{n}.*") if path.suffix in (".wav", ".flac")]
+        assert [path.suffix for path in paths] == [".flac" if n == FLAC else ".wav"] * bool(SPANS[n])
+        for each in map(frames_of, paths):
+            truth = expected_frames(480 if n == 5 else 400, SPANS[n], n)
+            if n == REDACTED:
+                truth[REDACTION.start_sample : REDACTION.end_sample] = 0
+            assert (each == truth).all()
 
 
 def test_a_spool_of_this_version(storage: Storage, tmp_path: Path) -> None:
     """As the newest that is kept: what is to be kept next, is made like this."""
     make(tmp_path / "made")
     told = repaired(storage, tmp_path / "made" / "live")
-    newest = json.loads((SPOOLS / "counted" / "expected.json").read_text())
+    newest = json.loads((SPOOLS / "kinds" / "expected.json").read_text())
     assert told.keys() == newest.keys()
     assert {key: told[key] and told[key]["frames"] for key in told} == {
         key: newest[key] and newest[key]["frames"] for key in newest
