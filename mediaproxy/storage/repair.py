@@ -124,6 +124,8 @@ def _remove_stillborn(storage: Storage, recording: RecordingId, content: bytes) 
     audio_bytes = live.lstat().st_size if os.path.lexists(live) else 0
     if b"\n" in content or audio_bytes > wav.HEADER_BYTES:
         raise Kept("its journal has no valid first line, so nothing says what may be heard")
+    if storage.locate(recording) is not None:
+        raise Kept("its journal has no valid first line, and its audio is published")
     live.unlink(missing_ok=True)
     storage.journal(recording).unlink()
 

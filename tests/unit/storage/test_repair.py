@@ -18,6 +18,7 @@ from mediaproxy.recording.manifest import Actor
 from mediaproxy.storage import Outcome, Refused, Repaired, Storage, published, repair, verify
 from mediaproxy.storage.audio import identity
 from mediaproxy.storage.publish import publish
+from tests.support.counts import count
 from tests.support.recordings import (
     ALICE,
     ANSWERED_AT_MS,
@@ -145,7 +146,7 @@ def test_a_cut_of_the_audio_is_silent_from_there_on(storage: Storage) -> None:
     records = [header_of(), *toggles]
     lay(storage, records, truth, counted=4)
     whole = storage.live_audio(ONE).read_bytes()
-    for cut in range(wav.HEADER_BYTES, len(whole) + 1, 5):
+    for cut in range(wav.HEADER_BYTES, len(whole) + 1, count(5, full=1)):
         lay(storage, records, None)
         storage.live_audio(ONE).write_bytes(whole[:cut])
         (found,) = repair(storage)
@@ -157,18 +158,18 @@ def test_a_cut_of_the_audio_is_silent_from_there_on(storage: Storage) -> None:
         outcome.audio.unlink()
 
 
-@pytest.mark.parametrize("cut", [0, 3, 4, 20, 500, wav.HEADER_BYTES - 1])
-def test_recorded_audio_cut_within_its_header_is_refused(storage: Storage, cut: int) -> None:
+def test_recorded_audio_cut_within_its_header_is_refused(storage: Storage) -> None:
     """As if it were missing: what was recorded is gone, and nothing may be published as if it were not."""
     truth = expected_frames(2_000, [(400, 800)])
-    for records in ([header_of(), START], [header_of(), START, STOP]):
-        lay(storage, records, truth)
-        with storage.live_audio(ONE).open("r+b") as file:
-            file.truncate(cut)
-        assert refused(storage) == "its audio file ends within its header"
-        for lived_ms in (2_001, 36_000_000):
-            (found,) = repair(storage, {header_of().call_id: ANSWERED_AT_MS + lived_ms}.get)
-            assert isinstance(found, Refused), lived_ms
+    cuts = count([0, 3, 4, 20, 500, wav.HEADER_BYTES - 1], full=[*range(wav.HEADER_BYTES)])
+    for cut in cuts:
+        for records in ([header_of(), START], [header_of(), START, STOP]):
+            lay(storage, records, truth)
+            os.truncate(storage.live_audio(ONE), cut)
+            assert refused(storage) == "its audio file ends within its header", cut
+            for lived_ms in (2_001, 36_000_000):
+                (found,) = repair(storage, {header_of().call_id: ANSWERED_AT_MS + lived_ms}.get)
+                assert isinstance(found, Refused), (cut, lived_ms)
     lay(storage, [header_of()], truth)
     storage.live_audio(ONE).write_bytes(b"")
     assert repaired(storage).result == "none"
@@ -314,7 +315,7 @@ def test_every_cut_of_the_journal_gives_a_prefix_of_the_truth(storage: Storage) 
     records = [header_of(), START, STOP, toggled(3, 1_200, "recording"), toggled(4, 1_600, "paused")]
     truth = expected_frames(2_000, [(400, 800), (1_200, 1_600)])
     whole = b"".join(journal.encode(record, n) for n, record in enumerate(records))
-    for cut in range(0, len(whole) + 1, 7):
+    for cut in range(0, len(whole) + 1, count(7, full=1)):
         lay(storage, [], truth, torn=whole[:cut])
         before = [storage.journal(ONE).read_bytes(), storage.live_audio(ONE).read_bytes()]
         (found,) = repair(storage)
@@ -345,6 +346,20 @@ def test_a_crash_between_renaming_and_removal(storage: Storage) -> None:
     storage.journal(ONE).write_bytes(kept)
     assert repaired(storage) == outcome
     assert outcome.result == "complete"
+
+
+@pytest.mark.parametrize("form", ["wav", "flac"])
+def test_a_cut_journal_of_what_has_its_place_already_is_kept(storage: Storage, form: str) -> None:
+    """The chain may lack it yet: it is no call that had hardly begun."""
+    header = replace(header_of(), format=form)
+    lay(storage, [header, START, STOP], expected_frames(2_000, [(400, 800)]))
+    kept = storage.journal(ONE).read_bytes()
+    publish(storage, header, Ended(2_000, (interval(400, 800),)))
+    for cut in (0, 1, 100, kept.index(b"\n")):
+        storage.journal(ONE).write_bytes(kept[:cut])
+        assert refused(storage) == "its journal has no valid first line, and its audio is published"
+    storage.journal(ONE).write_bytes(kept)
+    assert repaired(storage).result == "complete"
 
 
 def test_a_crash_after_publishing_leaves_the_outcome_in_the_manifest(storage: Storage) -> None:
