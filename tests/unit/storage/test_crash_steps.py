@@ -136,7 +136,7 @@ def test_publishing_as_flac_is_finished_too(fresh: Callable[[int], Storage]) -> 
     for step in (*range(4, 30, 4), 1_000):
         storage = fresh(step)
         lay(storage, header, [START, STOP, AGAIN, end])
-        died(lambda at=storage: publish(at, header, end), step)
+        died(lambda at=storage: publish(at, header, end, waited_s=-60.0), step)  # late, but FLAC
         outcome = outcome_of(storage)
         check(storage, outcome)
         assert outcome is not None

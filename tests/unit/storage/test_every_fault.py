@@ -123,7 +123,7 @@ async def test_a_disk_that_fails_from_a_call_on_until_it_is_mended(
     disk = FaultyDisk(monkeypatch, at, number)
     ending = await desk.record()
     await asyncio.wait({ending}, timeout=0.05)
-    if disk.failed:
+    if {*disk.failed} - {"close"}:  # which costs nothing where all is durable already
         assert not ending.done() or not (await ending).audio
         assert desk.spool.failing is not None
     disk.heal()
