@@ -1,18 +1,18 @@
 """`mediaproxy repair`: the spool of a storage directory, by hand and one recording after the other."""
 
 import json
-import sys
 from pathlib import Path
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
+from mediaproxy.cli import terminal
 from mediaproxy.errors import Unavailable
 from mediaproxy.storage import Refused, Repaired, Storage, pending, repair_one
 
 EXIT_FINDING = 1
 EXIT_USAGE = 2
+COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
 
 
 def repair_directory(directory: Path, *, as_json: bool) -> int:
@@ -36,26 +36,16 @@ def repair_directory(directory: Path, *, as_json: bool) -> int:
 def _repair_all(storage: Storage, *, as_json: bool) -> int:
     found = refused = 0
     names = pending(storage)
-    with _progress() as progress:
-        for name in progress.track(names, description="repairing"):
+    with terminal.progress(*COLUMNS) as shown:
+        for name in shown.track(names, description="repairing"):
             result = repair_one(storage, name)
             if result is not None:
                 found += 1
                 refused += isinstance(result, Refused)
-                typer.echo(json.dumps(_fields(result)) if as_json else str(result))
+                terminal.say(shown, json.dumps(_fields(result)) if as_json else str(result))
     if not found and not as_json:
         typer.echo("nothing to repair")
     return EXIT_FINDING if refused else 0
-
-
-def _progress() -> Progress:
-    """A bar where somebody looks; lines that go to a file or a pipe stay free of it."""
-    seen = sys.stdout.isatty()
-    console = Console(stderr=not seen)
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-        console=console, disable=not console.is_terminal, transient=True, redirect_stdout=seen,
-    )  # fmt: skip
 
 
 def _fields(result: Repaired | Refused) -> dict[str, object]:

@@ -5,16 +5,17 @@ import time
 from pathlib import Path
 
 import typer
-from rich.console import Console
 from rich.filesize import decimal
-from rich.progress import Progress, SpinnerColumn, TextColumn
+from rich.progress import SpinnerColumn, TextColumn
 
 from mediaproxy import config as configuration
+from mediaproxy.cli import terminal
 from mediaproxy.clock import NS_PER_MS
 from mediaproxy.storage import Storage
 from mediaproxy.storage.retention import Due, LeftAlone, due, expire
 
 EXIT_FINDING = 1
+COLUMNS = (SpinnerColumn(), TextColumn("{task.completed} recordings looked at"))
 GOES, GONE, LEFT = "goes", "removed", "left alone"
 
 
@@ -25,13 +26,14 @@ def apply_retention(config: Path, *, dry_run: bool, as_json: bool) -> int:
     now_ms = time.time_ns() // NS_PER_MS
     counts = dict.fromkeys((GOES, GONE, LEFT), 0)
     freed = 0
-    with _Looking() as looked:
-        found = due(storage.root, settings.limits, now_ms, looked.passing)
+    with terminal.progress(*COLUMNS) as shown:
+        task = shown.add_task("looking", total=None)
+        found = due(storage.root, settings.limits, now_ms, lambda: shown.advance(task))
         for each in found if dry_run else expire(storage, found):
             fate = LEFT if isinstance(each, LeftAlone) else GOES if dry_run else GONE
             counts[fate] += 1
             freed += 0 if isinstance(each, LeftAlone) else each.audio_bytes
-            typer.echo(_json(each, fate) if as_json else _line(each, fate))
+            terminal.say(shown, _json(each, fate) if as_json else _line(each, fate))
     if not as_json:
         what = f"{counts[GOES]} would go" if dry_run else f"{counts[GONE]} removed"
         typer.echo(f"{what}, {decimal(freed)} of audio; {counts[LEFT]} left alone")
@@ -58,25 +60,3 @@ def _json(found: Due | LeftAlone, fate: str) -> str:
             "audio_bytes": found.audio_bytes,
         }
     return json.dumps(fields)
-
-
-class _Looking:
-    """How many manifests were looked at, on a terminal only."""
-
-    def __init__(self) -> None:
-        console = Console(stderr=True)
-        self._progress = Progress(
-            SpinnerColumn(), TextColumn("{task.completed} recordings looked at"),
-            console=console, disable=not console.is_terminal, transient=True,
-        )  # fmt: skip
-        self._task = self._progress.add_task("looking", total=None)
-
-    def __enter__(self) -> "_Looking":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def passing(self) -> None:
-        self._progress.advance(self._task)

@@ -3,21 +3,21 @@
 import json
 import re
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from mediaproxy.cli import terminal
 from mediaproxy.recording.chain import Head
 from mediaproxy.storage import Verdict, Verification, keys
 from mediaproxy.storage.verify import ChainVerdict
 
 EXIT_FINDING = 1
 REPORT_VERSION = 1
+COLUMNS = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
 
 KEYS_FROM_OUTSIDE = "by keys that were given"
 KEYS_BESIDE = "by keys that lie beside the recordings; give --key to hold them against keys kept elsewhere"
@@ -57,17 +57,16 @@ def verify_paths(paths: Sequence[Path], *, given: Sequence[Path], head: str | No
     """1 when anything does not hold, or nothing was there to verify."""
     noted = None if head is None else parse_head(head)
     given_keys = keys.given(given) if given else None
-    console = Console(stderr=True)
-    with _progress(console) as progress:
-        task = progress.add_task("reading", total=None)
+    with terminal.progress(*COLUMNS) as shown:
+        task = shown.add_task("reading", total=None)
         verification = Verification(
             paths,
             given_keys=given_keys,
             noted=noted,
-            on_progress=lambda more: progress.advance(task, more),
+            on_progress=lambda more: shown.advance(task, more),
         )
-        progress.update(task, total=verification.audio_bytes)
-        looked = _look(verification, say=not as_json)
+        shown.update(task, total=verification.audio_bytes)
+        looked = _look(verification, None if as_json else shown)
     if as_json:
         typer.echo(json.dumps(_report(looked, given=bool(given), noted=noted)))
     else:
@@ -75,13 +74,13 @@ def verify_paths(paths: Sequence[Path], *, given: Sequence[Path], head: str | No
     return 0 if looked.good else EXIT_FINDING
 
 
-def _look(verification: Verification, *, say: bool) -> _Looked:
+def _look(verification: Verification, shown: Progress | None) -> _Looked:
     looked = _Looked()
     began = time.monotonic()
     for verdict in verification.verdicts():
         looked.verdicts.append(verdict)
-        if say:
-            typer.echo(str(verdict))
+        if shown is not None:
+            terminal.say(shown, str(verdict))
     looked.chains = verification.chains()
     looked.seconds = time.monotonic() - began
     return looked
@@ -143,11 +142,3 @@ def _chain(chain: ChainVerdict) -> dict[str, object]:
         "counts": dict(chain.counts),
         "key_ids": list(chain.key_ids),
     }
-
-
-@contextmanager
-def _progress(console: Console) -> Iterator[Progress]:
-    """A bar on a terminal, nothing elsewhere; it is gone when the last line is said."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield progress
