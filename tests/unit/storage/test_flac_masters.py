@@ -18,6 +18,7 @@ from mediaproxy.storage.audio import identity
 from mediaproxy.storage.disk import draft_of
 from mediaproxy.storage.publish import conclude, publish
 from mediaproxy.storage.publisher import Postponed, Publication, Publisher
+from tests.support.published import PATIENCE_S
 from tests.support.recordings import (
     ANSWERED_AT_MS,
     expected_frames,
@@ -33,6 +34,12 @@ ENDED = Ended(2_000, tuple(interval(*span) for span in SPANS))
 HEADER = replace(header_of(), format="flac", keep_days=30)
 
 pytestmark = pytest.mark.slow  # real workers
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine an encoder waits for its turn longer than a result may."""
+    monkeypatch.setattr(publishing, "ENCODING_S", PATIENCE_S)
 
 
 def lay(storage: Storage, header: Header = HEADER) -> None:
@@ -196,7 +203,7 @@ def test_a_publisher_never_holds_up_others_for_an_encoder(
     assert [each.recording_id for each in reports] == [recording_id(0)]
     let_go.set()
     for _ in headers:
-        assert all_there.acquire(timeout=20)
+        assert all_there.acquire(timeout=PATIENCE_S)
     assert {each.recording_id for each in reports} == {header.recording_id for header in headers}
     assert (postponed, crashes) == ([], [])
     assert {each.audio.suffix for each in reports if each.audio} == {".wav", ".flac"}
