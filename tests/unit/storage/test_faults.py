@@ -42,6 +42,7 @@ from tests.support.spooling import written
 
 ONE, TWO = recording_id(1), recording_id(2)
 FAR_NS = 1 << 60
+HELD_S = 2.0  # a hung disk lets go after ten; a busy machine takes the turn away for less
 
 
 @pytest.fixture(autouse=True)
@@ -349,7 +350,7 @@ async def test_a_hung_audio_disk_never_holds_the_loop(
         longest = max(longest, time.monotonic() - began)
         if turn == 0:
             assert await asyncio.to_thread(hung.entered.wait, 5)
-    assert longest < 0.1
+    assert longest < HELD_S
     assert spool.stats().backlog_bytes <= 64_000
     assert spool.stats().lost_samples == 40_000 - 16_000
     hung.release()
