@@ -2,6 +2,10 @@
 
 A pair that was given back goes to the end of the queue and rests: the previous call's late sender
 must not be taken for the next call's party. A port that another process holds is passed over.
+
+Once it is known whom an RTP port hears, its socket is connected: the kernel finds it and its route sooner,
+and no address goes to and fro with each packet. Everybody else then comes to a second socket on the same
+port, so that nobody goes unnoticed and a party that moves is heard.
 """
 
 import errno
@@ -14,22 +18,43 @@ from mediaproxy.clock import NS_PER_S
 from mediaproxy.errors import Unavailable
 from mediaproxy.net import Family
 
+Source = tuple[str, int] | tuple[str, int, int, int]
+"""An address as the socket module spells it: with flow and scope for IPv6."""
+
 _ATTEMPTS: Final = 64  # each costs two system calls on the loop that relays
 _BUFFER_BYTES: Final = 425_984  # 2 s of media in full-size buffers; the system may grant less
 _ADDRESS_FAMILY: Final = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PortPair:
-    """Two bound, non-blocking UDP sockets."""
+    """Two bound, non-blocking UDP sockets, and a third once `rtp` is narrowed."""
 
     rtp: socket.socket
     rtcp: socket.socket
     port: int
+    others: socket.socket | None = None  # hears on `rtp`'s port whoever is not its peer
+
+    def narrow(self, source: Source) -> None:
+        """From now on `rtp` hears and sends to `source` alone; what it holds already may be anybody's.
+
+        OSError: not connected, everything is as it was."""
+        if self.others is None:
+            others = _beside(self.rtp)
+            try:
+                self.rtp.connect(source)
+            except OSError:
+                others.close()
+                raise
+            self.others = others
+        else:
+            self.rtp.connect(source)
 
     def close(self) -> None:
         self.rtp.close()
         self.rtcp.close()
+        if self.others is not None:
+            self.others.close()
 
 
 class PortPool:
@@ -71,14 +96,35 @@ class PortPool:
 
     def _socket(self, port: int) -> socket.socket:
         """Without SO_REUSEADDR and SO_REUSEPORT: two processes never share a port."""
-        bound = socket.socket(self._family, socket.SOCK_DGRAM)
+        bound = _unbound(self._family)
         try:
-            bound.setblocking(False)
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
-            if self._family == socket.AF_INET6:
-                bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             bound.bind((self._host, port))
         except OSError:
             bound.close()
             raise
         return bound
+
+
+def _unbound(family: int) -> socket.socket:
+    unbound = socket.socket(family, socket.SOCK_DGRAM)
+    unbound.setblocking(False)
+    if family == socket.AF_INET6:
+        unbound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    return unbound
+
+
+def _beside(bound: socket.socket) -> socket.socket:
+    """A second socket on the same port. It may be shared for just this moment: no other process gets in."""
+    beside = _unbound(bound.family)
+    try:
+        for each in (bound, beside):
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        beside.bind(bound.getsockname())
+    except OSError:
+        beside.close()
+        raise
+    finally:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+    beside.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+    return beside

@@ -10,10 +10,8 @@ from typing import Final
 
 from mediaproxy.calls.plane import Connect, Latch, Remote
 from mediaproxy.clock import NS_PER_S
+from mediaproxy.media.ports import Source
 from mediaproxy.net import Endpoint, Family
-
-Source = tuple[str, int] | tuple[str, int, int, int]
-"""An address as the socket module spells it: with flow and scope for IPv6."""
 
 _LEFT_NS: Final = 2 * NS_PER_S
 

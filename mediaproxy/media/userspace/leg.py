@@ -3,20 +3,24 @@
 Everything that the hot path asks is an attribute here, kept ready by whoever changes the state.
 """
 
-from collections.abc import Mapping
+import errno
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from enum import IntEnum
 from typing import Final
 
 from mediaproxy.calls.plane import Codec, Connect, Describe, LegCounters, LegId, Tap
 from mediaproxy.ids import CallId
-from mediaproxy.media.ports import PortPair
-from mediaproxy.media.userspace.latching import Latching, Source
+from mediaproxy.media.ports import PortPair, Source
+from mediaproxy.media.userspace.latching import Latching
 from mediaproxy.media.userspace.reports import Reports
 from mediaproxy.media.userspace.sounding import Sounding
 from mediaproxy.net import Family
 from mediaproxy.rtp.digits import DigitFilter
 from mediaproxy.rtp.packet import MARKER, RTCP_TYPES
 from mediaproxy.rtp.sequence import Renumbering
+
+Packet = bytes | bytearray | memoryview
 
 Fields = tuple[int, int, int, int, int]
 """An RTP header as `packet.HEADER` unpacks it."""
@@ -54,6 +58,7 @@ class Leg:
         "last_ns",
         "latching",
         "malformed",
+        "narrowed",
         "other",
         "oversize",
         "packets",
@@ -81,10 +86,11 @@ class Leg:
         self.generation = generation
         self.family = family
         self.pair = pair
-        self.receive = pair.rtp.recvfrom_into
-        self.send = pair.rtp.sendto  # of the other leg's socket, once coupled
+        self.receive = pair.rtp.recv_into  # once narrowed
+        self.send: Callable[[Packet], object] = _to_nobody  # to the other leg's party
         self.latching = Latching(family)
         self.source: Source | None = None  # locked
+        self.narrowed: Source | None = None  # whom alone `pair.rtp` hears
         self.destination: Source | None = None  # where this leg's party is sent RTP
         self.target: Source | None = None  # the other leg's destination
         self.actions = _PLAIN_ACTIONS
@@ -103,18 +109,25 @@ class Leg:
 
     def couple(self, other: "Leg") -> None:
         self.other = other
-        self.send = other.pair.rtp.sendto
 
-    def send_on(self, packet: bytes | memoryview) -> bool:
+    def send_on(self, packet: Packet) -> bool:
         """To the other leg's party, from its socket; whether it went out."""
         if self.target is None:
             return False
         try:
-            self.send(packet, self.target)
-        except OSError:
-            self.send_failed += 1
-            return False
+            self.send(packet)
+        except OSError as error:
+            return self.send_again(packet, error)
         return True
+
+    def send_again(self, packet: Packet, error: OSError) -> bool:
+        """A narrowed socket says of a packet before this one that nobody took it, and sends nothing then."""
+        if isinstance(error, ConnectionRefusedError):
+            with suppress(OSError):
+                self.send(packet)
+                return True
+        self.send_failed += 1
+        return False
 
     def counters(self) -> LegCounters:
         return LegCounters(
@@ -180,11 +193,25 @@ class Leg:
     def lock(self, source: Source) -> None:
         """A valid RTP packet came from `source`, which may be this leg's party."""
         self.latching.source = source
+        with suppress(OSError):  # then every packet brings its address along, as before
+            self.pair.narrow(source)
+            self.narrowed = source
         self._refresh_addresses()
 
     def _refresh_addresses(self) -> None:
         self.source = self.latching.source
-        self.destination = self.other.target = self.latching.destination
+        destination = self.destination = self.other.target = self.latching.destination
+        if destination is None:
+            self.other.send = _to_nobody
+        elif destination == self.narrowed:
+            self.other.send = self.pair.rtp.send
+        else:
+            sendto = self.pair.rtp.sendto
+            self.other.send = lambda packet: sendto(packet, destination)
+
+
+def _to_nobody(packet: Packet) -> object:
+    raise OSError(errno.EDESTADDRREQ, "the other party has not said where")
 
 
 def _set(actions: bytearray, payload_type: int, action: Action) -> None:

@@ -92,6 +92,7 @@ class UserspacePlane:
         match operation:
             case Connect(leg=leg):
                 call.legs[leg].connect(operation, monotonic_ns())
+                self._relay.reconsider(call.legs[leg])
                 self._reconsider(call)
             case Describe(leg=leg):
                 call.legs[leg].describe(operation)

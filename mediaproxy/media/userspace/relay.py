@@ -5,17 +5,21 @@ more turns than the others. A pass that finds nothing ready is the ring's drain 
 never falls silent for `_FLOOD_PASSES` passes is left alone until the next sweep: its kernel buffer
 overflows, other calls' media and the drain mark go on.
 
+A leg whose source is locked has a *line*: its RTP socket is connected, so whatever is read from it is the
+party's, once what came before that is read. Every other RTP socket is *open*: sources are checked there.
+
 Per packet: no exception, no formatting, no object beyond the address that the read returns.
 """
 
 import select
 from collections.abc import Callable
+from contextlib import suppress
+from socket import socket
 from time import monotonic_ns
-from typing import Final
+from typing import Any, Final
 
 from mediaproxy.limits import MAX_RTP_BYTES
-from mediaproxy.media.ports import PortPair
-from mediaproxy.media.userspace.latching import Source
+from mediaproxy.media.ports import Source
 from mediaproxy.media.userspace.leg import Action, Leg
 from mediaproxy.recording.ring import PacketRing
 from mediaproxy.rtp.packet import HEADER, HEADER_BYTES, PLAIN, SEQUENCE, SEQUENCE_AT, payload_bounds
@@ -31,6 +35,7 @@ _TAP_PAYLOAD: Final = int(Action.TAP_PAYLOAD)
 _DETOUR: Final = int(Action.DETOUR)
 _RTCP: Final = int(Action.RTCP)
 
+Receive = Callable[[bytearray], tuple[int, Source]]
 Detour = Callable[[Leg, bytearray, int, int, int, int], None]
 """(leg, packet, size, payload start, payload end, arrival ns): relays what needs more than copying."""
 
@@ -43,8 +48,11 @@ class Relay:
         self._on_pressure = on_pressure
         self._detour = detour
         self._epoll = select.epoll()
-        self._legs: dict[int, Leg] = {}  # by the descriptor of the RTP socket
+        self._lines: dict[int, Leg] = {}  # by descriptor, as the two that follow
+        self._open: dict[int, tuple[Leg, Receive]] = {}
         self._rtcp_legs: dict[int, Leg] = {}
+        self._tables: tuple[dict[int, Any], ...] = (self._lines, self._open, self._rtcp_legs)
+        self._emptying: set[int] = set()  # open ones that become lines once they were seen empty
         self._buffer = bytearray(MAX_RTP_BYTES + 1)  # the byte more tells what is too long
         view = memoryview(self._buffer)
         self._view = view
@@ -60,19 +68,33 @@ class Relay:
         return self._epoll.fileno()
 
     def add(self, leg: Leg) -> None:
-        for descriptor, legs in self._sockets(leg.pair):
-            self._epoll.register(descriptor, select.EPOLLIN)
-            legs[descriptor] = leg
+        self._listen(leg, leg.pair.rtp)
+        self._rtcp_legs[leg.pair.rtcp.fileno()] = leg
+        self._epoll.register(leg.pair.rtcp, select.EPOLLIN)
 
     def remove(self, leg: Leg) -> None:
         """Before the sockets are closed. Idempotent."""
-        for descriptor, legs in self._sockets(leg.pair):
-            if legs.pop(descriptor, None) is None:
-                continue
-            if descriptor in self._muted:
-                self._muted.remove(descriptor)
-            else:
-                self._epoll.unregister(descriptor)
+        for sock in (leg.pair.rtp, leg.pair.others, leg.pair.rtcp):
+            if sock is not None:
+                self._forget(sock.fileno())
+
+    def reconsider(self, leg: Leg) -> None:
+        """Whom the leg hears may have changed: a line to somebody else is none."""
+        if leg.source is None and self._lines.pop(leg.pair.rtp.fileno(), None) is not None:
+            self._open[leg.pair.rtp.fileno()] = leg, leg.pair.rtp.recvfrom_into
+
+    def _listen(self, leg: Leg, sock: socket) -> None:
+        self._open[sock.fileno()] = leg, sock.recvfrom_into
+        self._epoll.register(sock, select.EPOLLIN)
+
+    def _forget(self, descriptor: int) -> None:
+        if not any(table.pop(descriptor, None) for table in self._tables):
+            return
+        self._emptying.discard(descriptor)
+        if descriptor in self._muted:
+            self._muted.remove(descriptor)
+        else:
+            self._epoll.unregister(descriptor)
 
     def close(self) -> None:
         self._epoll.close()
@@ -96,14 +118,13 @@ class Relay:
         self._muted.clear()
         self.wake()
 
-    def _sockets(self, pair: PortPair) -> tuple[tuple[int, dict[int, Leg]], tuple[int, dict[int, Leg]]]:
-        return (pair.rtp.fileno(), self._legs), (pair.rtcp.fileno(), self._rtcp_legs)
-
     def _pass(self) -> bool:
         """One read of every ready socket. True: none was."""
         ring, now = self._ring, monotonic_ns()
         ring.begin_pass(now)
-        ready = self._epoll.poll(0, 2 * len(self._legs) + _READY_SPARE)
+        ready = self._epoll.poll(0, 3 * len(self._rtcp_legs) + _READY_SPARE)
+        if self._emptying:
+            self._make_lines(ready)
         if not ready:
             ring.end_pass(emptied=True)
             self._busy_passes = 0
@@ -131,21 +152,22 @@ class Relay:
             self._unseen, self._searching_ns = descriptors, now_ns
 
     def _read(self, ready: list[tuple[int, int]]) -> None:
-        legs, buffer, views, view = self._legs, self._buffer, self._views, self._view
+        lines, buffer, views, view = self._lines, self._buffer, self._views, self._view
         put, put_header = self._ring.put, self._ring.put_header
         clock, unpack, number = monotonic_ns, HEADER.unpack_from, SEQUENCE.pack_into
         for descriptor, _ in ready:
-            leg = legs.get(descriptor)
-            if leg is None:
-                self._receive_rtcp(descriptor)
-                continue
-            try:
-                size, source = leg.receive(buffer)
-            except OSError:
-                continue  # an ICMP error, or a datagram with a wrong checksum was all there was
+            leg = lines.get(descriptor)
+            if leg is not None:
+                try:
+                    size = leg.receive(buffer)
+                except OSError:
+                    continue  # an ICMP error, or a datagram with a wrong checksum was all there was
+            else:
+                received = self._receive_openly(descriptor)
+                if received is None:
+                    continue
+                leg, size = received
             now = clock()
-            if source != leg.source and not self._admit(leg, source, size, now):
-                continue
             if size > MAX_RTP_BYTES:
                 leg.oversize += 1
                 continue
@@ -166,17 +188,16 @@ class Relay:
             if action == _DETOUR:
                 self._detour(leg, buffer, size, start, end, now)
                 continue
-            target = leg.target
-            if target is None:
+            if leg.target is None:
                 continue  # the other party has not said where
             fields = unpack(buffer)
             if leg.renumbering is not None:
                 number(buffer, SEQUENCE_AT, leg.renumbering.forward(fields[4], fields[2]))
             try:
-                leg.send(views[size], target)
-            except OSError:
-                leg.send_failed += 1
-                continue
+                leg.send(views[size])
+            except OSError as error:
+                if not leg.send_again(views[size], error):
+                    continue
             leg.relayed += 1
             leg.last = fields
             if action == _TAP_PAYLOAD:
@@ -191,6 +212,21 @@ class Relay:
                     leg.generation, leg.id, second & 0x7F, second >> 7, ssrc, seq, timestamp, now, end - start
                 )  # fmt: skip
 
+    def _receive_openly(self, descriptor: int) -> tuple[Leg, int] | None:
+        """A packet for the hot path from where anybody may send; None when there is none."""
+        found = self._open.get(descriptor)
+        if found is None:
+            self._receive_rtcp(descriptor)
+            return None
+        leg, receive = found
+        try:
+            size, source = receive(self._buffer)
+        except OSError:
+            return None
+        if source != leg.source and not self._admit(leg, source, size, monotonic_ns()):
+            return None
+        return leg, size
+
     def _admit(self, leg: Leg, source: Source, size: int, now_ns: int) -> bool:
         """Whether a packet from other than the locked source is the leg's party's after all.
 
@@ -201,8 +237,25 @@ class Relay:
             return False
         buffer = self._buffer
         if size <= MAX_RTP_BYTES and leg.actions[buffer[1]] != _RTCP and payload_bounds(buffer, size):
-            leg.lock(source)
+            self._lock(leg, source)
         return True
+
+    def _lock(self, leg: Leg, source: Source) -> None:
+        knew_others = leg.pair.others is not None
+        leg.lock(source)
+        if leg.narrowed == source:
+            self._emptying.add(leg.pair.rtp.fileno())
+        if leg.pair.others is not None and not knew_others:
+            self._listen(leg, leg.pair.others)
+
+    def _make_lines(self, ready: list[tuple[int, int]]) -> None:
+        """What is not ready is empty: from now on only the party's packets come to it."""
+        for descriptor in self._emptying.difference(descriptor for descriptor, _ in ready):
+            self._emptying.remove(descriptor)
+            leg, _ = self._open[descriptor]
+            if leg.source == leg.narrowed:
+                self._lines[descriptor] = leg
+                del self._open[descriptor]
 
     def _receive_rtcp(self, descriptor: int) -> None:
         leg = self._rtcp_legs.get(descriptor)
@@ -247,6 +300,9 @@ class Relay:
             renumber_reports(self._views[size], other.renumbering.backward)
         try:
             outlet.sendto(self._views[size], destination)
+        except ConnectionRefusedError:  # of a packet before this one: see Leg.send_again
+            with suppress(OSError):
+                outlet.sendto(self._views[size], destination)
         except OSError:
             leg.send_failed += 1
 
@@ -254,7 +310,8 @@ class Relay:
         """Mute what was ready in two passes running, long after anything's backlog is read."""
         now = {descriptor for descriptor, _ in ready}
         if self._busy_passes > _FLOOD_PASSES:
-            for descriptor in now & self._suspects & (self._legs.keys() | self._rtcp_legs.keys()):
-                self._epoll.unregister(descriptor)
-                self._muted.append(descriptor)
+            for descriptor in now & self._suspects:
+                if any(descriptor in table for table in self._tables):
+                    self._epoll.unregister(descriptor)
+                    self._muted.append(descriptor)
         self._suspects = now
