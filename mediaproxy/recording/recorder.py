@@ -233,10 +233,11 @@ class Recorder:
                 del self._tapping[generation]
         return changes
 
-    def drain(self, ring: PacketRing) -> list[Write]:
-        """Take everything from the ring, place it, and return what became final (any call)."""
+    def drain(self, ring: PacketRing, most: int | None = None) -> list[Write]:
+        """Take everything, or at most so many records, from the ring, place it, and return what became final
+        (any call)."""
         try:
-            for records in ring.take():
+            for records in ring.take(most):
                 self._receive(records, ring.earliest_ns(records["pass_number"]))
         finally:
             ring.free()  # whatever happens: audio stays in it no longer than this, and it never jams
@@ -244,8 +245,9 @@ class Recorder:
             live = self._live.get(key >> 1)
             if live is not None:
                 live.ring_full()
-        self._settle(ring.drain_mark_ns)
-        return self._write_out(ring.drain_mark_ns)
+        mark_ns = ring.taken_until_ns
+        self._settle(mark_ns)
+        return self._write_out(mark_ns)
 
     def status(self, generation: int, now_ns: int) -> Status | None:
         """A live recording as of `now_ns`; None when it is unknown."""

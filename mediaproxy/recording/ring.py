@@ -67,6 +67,7 @@ class PacketRing:
         "_read",
         "_records",
         "_slots",
+        "_taken",
         "_view",
         "_written",
     )
@@ -81,6 +82,7 @@ class PacketRing:
         self._records: NDArray[np.void] = np.frombuffer(self._memory, dtype=RECORD)
         self._written = 0
         self._read = 0
+        self._taken = 0
         self._dropped: dict[int, int] = {}
         # A pass without records gets no number, so the records in the ring span at most `slots` passes.
         self._passes = array("q", [now_ns]) * slots
@@ -208,9 +210,22 @@ class PacketRing:
         """D: everything that arrived before it has been put into the ring."""
         return self._drain_mark_ns
 
-    def take(self) -> list[NDArray[np.void]]:
+    @property
+    def taken_until_ns(self) -> int:
+        """Everything that arrived before it has been taken: D, or where the waiting records begin."""
+        if self._written == self._read:
+            return self._drain_mark_ns
+        oldest = self._records["pass_number"][self._read & self._mask : (self._read & self._mask) + 1]
+        return min(self._drain_mark_ns, int(self.earliest_ns(oldest)[0]))
+
+    def take(self, most: int | None = None) -> list[NDArray[np.void]]:
         """The waiting records, oldest first, as at most two views of `RECORD`; valid until `free`."""
-        start, count = self._read & self._mask, self._written - self._read
+        waiting = self._written - self._read
+        self._taken = waiting if most is None else min(most, waiting)
+        return self._views()
+
+    def _views(self) -> list[NDArray[np.void]]:
+        start, count = self._read & self._mask, self._taken
         if not count:
             return []
         first = self._records[start : start + count]
@@ -223,11 +238,12 @@ class PacketRing:
 
     def free(self) -> None:
         """Overwrite what `take` returned with zeros and give the slots back."""
-        for records in self.take():
+        for records in self._views():
             carried = records["length"][records["flags"] & HAS_PAYLOAD != 0]
             if len(carried):
                 records["payload"][:, : int(carried.max())] = 0
-        self._read = self._written
+        self._read += self._taken
+        self._taken = 0
 
     def take_dropped(self) -> dict[int, int]:
         """Records dropped since the last call for want of a slot, by `generation * 2 + leg`."""

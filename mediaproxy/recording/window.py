@@ -5,10 +5,11 @@ What nothing was written to reads as zeros, so loss, DTX and a closed gate all c
 right length. The first write of a position wins, also when it wrote zeros.
 
 A window holds G.711 as it came, a byte a sample, and decodes both channels by one look-up a frame when they
-are handed out: so it is small (a row of a pool, 0.76 s at 8 kHz) and cheap to move. Any other sound makes
-it linear for as long as that sound is in it; linear frames have no row, for what other codecs say is written
-here only when its turn has come. A window grows when a stall of ours or a slow journal asks for it, up to
-8 s; then it returns to its row. Without audio it holds no memory at all.
+are handed out: so it is small and cheap to move. It lies in a row of a pool, which has room for the longest
+stall of ours and the slowest journal, 8 s; of that only the pages are memory that were ever written to, four
+of them unless something stalled. Any other sound makes it linear for as long as that sound is in it; linear
+frames have no row, for what other codecs say is written here only when its turn has come. Without audio it
+holds no memory at all.
 """
 
 from bisect import bisect_left, bisect_right
@@ -20,8 +21,9 @@ from numpy.typing import NDArray
 
 from mediaproxy.audio.g711 import ALAW_TO_PCM, ULAW_TO_PCM, alaw_encode, ulaw_encode
 
-ROW_FRAMES = 6_080
 MAX_FRAMES = 64_000
+ROW_FRAMES = 65_536  # whole pages, so that what is written lies in few of them
+USUAL_FRAMES = 8_192  # unless something stalls
 BLOCK_ROWS = 512
 ROWS_AT_ONCE = 32  # more would leave the nearest cache
 CHANNELS = 2
@@ -55,8 +57,8 @@ class Row(NamedTuple):
 
 
 class WindowPool:
-    """Rows in blocks, so that one step can write into many windows. The first block is there from the
-    start, 6 MB at the usual size; the memory of others is used as their rows are."""
+    """Rows in blocks, so that one step can write into many windows. What the first block usually needs is
+    there from the start, 8 MB; other memory is used as rows are."""
 
     __slots__ = ("_free", "blocks", "row_frames")
 
@@ -65,7 +67,8 @@ class WindowPool:
         self.blocks: list[Codes] = []  # (rows, channels, frames)
         self._free: list[tuple[int, int]] = []
         self._add_block()
-        self.blocks[0].fill(0)  # touched now: the first calls cost the relay's loop no page faults
+        # Touched now: the first calls cost the relay's loop no page faults.
+        self.blocks[0][:, :, :USUAL_FRAMES] = 0
 
     def take_row(self) -> Row:
         if not self._free:
@@ -98,7 +101,8 @@ class WindowPool:
 
 
 class Window:
-    """Positions only grow. `base` is the first frame that was not handed out."""
+    """Positions only grow. `base` is the first frame that was not handed out. `max_frames` is no more than
+    a row's where G.711 is written."""
 
     __slots__ = ("_codes", "_frames", "_laws", "_linear", "_max_frames", "_pool", "_runs", "base", "row")
 
@@ -107,7 +111,7 @@ class Window:
         self.row: Row | None = None
         self._pool = pool
         self._max_frames = max_frames
-        # At most one of both, (frames, channels): the row's codes or longer ones; or linear frames.
+        # At most one of both, (frames, channels): the row's codes, or linear frames.
         self._codes: Codes | None = None
         self._frames: Pcm | None = None
         self._laws = [PCMU, PCMU]
@@ -117,8 +121,8 @@ class Window:
 
     @property
     def in_row(self) -> bool:
-        """Whether the window is its row of the pool."""
-        return self.row is not None and self._codes is self.row.codes
+        """Whether the window is a row of the pool."""
+        return self.row is not None
 
     @property
     def top(self) -> int:
@@ -152,7 +156,7 @@ class Window:
             self._change_law(channel, law)
         start, end, lost = self._room(position, position + len(codes))
         if start < end:
-            into = self._coded(end) if self._frames is None else self._linear_frames(end)
+            into = self._coded() if self._frames is None else self._linear_frames(end)
             sound = codes if self._frames is None else TABLES[law][codes]
             for first, last in self._fresh(channel, start, end):
                 into[first - self.base : last - self.base, channel] = sound[
@@ -251,17 +255,10 @@ class Window:
 
     # Codes and linear frames.
 
-    def _coded(self, end: int) -> Codes:
-        """The codes, with room up to `end`."""
+    def _coded(self) -> Codes:
         if self._codes is None:
             self.row = self._pool.take_row()
             self._codes = self.row.codes
-        if end - self.base > len(self._codes):
-            room = min(max(2 * len(self._codes), end - self.base), self._max_frames)
-            grown = np.zeros((CHANNELS, room), dtype=np.uint8).T
-            grown[: len(self._codes)] = self._codes
-            self._codes[:] = 0
-            self._codes = grown
         return self._codes
 
     def _linear_frames(self, end: int) -> Pcm:
@@ -300,7 +297,7 @@ class Window:
         """What is left is G.711 again: each sample has one code that gives it back."""
         frames, self._frames = self._frames, None
         assert frames is not None
-        codes = self._coded(self.top)
+        codes = self._coded()
         for channel, runs in enumerate(self._runs):
             encode = ENCODERS[self._laws[channel]]
             for start, end in runs:
@@ -341,7 +338,6 @@ class Window:
         self.base = until
         if self._frames is not None and self._linear <= until:
             self._encode()
-        self._shrink(left)
 
     def _trim(self, until: int) -> None:
         for runs in self._runs:
@@ -350,12 +346,6 @@ class Window:
                     runs[0][0] = until
                 else:
                     runs[:] = [[max(start, until), end] for start, end in runs if end > until]
-
-    def _shrink(self, used: int) -> None:
-        if self.row is None or self._codes is None or self.in_row or used > len(self.row.codes):
-            return
-        self.row.codes[:used] = self._codes[:used]
-        self._codes = self.row.codes
 
 
 def _gaps(runs: list[list[int]], first: int, last: int) -> list[tuple[int, int]]:

@@ -170,7 +170,7 @@ class LiveRecordings:
 
     def tick(self, *, now_ns: int) -> None:
         """Every few tens of milliseconds: from the ring to the spool."""
-        self._taps.drain()
+        self._taps.relieve()
         self._taps.set(now_ns)
         self._announcements.tick(now_ns)
         for call in self._pauses.overdue(now_ns):
@@ -179,9 +179,9 @@ class LiveRecordings:
         for change in self._standstills.changes(now_ns, self._lives.recording):
             self._tell_standstill(change, now_ns)
 
-    def drain(self) -> None:
-        """Take what the ring holds; a plane whose ring fills up asks for it too."""
-        self._taps.drain()
+    def relieve(self) -> None:
+        """Take what the ring holds: a plane whose ring fills up asks for it."""
+        self._taps.relieve()
 
     async def close(self) -> None:
         """Wait until every ended recording is published; a disk that hangs leaves them to the next start."""

@@ -273,7 +273,7 @@ class Server:
         return LoggedCall(record, self._recordings.row(call, now_ns=time.monotonic_ns()))
 
     def _on_pressure(self) -> None:
-        self._recordings.drain()
+        self._recordings.relieve()
 
     def _alarm(self, event: str, fields: Mapping[str, object]) -> None:
         self.metrics.alarm(event)

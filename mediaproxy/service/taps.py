@@ -1,14 +1,20 @@
 """What is heard of live calls, and where it goes: descriptions and taps one way, samples the other."""
 
+import time
 from collections.abc import Callable
+from typing import Final
 
 from mediaproxy.calls.plane import Describe, LegId, PlaneOperation, SetTap
+from mediaproxy.clock import NS_PER_MS
 from mediaproxy.ids import CallId
 from mediaproxy.recording.rates import best_rate
 from mediaproxy.recording.recorder import Recorder, Write
 from mediaproxy.recording.ring import PacketRing
 from mediaproxy.service.live import Live, Lives, Settings
 from mediaproxy.storage import Spool
+
+AT_ONCE: Final = 1_024  # records
+TURN_NS: Final = 10 * NS_PER_MS  # in which the relay's sockets hold what arrives
 
 
 class Taps:
@@ -30,6 +36,7 @@ class Taps:
         self._spool = spool
         self._perform = perform
         self._settings = settings
+        self._rests_until_ns = 0
         self._descriptions: dict[CallId, dict[LegId, Describe]] = {}
 
     def describe(self, operation: Describe) -> None:
@@ -56,6 +63,19 @@ class Taps:
     def drain(self) -> None:
         """Take what the ring holds."""
         self.hand_out(self._recorder.drain(self._ring))
+
+    def relieve(self) -> None:
+        """The same, but for the call, which comes first: never long at a time, and afterwards as long a rest.
+        What the ring has no room for meanwhile is silence, and counted."""
+        began_ns = now_ns = time.monotonic_ns()
+        if began_ns < self._rests_until_ns:
+            return
+        while now_ns - began_ns < TURN_NS:
+            self.hand_out(self._recorder.drain(self._ring, AT_ONCE))
+            now_ns = time.monotonic_ns()
+            if not self._ring.used:
+                break
+        self._rests_until_ns = now_ns + (now_ns - began_ns)
 
     def hand_out(self, writes: list[Write]) -> None:
         for write in writes:

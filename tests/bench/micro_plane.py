@@ -46,10 +46,15 @@ async def measure(tap: Tap) -> float:
 
 async def _through_plane(tap: Tap) -> float:
     ring, events = PacketRing(), list[PlaneEvent]()
+
+    def empty() -> None:
+        ring.take()
+        ring.free()
+
     addresses = {Family.IPV4: _HOST}
     plane = UserspacePlane(
         PlaneSettings(addresses, addresses, range(20_000, 21_000)),
-        on_event=events.append, ring=ring, on_pressure=ring.free,
+        on_event=events.append, ring=ring, on_pressure=empty,
     )  # fmt: skip
     sockets = (open_socket(CALLER_HOST), open_socket(CALLEE_HOST))
     try:

@@ -186,6 +186,7 @@ class Bench:
 
     def _on_pressure(self) -> None:
         self.pressure += 1
+        self.ring.take()
         self.ring.free()
 
 
