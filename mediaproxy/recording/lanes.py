@@ -98,8 +98,8 @@ class Lanes:
                 return
             if window.reaches(track.channel) != packet.end:
                 return
-            into = (window.row.number * CHANNELS + track.channel) * self._pool.row_frames
-            room, group = self._pool.row_frames, window.row.block
+            into, room = window.row.begins(track.channel), len(window.row.codes)
+            group = window.row.block
         else:
             closed_at = gate.closed_at
             floor = -NOWHERE if closed_at is None else closed_at + LATE_PAYLOAD_MS * G711_HZ // 1000 + 1
@@ -155,9 +155,12 @@ class Lanes:
 
     def after_touch(self, live: LiveRecording) -> None:
         """The window may have left its row: nothing can be written there any more."""
-        if not live.window.in_row:
-            for lane in (live.slot * 2, live.slot * 2 + 1):
-                if lane in self._lent and self._lanes.item(GROUP, lane) >= 0:
+        row = live.window.row
+        for lane in (live.slot * 2, live.slot * 2 + 1):
+            if lane in self._lent and self._lanes.item(GROUP, lane) >= 0:
+                channel = self._lent[lane][1].channel
+                there = self._lanes.item(GROUP, lane), self._lanes.item(INTO, lane)
+                if row is None or there != (row.block, row.begins(channel)):
                     self.recall_leg(lane)
 
     def after_take(self, live: LiveRecording) -> None:
@@ -194,6 +197,7 @@ class Lanes:
         for numbers in (left, right):
             steady &= (numbers[WHO] != NOT_LENT) & (numbers[GROUP] >= 0)
             steady &= (numbers[BEGAN] <= numbers[BASE]) & (numbers[POSITION] > until)
+            steady &= numbers[ROOM] == self._pool.row_frames
         chosen = np.flatnonzero(steady)
         left, right = left[:, chosen], right[:, chosen]
         taken: list[memoryview] = [_NOTHING] * len(chosen)

@@ -5,14 +5,14 @@ What nothing was written to reads as zeros, so loss, DTX and a closed gate all c
 right length. The first write of a position wins, also when it wrote zeros.
 
 A window holds G.711 as it came, a byte a sample, and decodes both channels by one look-up a frame when they
-are handed out: so it is small and cheap to move. It lies in a row of a pool, which has room for the longest
-stall of ours and the slowest journal, 8 s; of that only the pages are memory that were ever written to, four
-of them unless something stalled. Any other sound makes it linear for as long as that sound is in it; linear
-frames have no row, for what other codecs say is written here only when its turn has come. Without audio it
-holds no memory at all.
+are handed out: so it is small (a row of a pool, 0.76 s) and cheap to move. A stall of ours or a slow journal
+makes it move to a long row, 8 s, until it fits the short one again. Any other sound makes it linear for as
+long as that sound is in it; linear frames have no row, for what other codecs say is written here only when
+its turn has come. Without audio it holds no memory at all.
 """
 
 from bisect import bisect_left, bisect_right
+from mmap import MADV_DONTNEED, MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from mediaproxy.audio.g711 import ALAW_TO_PCM, ULAW_TO_PCM, alaw_encode, ulaw_encode
 
+ROW_FRAMES = 6_080
 MAX_FRAMES = 64_000
-ROW_FRAMES = 65_536  # whole pages, so that what is written lies in few of them
-USUAL_FRAMES = 8_192  # unless something stalls
 BLOCK_ROWS = 512
+LONG_BLOCK_ROWS = 64
 ROWS_AT_ONCE = 32  # more would leave the nearest cache
 CHANNELS = 2
 LEAST_LINEAR = 1_024  # frames
@@ -53,31 +53,46 @@ class Row(NamedTuple):
 
     block: int
     number: int
-    codes: Codes  # (ROW_FRAMES, CHANNELS)
+    codes: Codes  # (frames, CHANNELS)
+
+    def begins(self, channel: int) -> int:
+        """The index in its block of the channel's first frame."""
+        return (self.number * CHANNELS + channel) * len(self.codes)
 
 
 class WindowPool:
-    """Rows in blocks, so that one step can write into many windows. What the first block usually needs is
-    there from the start, 8 MB; other memory is used as rows are."""
+    """Rows in blocks, so that one step can write into many windows. The first block is there from the
+    start, 6 MB at the usual size; the memory of others is used as their rows are, and that of long rows
+    given back when none is in use."""
 
-    __slots__ = ("_free", "blocks", "row_frames")
+    __slots__ = ("_free", "_long", "_long_free", "blocks", "long_frames", "row_frames")
 
-    def __init__(self, row_frames: int = ROW_FRAMES) -> None:
-        self.row_frames = row_frames
+    def __init__(self, row_frames: int = ROW_FRAMES, long_frames: int = MAX_FRAMES) -> None:
+        self.row_frames, self.long_frames = row_frames, long_frames
         self.blocks: list[Codes] = []  # (rows, channels, frames)
         self._free: list[tuple[int, int]] = []
+        self._long: dict[int, mmap] = {}  # by block
+        self._long_free: list[tuple[int, int]] = []
         self._add_block()
-        # Touched now: the first calls cost the relay's loop no page faults.
-        self.blocks[0][:, :, :USUAL_FRAMES] = 0
+        self.blocks[0].fill(0)  # touched now: the first calls cost the relay's loop no page faults
 
-    def take_row(self) -> Row:
-        if not self._free:
-            self._add_block()
-        block, number = self._free.pop()
+    def take_row(self, frames: int = 0) -> Row:
+        """With room for so many."""
+        long = frames > self.row_frames
+        free = self._long_free if long else self._free
+        if not free:
+            (self._add_long_block if long else self._add_block)()
+        block, number = free.pop()
         return Row(block, number, self.blocks[block][number].T)
 
     def give_back(self, row: Row) -> None:
-        self._free.append((row.block, row.number))
+        if row.block not in self._long:
+            return self._free.append((row.block, row.number))
+        self._long_free.append((row.block, row.number))
+        if len(self._long_free) == len(self._long) * LONG_BLOCK_ROWS:
+            for memory in self._long.values():
+                memory.madvise(MADV_DONTNEED)
+        return None
 
     def take_front(
         self, block: int, rows: NDArray[np.int64], frames: int, used: int, laws: tuple[int, int]
@@ -96,13 +111,20 @@ class WindowPool:
         return taken
 
     def _add_block(self) -> None:
-        self._free = [(len(self.blocks), number) for number in range(BLOCK_ROWS - 1, -1, -1)]
+        self._free += [(len(self.blocks), number) for number in range(BLOCK_ROWS - 1, -1, -1)]
         self.blocks.append(np.zeros((BLOCK_ROWS, CHANNELS, self.row_frames), dtype=np.uint8))
+
+    def _add_long_block(self) -> None:
+        self._long_free += [(len(self.blocks), number) for number in range(LONG_BLOCK_ROWS - 1, -1, -1)]
+        shape = (LONG_BLOCK_ROWS, CHANNELS, self.long_frames)
+        memory = mmap(-1, LONG_BLOCK_ROWS * CHANNELS * self.long_frames, flags=MAP_PRIVATE | MAP_ANONYMOUS)
+        self._long[len(self.blocks)] = memory
+        self.blocks.append(np.frombuffer(memory, dtype=np.uint8).reshape(shape))
 
 
 class Window:
     """Positions only grow. `base` is the first frame that was not handed out. `max_frames` is no more than
-    a row's where G.711 is written."""
+    a long row's where G.711 is written."""
 
     __slots__ = ("_codes", "_frames", "_laws", "_linear", "_max_frames", "_pool", "_runs", "base", "row")
 
@@ -156,7 +178,7 @@ class Window:
             self._change_law(channel, law)
         start, end, lost = self._room(position, position + len(codes))
         if start < end:
-            into = self._coded() if self._frames is None else self._linear_frames(end)
+            into = self._coded(end) if self._frames is None else self._linear_frames(end)
             sound = codes if self._frames is None else TABLES[law][codes]
             for first, last in self._fresh(channel, start, end):
                 into[first - self.base : last - self.base, channel] = sound[
@@ -255,11 +277,19 @@ class Window:
 
     # Codes and linear frames.
 
-    def _coded(self) -> Codes:
-        if self._codes is None:
-            self.row = self._pool.take_row()
-            self._codes = self.row.codes
+    def _coded(self, end: int) -> Codes:
+        """The codes, with room up to `end`."""
+        if self._codes is None or end - self.base > len(self._codes):
+            return self._move_to(self._pool.take_row(end - self.base))
         return self._codes
+
+    def _move_to(self, row: Row) -> Codes:
+        if self._codes is not None:
+            used = self.top - self.base
+            row.codes[:used] = self._codes[:used]
+            self._drop_codes()
+        self.row, self._codes = row, row.codes
+        return row.codes
 
     def _linear_frames(self, end: int) -> Pcm:
         """Linear frames, with room up to `end`."""
@@ -297,7 +327,7 @@ class Window:
         """What is left is G.711 again: each sample has one code that gives it back."""
         frames, self._frames = self._frames, None
         assert frames is not None
-        codes = self._coded()
+        codes = self._coded(self.top)
         for channel, runs in enumerate(self._runs):
             encode = ENCODERS[self._laws[channel]]
             for start, end in runs:
@@ -338,6 +368,8 @@ class Window:
         self.base = until
         if self._frames is not None and self._linear <= until:
             self._encode()
+        if self._codes is not None and left <= self._pool.row_frames < len(self._codes):
+            self._move_to(self._pool.take_row(left))
 
     def _trim(self, until: int) -> None:
         for runs in self._runs:

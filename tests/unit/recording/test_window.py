@@ -9,7 +9,8 @@ from mediaproxy.audio.g711 import ALAW_TO_PCM, ULAW_TO_PCM
 from mediaproxy.recording.window import BLOCK_ROWS, PCMA, PCMU, Stretch, Window, WindowPool
 from tests.support.counts import count
 
-ROW = MOST = 256
+ROW = 64
+MOST = 256
 
 
 def pcm(*values: int) -> np.ndarray:
@@ -25,14 +26,14 @@ def frames(stretches: list[Stretch]) -> list[tuple[int, int]]:
 
 
 def test_tracks_are_interleaved_and_silence_fills_the_rest() -> None:
-    window = Window(WindowPool(ROW), MOST)
+    window = Window(WindowPool(ROW, MOST), MOST)
     window.write(0, 2, pcm(1, 2))
     window.write(1, 3, pcm(7))
     assert frames(window.take(6)) == [(0, 0), (0, 0), (1, 0), (2, 7), (0, 0), (0, 0)]
 
 
 def test_stretches_with_nothing_in_them_are_holes() -> None:
-    window = Window(WindowPool(ROW), MOST)
+    window = Window(WindowPool(ROW, MOST), MOST)
     window.write(0, 10, pcm(1))
     assert [(s.start, s.end, s.frames is None) for s in window.take(20)] == [
         (0, 10, True), (10, 11, False), (11, 20, True)
@@ -41,14 +42,14 @@ def test_stretches_with_nothing_in_them_are_holes() -> None:
 
 
 def test_the_first_write_wins_also_when_it_wrote_zeros() -> None:
-    window = Window(WindowPool(ROW), MOST)
+    window = Window(WindowPool(ROW, MOST), MOST)
     window.write(0, 0, pcm(0, 5))
     window.write(0, 0, pcm(9, 9, 9))
     assert frames(window.take(3)) == [(0, 0), (5, 0), (9, 0)]
 
 
 def test_a_blank_overwrites_and_stays_blank() -> None:
-    window = Window(WindowPool(ROW), MOST)
+    window = Window(WindowPool(ROW, MOST), MOST)
     window.write(0, 0, pcm(1, 2, 3))
     window.blank(0, 1, 5)
     window.write(0, 0, pcm(9, 9, 9, 9, 9, 9))
@@ -56,7 +57,7 @@ def test_a_blank_overwrites_and_stays_blank() -> None:
 
 
 def test_what_was_erased_may_be_written_again() -> None:
-    window = Window(WindowPool(ROW), MOST)
+    window = Window(WindowPool(ROW, MOST), MOST)
     window.write(0, 0, pcm(1, 2, 3))
     window.erase(1, 3)
     window.write(0, 0, pcm(9, 9, 9))
@@ -78,41 +79,46 @@ def test_a_sample_among_thousands_of_scattered_ones_costs_what_the_first_cost() 
 
 
 def test_written_out_is_final() -> None:
-    window = Window(WindowPool(ROW), MOST)
+    window = Window(WindowPool(ROW, MOST), MOST)
     window.take(10)
     assert window.write(0, 8, pcm(1, 2, 3)) == 0
     assert frames(window.take(11)) == [(3, 0)]
 
 
 def test_it_grows_to_its_bound_and_counts_the_rest() -> None:
-    window = Window(WindowPool(ROW), MOST)
+    window = Window(WindowPool(ROW, MOST), MOST)
     assert window.write(0, MOST - 2, pcm(1, 2, 3, 4)) == 2
     assert not window.in_row
     assert frames(window.take(MOST))[-2:] == [(1, 0), (2, 0)]
 
 
-def test_a_stall_fills_the_row_to_its_bound() -> None:
-    window = Window(WindowPool(ROW), MOST)
+def test_a_stall_fills_a_long_row_to_its_bound() -> None:
+    window = Window(WindowPool(ROW, MOST), MOST)
     assert window.write_codes(0, 0, np.full(MOST + 3, 0x80, dtype=np.uint8), PCMU) == 3
-    assert window.in_row
     assert frames(window.take(MOST)) == [(32_124, 0)] * MOST
 
 
-def test_it_gives_its_row_back_as_it_was_taken() -> None:
-    pool = WindowPool(ROW)
+def test_it_moves_to_a_long_row_and_back_and_gives_both_back_as_they_were_taken() -> None:
+    pool = WindowPool(ROW, MOST)
     window = Window(pool, MOST)
-    window.write_codes(0, 0, np.full(100, 0x80, dtype=np.uint8), PCMU)
-    assert frames(window.take(100)) == [(32_124, 0)] * 100
-    row = window.row
-    assert row is not None
+    rows, codes = [], np.arange(1, 101, dtype=np.uint8)
+    for part in np.split(codes, 10):
+        window.write_codes(1, window.reaches(1), part, PCMU)
+        assert window.row is not None
+        rows.append(window.row)
+    heard = frames(window.take(90))
+    assert window.row is not None
+    rows.append(window.row)
+    assert [len(row.codes) for row in rows] == [ROW] * 6 + [MOST] * 4 + [ROW]
+    assert [right for _, right in heard + frames(window.take(100))] == ULAW_TO_PCM[codes].tolist()
     window.rest()
     assert window.row is None
-    assert not row.codes.any()
-    assert pool.take_row().number == row.number
+    assert not any(row.codes.any() for row in rows)
+    assert pool.take_row().number == rows[-1].number
 
 
 def test_codes_are_codes_again_once_the_linear_sound_has_gone() -> None:
-    window = Window(WindowPool(ROW), MOST)
+    window = Window(WindowPool(ROW, MOST), MOST)
     codes = np.arange(40, dtype=np.uint8)
     window.write_codes(0, 0, codes, PCMA)
     window.write(1, 3, pcm(5, 6))
@@ -125,7 +131,7 @@ def test_codes_are_codes_again_once_the_linear_sound_has_gone() -> None:
 
 
 def test_a_law_that_changes_changes_nothing_before() -> None:
-    window = Window(WindowPool(ROW), MOST)
+    window = Window(WindowPool(ROW, MOST), MOST)
     codes = np.arange(10, dtype=np.uint8)
     window.write_codes(0, 0, codes, PCMU)
     window.write_codes(0, 10, codes, PCMA)
@@ -134,7 +140,7 @@ def test_a_law_that_changes_changes_nothing_before() -> None:
 
 
 def test_what_alaw_has_no_zero_for_is_zero() -> None:
-    window = Window(WindowPool(ROW), MOST)
+    window = Window(WindowPool(ROW, MOST), MOST)
     for channel in (0, 1):
         window.write_codes(channel, channel, np.full(3, 0xD5, dtype=np.uint8), PCMA)
         window.write_codes(channel, 8, np.full(2, 0xD5, dtype=np.uint8), PCMA)
@@ -144,7 +150,7 @@ def test_what_alaw_has_no_zero_for_is_zero() -> None:
 
 def test_a_discarded_window_leaves_no_audio_in_the_pool() -> None:
     for linear in (False, True):
-        pool = WindowPool(ROW)
+        pool = WindowPool(ROW, MOST)
         window = Window(pool, MOST)
         window.write_codes(1, 5, np.array([1, 2, 3], dtype=np.uint8), PCMU)
         if linear:
@@ -159,7 +165,7 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.pool = WindowPool(ROW)
+        self.pool = WindowPool(ROW, MOST)
         self.window = Window(self.pool, MOST)
         self.model: tuple[dict[int, int], dict[int, int]] = ({}, {})
         self.value = 0
