@@ -110,3 +110,69 @@ def test_ipv6_ports_are_of_their_own(pairs: Pairs) -> None:
     four, six = pool_of(range(42_050, 42_052)), pool_of(range(42_050, 42_052), Family.IPV6, "::1")
     assert pairs.take(four) == pairs.take(six) == 42_050
     assert pairs[1].rtp.family == socket.AF_INET6
+
+
+def heard_by(sock: socket.socket) -> list[bytes]:
+    """What waits in a socket; on loopback it is there as soon as it was sent."""
+    heard: list[bytes] = []
+    while True:
+        try:
+            heard.append(sock.recv(100))
+        except BlockingIOError:
+            return heard
+
+
+@pytest.mark.parametrize(
+    ("family", "host", "moved_host"),
+    [(Family.IPV4, HOST, "127.0.0.22"), (Family.IPV6, "::1", "::1")],
+)
+def test_a_narrowed_port_hears_its_party_and_others_beside_it(
+    pairs: Pairs, family: Family, host: str, moved_host: str
+) -> None:
+    pair = pool_of(range(42_010, 42_012), family, host).take(0)
+    pairs.append(pair)
+    at = pair.rtp.getsockname()
+    with _bound(family, host) as party, _bound(family, host) as stranger, _bound(family, moved_host) as moved:
+        stranger.sendto(b"before", at)
+        pair.narrow(party.getsockname())
+        assert pair.others is not None
+        for sender in (party, stranger, moved):
+            sender.sendto(b"after", at)
+        assert heard_by(pair.rtp) == [b"before", b"after"]
+        assert heard_by(pair.others) == [b"after", b"after"]
+        others = pair.others
+        pair.narrow(moved.getsockname())
+        assert pair.others is others
+        party.sendto(b"left", at)
+        moved.sendto(b"there", at)
+        assert (heard_by(pair.rtp), heard_by(others)) == ([b"there"], [b"left"])
+        pair.rtp.send(b"hello")
+        assert moved.recv(100) == b"hello"
+
+
+def test_no_other_process_gets_into_a_narrowed_port(pairs: Pairs) -> None:
+    pair = pool_of(range(42_010, 42_012)).take(0)
+    pairs.append(pair)
+    pair.narrow(("127.0.0.22", 9))
+    for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as thief:
+            thief.setsockopt(socket.SOL_SOCKET, option, 1)
+            with pytest.raises(OSError, match="in use"):
+                thief.bind((HOST, pair.port))
+
+
+def test_a_port_that_cannot_be_narrowed_stays_as_it_is(pairs: Pairs) -> None:
+    pair = pool_of(range(42_010, 42_012)).take(0)
+    pairs.append(pair)
+    with pytest.raises(PermissionError):
+        pair.narrow(("255.255.255.255", 9))  # without SO_BROADCAST
+    assert pair.others is None
+    with _bound(Family.IPV4, HOST) as anybody:
+        anybody.sendto(b"heard", pair.rtp.getsockname())
+    assert heard_by(pair.rtp) == [b"heard"]
+
+
+def _bound(family: Family, host: str) -> socket.socket:
+    bound = socket.socket(socket.AF_INET6 if family is Family.IPV6 else socket.AF_INET, socket.SOCK_DGRAM)
+    bound.bind((host, 0))
+    return bound

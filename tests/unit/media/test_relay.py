@@ -253,3 +253,53 @@ async def test_a_packet_of_ours_that_comes_back_is_not_relayed_in_a_circle() -> 
         caller.send(speech(1), local[A])
         await until(lambda: bench.counters(A).wrong_source == 1)
         assert bench.counters(A).packets == 1
+
+
+async def test_what_strangers_sent_before_the_source_was_locked_is_not_relayed() -> None:
+    async with bench_of("userspace") as bench:
+        call = await connected(bench)
+        stranger = bench.party(STRANGER_HOST)
+        relay = bench.plane._relay
+        for seq in range(3):  # without a turn of the loop: all of it waits in one socket
+            call.send(A, speech(seq))
+            stranger.send(speech(100 + seq), call.local[A])
+        assert await call.hears(B, 3) == [speech(seq) for seq in range(3)]
+        await until(lambda: bench.counters(A).wrong_source == 3)
+        await until(lambda: leg_of(bench, A).pair.rtp.fileno() in relay._lines)
+        stranger.send(speech(103), call.local[A])
+        await until(lambda: bench.counters(A).wrong_source == 4)
+        call.send(A, speech(3))
+        assert await call.hears(B, 4) == [speech(seq) for seq in range(4)]
+
+
+async def test_a_party_that_moves_is_heard_from_where_it_is_and_no_longer_from_where_it_was() -> None:
+    async with bench_of("userspace") as bench:
+        call = await connected(bench)
+        relay, pair = bench.plane._relay, leg_of(bench, A).pair
+        call.send(A, speech(1))
+        await call.hears(B, 1)
+        await until(lambda: pair.rtp.fileno() in relay._lines)
+        moved = bench.party(CALLER_HOST)
+        bench.connect(A, moved.endpoint)
+        assert pair.rtp.fileno() not in relay._lines
+        call.send(A, speech(2))  # from where it was
+        await until(lambda: bench.counters(A).wrong_source == 1)
+        call.send(B, speech(3, ssrc=0xB1))
+        assert await moved.hears(1) == [speech(3, ssrc=0xB1)]
+        moved.send(speech(4), call.local[A])
+        assert await call.hears(B, 2) == [speech(1), speech(4)]
+        await until(lambda: pair.rtp.fileno() in relay._lines)
+        call.send(A, speech(5))
+        await until(lambda: bench.counters(A).wrong_source == 2)
+
+
+async def test_a_released_leg_leaves_nothing_behind() -> None:
+    async with bench_of("userspace") as bench:
+        call = await connected(bench)
+        for leg in LegId:
+            call.send(leg, speech(1))
+        await call.hears(A, 1)
+        await call.hears(B, 1)
+        bench.perform(Release(CALL))
+        relay = bench.plane._relay
+        assert not any((*relay._tables, relay._emptying))
