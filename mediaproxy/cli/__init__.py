@@ -8,7 +8,7 @@ import typer
 
 from mediaproxy import __version__
 from mediaproxy.errors import MediaproxyError
-from mediaproxy.loadtest.plan import MAX_CALLS, MAX_DURATION_S, MAX_SETUP_S, Record
+from mediaproxy.loadtest.plan import MAX_CALLS, MAX_CPS, MAX_DURATION_S, Record
 from mediaproxy.prove import plan as proof
 
 EXIT_FINDING = 1
@@ -75,14 +75,20 @@ def demo(
 @app.command()
 def loadtest(
     calls: Annotated[int, typer.Option("--calls", min=1, max=MAX_CALLS, help="How many calls.")] = 50,
-    cps: Annotated[float, typer.Option("--cps", min=0.1, max=200, help="How many begin a second.")] = 25,
+    cps: Annotated[float, typer.Option("--cps", min=0.1, max=MAX_CPS, help="How many begin a second.")] = 25,
     duration: Annotated[
         float, typer.Option("--duration", min=1, max=MAX_DURATION_S, help="Seconds that each call talks.")
     ] = 10,
     record: Annotated[
         Record, typer.Option("--record", help="Which are recorded; random = toggled by API.")
     ] = Record.ALL,
+    toggle_every: Annotated[
+        float, typer.Option("--toggle-every", min=0.2, help="Seconds between a call's toggles, on average.")
+    ] = 4,
     seed: Annotated[int, typer.Option("--seed", help="Repeats the toggles of an earlier run.")] = 1,
+    workers: Annotated[
+        int, typer.Option("--workers", min=0, max=64, help="Media processes of the proxy that is started.")
+    ] = 0,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the figures there.", dir_okay=False)
     ] = None,
@@ -91,13 +97,15 @@ def loadtest(
         typer.Option("--report", help="Write a page with plots into this folder.", file_okay=False),
     ] = None,
 ) -> None:
-    """Load a proxy of its own on loopback with real SIP and RTP; check every packet, row and sample."""
-    if calls / cps > MAX_SETUP_S:
-        raise typer.BadParameter(f"all calls must begin within {MAX_SETUP_S:g} s", param_hint="--cps")
+    """Load a proxy of its own on loopback with real SIP and RTP; check every packet, row and sample.
+
+    Calls come and go: about CPS times DURATION live at the same time. Ctrl-C ends them in order, and what was
+    measured until then is checked and reported.
+    """
     from mediaproxy.cli.loadtest import load
     from mediaproxy.loadtest.plan import Plan
 
-    plan = Plan(calls, cps, duration, record, seed)
+    plan = Plan(calls, cps, duration, record, seed, toggle_every_s=toggle_every, workers=workers)
     raise typer.Exit(load(plan, json_file=json_file, report=report))
 
 

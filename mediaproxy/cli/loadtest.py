@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from mediaproxy.loadtest.outcome import Outcome
-from mediaproxy.loadtest.plan import Broken, Plan
+from mediaproxy.loadtest.plan import Broken, Plan, Tell
 from mediaproxy.loadtest.report import summary, write_report
 from mediaproxy.loadtest.run import run
 
@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 EXIT_FINDING = 1
 _FAULTS_SHOWN = 20
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def load(plan: Plan, *, json_file: Path | None, report: Path | None) -> int:
@@ -31,7 +32,7 @@ def load(plan: Plan, *, json_file: Path | None, report: Path | None) -> int:
     directory = Path(tempfile.mkdtemp(prefix="mediaproxy-loadtest-"))
     try:
         with Shown(errors) as shown:
-            outcome = uvloop.run(until_interrupted(run(plan, directory, shown.tell)))
+            outcome = uvloop.run(_until_stopped(plan, directory, shown.tell))
     except Broken as error:
         errors.print(f"loadtest: {error}; its files are in {directory}", style="red", soft_wrap=True)
         return EXIT_FINDING
@@ -44,9 +45,9 @@ def load(plan: Plan, *, json_file: Path | None, report: Path | None) -> int:
         json_file.write_text(json.dumps(outcome.as_json(), indent=2) + "\n", encoding="utf-8")
     if report is not None:
         errors.print(f"report: {write_report(outcome, report)}", soft_wrap=True)
-    if outcome.good:
+    if not outcome.faults:
         shutil.rmtree(directory)
-        return 0
+        return EXIT_FINDING if outcome.interrupted else 0
     errors.print(f"the proxy's files are in {directory}", soft_wrap=True)
     return EXIT_FINDING
 
@@ -84,14 +85,34 @@ def _show(outcome: Outcome) -> None:
         console.print(f"✗ {fault}", style="red", markup=False, soft_wrap=True)
     if len(outcome.faults) > _FAULTS_SHOWN:
         console.print(f"… and {len(outcome.faults) - _FAULTS_SHOWN} more")
+    if outcome.interrupted:
+        console.print(
+            f"interrupted: {outcome.calls} of {outcome.plan.calls} calls were placed", style="yellow"
+        )
     if outcome.good:
         console.print("good: nothing lost, every row and every sample as it must be", style="green")
+
+
+async def _until_stopped(plan: Plan, directory: Path, tell: Tell) -> Outcome:
+    """The first signal ends the calls in order, a second one everything."""
+    stop = asyncio.Event()
+    working = asyncio.ensure_future(run(plan, directory, tell, stop))
+
+    def interrupt() -> None:
+        if stop.is_set():
+            working.cancel()
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, interrupt)
+    return await working
 
 
 async def until_interrupted(work: Coroutine[Any, Any, T]) -> T:
     """Signals end it in order, so that no child outlives us."""
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in _SIGNALS:
         loop.add_signal_handler(number, task.cancel)
     return await task

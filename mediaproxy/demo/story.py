@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -98,8 +98,10 @@ def _room(console: Console, beside: int) -> int:
 
 async def _call(console: Console, scene: Scene, carrier: Party, agent: Party) -> dict[str, Any]:
     """The call from INVITE to the published recording, as the API tells it."""
-    api = Api(scene.addresses.api, scene.addresses.alice)
-    with Live(scene, console=console, refresh_per_second=8, transient=console.is_terminal) as live:
+    with (
+        closing(Api(scene.addresses.api, scene.addresses.alice)) as api,
+        Live(scene, console=console, refresh_per_second=8, transient=console.is_terminal) as live,
+    ):
         line = carrier.call(world.NUMBER, scene.addresses.proxy)
         scene.headline = f"the carrier calls {world.NUMBER}"
         incoming = await asyncio.wait_for(agent.invited.get(), world.TIMEOUT_S)

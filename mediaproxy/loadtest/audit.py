@@ -1,101 +1,143 @@
-"""Holds the call log and the recordings against what the parties did and said."""
+"""Holds rows of the call log and recordings against what the parties did and said, call by call."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mediaproxy.loadtest import wire
-from mediaproxy.loadtest.parties import Line
-from mediaproxy.loadtest.plan import Record, Tell
-from mediaproxy.loadtest.recordings import Span, check_recording
+from mediaproxy.loadtest.ledger import spoken
+from mediaproxy.loadtest.network import STEP_MS, Network
+from mediaproxy.loadtest.plan import Record
+from mediaproxy.loadtest.recordings import Said, Span, check_recording
 from mediaproxy.loadtest.rows import check_row
+from mediaproxy.loadtest.schedule import Speech
 from mediaproxy.loadtest.toggles import Toggled
-from mediaproxy.loadtest.traffic import Books
-from mediaproxy.storage import verify
+from mediaproxy.storage import keys, verify
+from mediaproxy.storage.judge import judge
 
 _POLICY_OFF = "off"
+_MS_NS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One call: what its parties know (monotonic nanoseconds), what was asked of it, what it left.
+
+    `speeches` are the legs' and `began_ns` when they began; `file` is None where none was published.
+    """
+
+    number: int
+    record: Record
+    network: Network
+    answered_ns: int
+    heard_ns: int
+    hung_up_ns: int
+    speeches: tuple[Speech, Speech]
+    began_ns: tuple[int, int]
+    toggled: Toggled
+    row: Mapping[str, Any] | None
+    file: Path | None
+
+    @property
+    def wants_file(self) -> bool:
+        """Whether the call must have left a recording: it was open at some time."""
+        if self.record is Record.RANDOM:
+            return self.toggled.opened
+        return self.record is Record.ALL
 
 
 @dataclass(slots=True)
 class Audit:
     """How many rows and recordings were found right, and what is wrong with the others."""
 
+    calls: int = 0
     rows: int = 0
     recordings: int = 0
     expected: int = 0  # recordings
     faults: list[str] = field(default_factory=list)
 
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What a run leaves: `rows` by caller, recordings below `directory`, toggles by call."""
-
-    record: Record
-    directory: Path
-    lines: Sequence[Line]
-    rows: Mapping[str, dict[str, Any]]
-    toggled: Mapping[int, Toggled]
-    packets: int  # of each stream
-    books: Books
+    def add(self, other: "Audit") -> None:
+        self.calls += other.calls
+        self.rows += other.rows
+        self.recordings += other.recordings
+        self.expected += other.expected
+        self.faults += other.faults
 
 
-def audit(evidence: Evidence, tell: Tell) -> Audit:
-    """Every row, every recording, every sample."""
+def audit(evidence: Sequence[Evidence], *, chained: bool = True) -> Audit:
+    """Every row, every recording, every sample. `chained`: also what the storage's chain says of them."""
+    refused = _refused([each.file for each in evidence if each.file is not None], chained)
     found = Audit()
-    table = wire.payload_table()
-    for done, line in enumerate(evidence.lines):
-        tell("checking the recordings", done, len(evidence.lines))
-        faults = _check_call(evidence, line, found, table)
-        found.faults += [f"call {line.number}: {fault}" for fault in faults]
-    tell("checking the recordings", len(evidence.lines), len(evidence.lines))
+    for each in evidence:
+        faults = _check_call(each, found, refused)
+        found.faults += [f"call {each.number}: {fault}" for fault in faults]
     return found
 
 
-def _check_call(evidence: Evidence, line: Line, found: Audit, table: Any) -> list[str]:
+def _check_call(evidence: Evidence, found: Audit, refused: Mapping[Path, str]) -> list[str]:
     """Counts what is right into `found`; gives the faults."""
-    spans_wanted = wants_file(evidence, line)
-    found.expected += spans_wanted
-    row = evidence.rows.get(line.caller)
+    found.calls += 1
+    found.expected += evidence.wants_file
+    row = evidence.row
     if row is None:
         return ["no row in the call log"]
     recording = row["recording"]
-    spans = _spans(evidence, line, recording["duration_samples"] if recording else 0)
+    spans = _spans(evidence, recording["duration_samples"] if recording else 0)
     policy = _POLICY_OFF if evidence.record is Record.NONE else "on"
-    faults = check_row(row, (line.hung_up_ns - line.answered_ns) / 1e6, policy, spans)
+    faults = check_row(row, (evidence.hung_up_ns - evidence.answered_ns) / _MS_NS, policy, spans)
     found.rows += not faults
-    toggled = evidence.toggled.get(line.number)
-    faults += toggled.faults if toggled else []
-    if recording and spans_wanted:
-        fault = _check_file(evidence, line, recording, spans, table)
+    faults += evidence.toggled.faults
+    if recording and evidence.wants_file:
+        fault = _check_file(evidence, recording["duration_samples"], spans, refused)
         found.recordings += fault is None
         faults += [fault] if fault else []
     return faults
 
 
-def wants_file(evidence: Evidence, line: Line) -> bool:
-    """Whether the call must have left a recording: it was open at some time."""
+def _spans(evidence: Evidence, duration: int) -> list[Span]:
     if evidence.record is Record.RANDOM:
-        return line.number in evidence.toggled and evidence.toggled[line.number].opened
-    return evidence.record is Record.ALL
-
-
-def _spans(evidence: Evidence, line: Line, duration: int) -> list[Span]:
-    if evidence.record is Record.RANDOM:
-        return evidence.toggled[line.number].spans(duration) if line.number in evidence.toggled else []
+        return evidence.toggled.spans(duration)
     return [(0, duration)] if evidence.record is Record.ALL else []
 
 
 def _check_file(
-    evidence: Evidence, line: Line, recording: dict[str, Any], spans: Sequence[Span], table: Any
+    evidence: Evidence, duration: int, spans: Sequence[Span], refused: Mapping[Path, str]
 ) -> str | None:
-    path = next(evidence.directory.glob(f"[0-9]*/*/*/{recording['id']}.wav"), None)
-    if path is None:
+    if evidence.file is None:
         return "the recording was not published"
-    refused = [str(verdict) for verdict in verify([path]) if not verdict.ok]
-    if refused:
-        return refused[0]
-    first = 2 * line.number
-    starts_ns = evidence.books.sent_ns[first : first + 2, 0] - line.answered_ns
-    duration = recording["duration_samples"]
-    return check_recording(path, duration, line.number, evidence.packets, starts_ns, table, spans)
+    if evidence.file in refused:
+        return refused[evidence.file]
+    unsure_ms = max(evidence.heard_ns - evidence.answered_ns, 0) / _MS_NS
+    jitter_ms = 0.0 if evidence.network.clean else evidence.network.jitter_ms + 2 * STEP_MS
+    said = [
+        Said(_samples(evidence, leg), (began_ns - evidence.answered_ns) / 1e9, unsure_ms, jitter_ms)
+        for leg, began_ns in enumerate(evidence.began_ns)
+    ]
+    return check_recording(evidence.file, duration, said, spans)
+
+
+def _samples(evidence: Evidence, leg: int) -> NDArray[np.int16]:
+    """What a leg's channel must hold of its speech: zeros where nothing was sent."""
+    speech = evidence.speeches[leg]
+    codes = wire.stream_codes(speech.stream.number, speech.packets, _table())
+    samples = wire.decode_ulaw(codes).reshape(-1, wire.SAMPLES)
+    samples[~spoken(speech, evidence.network)] = 0
+    return samples.reshape(-1)
+
+
+@cache
+def _table() -> NDArray[np.uint8]:
+    return wire.payload_table()
+
+
+def _refused(files: Sequence[Path], chained: bool) -> dict[Path, str]:
+    """Which files don't hold against their manifests."""
+    if chained:
+        return {verdict.path: str(verdict) for verdict in verify(files) if not verdict.ok}
+    verdicts = (judge(file.with_suffix(".json"), keys.beside(file.parent)) for file in files)
+    return {verdict.path: str(verdict) for verdict in verdicts if not verdict.ok}

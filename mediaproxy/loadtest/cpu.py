@@ -3,6 +3,7 @@
 import os
 import socket
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +37,7 @@ class Usage:
 
 def read(pid: int) -> Reading:
     busy_s, stolen_s = _machine()
-    return Reading(time.monotonic_ns(), sum(map(_process_s, tree(pid))), busy_s, stolen_s)
+    return Reading(time.monotonic_ns(), seconds_of(tree(pid)), busy_s, stolen_s)
 
 
 def between(first: Reading, second: Reading) -> Usage:
@@ -64,7 +65,16 @@ def tree(pid: int) -> list[int]:
 
 def resident_bytes(pid: int) -> int:
     """Resident memory of the whole tree (VmRSS, summed)."""
-    return sum(_resident(member) for member in tree(pid))
+    return resident_of(tree(pid))
+
+
+def resident_of(pids: Iterable[int]) -> int:
+    return sum(map(_resident, pids))
+
+
+def seconds_of(pids: Iterable[int]) -> float:
+    """CPU time of these processes and of their children already reaped."""
+    return sum(map(_process_s, pids))
 
 
 def socket_drops(host: str) -> int:

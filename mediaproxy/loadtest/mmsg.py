@@ -32,9 +32,9 @@ _MMSGHDR = np.dtype(
         ("pad2", "u4"),
     ]
 )
-_SOCKADDR_IN = np.dtype([("family", "u2"), ("port", ">u2"), ("host", "u1", (4,)), ("zero", "u8")])
+SOCKADDR_IN = np.dtype([("family", "u2"), ("port", ">u2"), ("host", "u1", (4,)), ("zero", "u8")])
 _CONTROL = np.dtype([("length", "u8"), ("level", "i4"), ("type", "i4"), ("s", "i8"), ("ns", "i8")])
-assert (_IOVEC.itemsize, _MMSGHDR.itemsize, _SOCKADDR_IN.itemsize) == (16, 64, 16)
+assert (_IOVEC.itemsize, _MMSGHDR.itemsize, SOCKADDR_IN.itemsize) == (16, 64, 16)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.sendmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)
@@ -42,21 +42,22 @@ _libc.recvmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.
 
 
 class SendBatch:
-    """Packets with their destinations, in the order in which slices of them are sent."""
+    """Packets with their destinations, in the order in which slices of them are sent.
+
+    `packets`, `lengths` and `names` (the destinations) may be written between sends.
+    """
 
     def __init__(self, destinations: list[tuple[str, int]]) -> None:
         count = len(destinations)
         self.packets = np.zeros(count, dtype=PACKET)
-        self._names = np.zeros(count, dtype=_SOCKADDR_IN)
-        self._names["family"] = socket.AF_INET
-        self._names["port"] = [port for _, port in destinations]
-        self._names["host"] = [list(socket.inet_aton(host)) for host, _ in destinations]
+        self.names = names(destinations)
         self._iov = np.zeros(count, dtype=_IOVEC)
         self._iov["base"] = _addresses(self.packets)
         self._iov["length"] = PACKET_BYTES
+        self.lengths: NDArray[np.uint64] = self._iov["length"]
         self._headers = np.zeros(count, dtype=_MMSGHDR)
-        self._headers["name"] = _addresses(self._names)
-        self._headers["name_length"] = _SOCKADDR_IN.itemsize
+        self._headers["name"] = _addresses(self.names)
+        self._headers["name_length"] = SOCKADDR_IN.itemsize
         self._headers["iov"] = _addresses(self._iov)
         self._headers["iov_count"] = 1
         self._first = self._headers.ctypes.data
@@ -110,6 +111,15 @@ class ReceiveBatch:
     def clear(self) -> None:
         self._headers["control_length"][: self.count] = _CONTROL_BYTES
         self.count = 0
+
+
+def names(destinations: list[tuple[str, int]]) -> NDArray[np.void]:
+    """Addresses as the kernel wants them."""
+    found = np.zeros(len(destinations), dtype=SOCKADDR_IN)
+    found["family"] = socket.AF_INET
+    found["port"] = [port for _, port in destinations]
+    found["host"] = [list(socket.inet_aton(host)) for host, _ in destinations]
+    return found
 
 
 def open_socket(host: str, port: int = 0) -> socket.socket:

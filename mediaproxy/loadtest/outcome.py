@@ -1,109 +1,131 @@
 """What a load test found: values for the table, the JSON and the plots."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mediaproxy.loadtest.audit import Audit
+from mediaproxy.loadtest.delays import Delays
+from mediaproxy.loadtest.ledger import Counts
 from mediaproxy.loadtest.plan import Plan
-from mediaproxy.loadtest.traffic import Books
+from mediaproxy.loadtest.source import Figures
 
 _MB = 1_000_000
+_PERCENTILES = {"p50": 50.0, "p99": 99.0, "p99_9": 99.9, "max": 100.0}
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
-    """The proxy's resident bytes at monotonic nanoseconds."""
+class Sample:
+    """How the proxy was at a monotonic nanosecond; CPU time and arrivals since the beginning."""
 
     at_ns: int
-    resident: int
-
-
-@dataclass(frozen=True, slots=True)
-class Delays:
-    """One-way delays in microseconds, and the second of the traffic in which each packet was sent."""
-
-    at_s: NDArray[np.float64]
-    us: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, books: Books, start_ns: int) -> "Delays":
-        there = books.arrived_ns > 0
-        sent, arrived = books.sent_ns[there], books.arrived_ns[there]
-        return cls((sent - start_ns) / 1e9, (arrived - sent) / 1e3)
-
-    def percentiles(self) -> dict[str, float]:
-        if self.us.size == 0:
-            return {}
-        return dict(zip(("p50", "p99", "max"), np.percentile(self.us, [50, 99, 100]).tolist(), strict=True))
+    calls: int  # that were up
+    resident: int  # bytes
+    cpu_s: float
+    arrived: int
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`faults` are sentences; without any the run was good."""
+    """`faults` are sentences; without any the run was good. Delays begin at `start_ns`."""
 
     plan: Plan
-    packets: Mapping[str, int]
+    start_ns: int
+    counts: Counts
+    figures: Figures
     delays: Delays
-    cpu_us_per_packet: float
-    memory: list[Memory]
+    lost_by_step: NDArray[np.int64]
+    samples: list[Sample]
+    setups_ms: list[float]
     toggles_ms: list[float]
-    rows: int  # found right
-    recordings: int  # found right
-    recordings_expected: int
-    generator_late_ms: float
+    audit: Audit
     faults: list[str]
+    interrupted: bool = False
 
     @property
     def good(self) -> bool:
-        return not self.faults
+        return not self.faults and not self.interrupted
+
+    @property
+    def calls(self) -> int:
+        """That were set up."""
+        return len(self.setups_ms)
+
+    def delay_us(self) -> dict[str, float]:
+        found = self.delays.percentiles(list(_PERCENTILES.values()))
+        return dict(zip(_PERCENTILES, found, strict=False))
+
+    @property
+    def cpu_us_per_packet(self) -> float:
+        """Of the proxy with all that it does, from the first call's beginning to the last one's end."""
+        if not self.samples:
+            return 0.0
+        return (self.samples[-1].cpu_s - self.samples[0].cpu_s) * 1e6 / max(self.counts.arrived, 1)
+
+    @property
+    def most_calls(self) -> int:
+        return max((sample.calls for sample in self.samples), default=0)
 
     def memory_mb(self) -> dict[str, float]:
-        resident = [reading.resident / _MB for reading in self.memory]
+        resident = [sample.resident / _MB for sample in self.samples]
         return {"idle": resident[0], "largest": max(resident)} if resident else {}
 
+    @property
+    def memory_kb_per_call(self) -> float:
+        """What the most calls at once took beyond the idle proxy."""
+        if self.most_calls == 0:
+            return 0.0
+        fullest = max(self.samples, key=lambda sample: sample.calls)
+        return (fullest.resident - self.samples[0].resident) / 1000 / fullest.calls
+
     def as_json(self) -> dict[str, Any]:
-        toggles = np.percentile(self.toggles_ms, [50, 99, 100]).tolist() if self.toggles_ms else []
         return {
             "good": self.good,
+            "interrupted": self.interrupted,
             "plan": asdict(self.plan),
-            "packets": dict(self.packets),
-            "delay_us": self.delays.percentiles(),
+            "calls": {"set_up": self.calls, "at_once": self.most_calls},
+            "packets": asdict(self.counts),
+            "delay_us": self.delay_us(),
+            "setup_ms": percentiles(self.setups_ms),
             "cpu_us_per_packet": self.cpu_us_per_packet,
             "memory_mb": self.memory_mb(),
-            "toggles": {
-                "count": len(self.toggles_ms),
-                "ms": dict(zip(("p50", "p99", "max"), toggles, strict=False)),
+            "memory_kb_per_call": self.memory_kb_per_call,
+            "toggles": {"count": len(self.toggles_ms), "ms": percentiles(self.toggles_ms)},
+            "log_rows": {"right": self.audit.rows, "expected": self.calls},
+            "recordings": {"right": self.audit.recordings, "expected": self.audit.expected},
+            "generator": {
+                "late_ms": self.figures.late_ms,
+                "own_us_per_packet": self.figures.own_us_per_packet,
+                "cpu_us_per_packet": self.figures.cpu_us_per_packet,
             },
-            "log_rows": {"right": self.rows, "expected": self.plan.calls},
-            "recordings": {"right": self.recordings, "expected": self.recordings_expected},
-            "generator_late_ms": self.generator_late_ms,
             "faults": self.faults,
         }
 
 
-def count_packets(books: Books) -> dict[str, int]:
-    return {
-        "sent": books.sent,
-        "arrived": int(np.count_nonzero(books.arrived_ns)),
-        "lost": books.lost,
-        "altered": books.altered,
-        "misdirected": books.misdirected,
-        "duplicate": books.duplicate,
-        "foreign": books.foreign,
-    }
+def percentiles(values: list[float]) -> dict[str, float]:
+    """p50, p99 and the largest; nothing of nothing."""
+    if not values:
+        return {}
+    return dict(zip(("p50", "p99", "max"), np.percentile(values, [50, 99, 100]).tolist(), strict=True))
 
 
-def packet_faults(books: Books) -> list[str]:
+def packet_faults(counts: Counts, figures: Figures) -> list[str]:
     """Every packet that did not arrive once, where it should, as it was sent; or was not even sent."""
-    counted = count_packets(books)
-    kinds = ("lost", "altered", "misdirected", "duplicate", "foreign")
-    faults = [f"{counted[kind]} packets {kind}" for kind in kinds if counted[kind]]
-    if not books.sound:
+    lost = max(counts.lost - figures.dropped - figures.unsent, 0)
+    kinds = {
+        "lost": lost,
+        "altered": counts.altered,
+        "misdirected": counts.misdirected,
+        "duplicate": counts.duplicate,
+        "foreign": counts.foreign,
+        "of digits reached the other party": counts.digits_heard,
+    }
+    faults = [f"{count} packets {kind}" for kind, count in kinds.items() if count]
+    if figures.unsent or figures.dropped:
         faults.append(
-            f"the generator itself failed: {books.unsent} packets not sent, "
-            f"{books.sink_dropped} dropped at its own sockets"
+            f"the generator itself failed: {figures.unsent} packets not sent, "
+            f"{figures.dropped} dropped at its own sockets"
         )
     return faults

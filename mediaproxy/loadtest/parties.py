@@ -10,27 +10,38 @@ from typing import Any
 from mediaproxy.loadtest.phone import Invited, Over, Phone, Talking
 from mediaproxy.loadtest.plan import Broken
 from mediaproxy.loadtest.schedule import Stream
-from mediaproxy.loadtest.subject import NUMBER, Addresses
+from mediaproxy.loadtest.subject import Addresses
 from mediaproxy.net import Endpoint
 from mediaproxy.transport.sip_transport import SipTransport
 
 PATIENCE_S = 15.0
-_FIRST_CALLER = 15557000000
 
 
 @dataclass(slots=True)
 class Line:
-    """One call as its two parties know it; times are monotonic nanoseconds. The caller is its name."""
+    """One call as its two parties know it; times are monotonic nanoseconds. The caller is its name.
+
+    The proxy's answer, position 0, lies between `answered_ns` (the agent's 200) and `heard_ns`.
+    """
 
     number: int
     caller: str
     caller_sends_to: Endpoint | None = None
     callee_sends_to: Endpoint | None = None
+    invited_ns: int = 0
     answered_ns: int = 0
+    heard_ns: int = 0  # the carrier got the answer
     hung_up_ns: int = 0
+    taken: int = 0  # the agent's number for it
     status: int | None = None  # that of a refusal
+    abandoned: bool = False  # nobody waits for its answer any more
     talking: asyncio.Event = field(default_factory=asyncio.Event)
     over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def setup_ms(self) -> float:
+        """From the carrier's INVITE to its 200."""
+        return (self.heard_ns - self.invited_ns) / 1e6
 
     def streams(self) -> tuple[Stream, Stream]:
         assert self.caller_sends_to is not None
@@ -47,6 +58,7 @@ class Parties:
         self._media = media
         self._carrier = Phone("carrier", random=os.urandom)
         self._agent = Phone("alice", random=os.urandom)
+        self._run = int.from_bytes(os.urandom(4), "big") % 10_000  # tells callers of other runs apart
         self._at_carrier: SipTransport[Any] = SipTransport(self._carrier, self._carrier_hears)
         self._at_agent: SipTransport[Any] = SipTransport(self._agent, self._agent_hears)
         self._by_name: dict[str, Line] = {}
@@ -64,22 +76,29 @@ class Parties:
 
     async def place(self, number: int) -> Line:
         """Call, and return when both talk; `Broken` when they never do."""
-        line = Line(number, f"+{_FIRST_CALLER + number}")
+        line = Line(number, f"+1555{self._run:04}{number:07}")
         self._by_name[line.caller] = line
         flow = self._at_carrier.flow_to("udp", self._addresses.proxy)
         assert flow is not None
+        line.invited_ns = time.monotonic_ns()
         call = self._carrier.invite(
-            NUMBER,
+            self._addresses.number,
             flow,
             media=Endpoint(*self._media(2 * number)),
-            now_ns=time.monotonic_ns(),
+            now_ns=line.invited_ns,
             caller=line.caller,
         )
         self._placed[call], self._calls[number] = line, call
         self._at_carrier.settle()
-        await _within(line.talking, f"call {number} was not answered")
+        try:
+            await _within(line.talking, "it was not answered")
+        except BaseException:
+            line.abandoned = True
+            raise
         if line.status is not None:
-            raise Broken(f"call {number} was answered with {line.status}")
+            raise Broken(f"it was answered with {line.status}")
+        if line.callee_sends_to is None:
+            raise Broken("it was answered, but not by our agent")
         return line
 
     async def hang_up(self, line: Line) -> None:
@@ -88,15 +107,25 @@ class Parties:
             line.hung_up_ns = time.monotonic_ns()
             self._carrier.hang_up(self._calls[line.number], now_ns=line.hung_up_ns)
             self._at_carrier.settle()
-        await _within(line.over, f"the end of call {line.number} did not reach the agent")
+        await _within(line.over, "its end did not reach the agent")
+
+    def forget(self, line: Line) -> None:
+        """The call is over, and nothing of it will be asked any more."""
+        self._by_name.pop(line.caller, None)
+        self._placed.pop(self._calls.pop(line.number, 0), None)
+        self._taken.pop(line.taken, None)
 
     def _carrier_hears(self, output: object) -> None:
         match output:
-            case Talking():
+            case Talking() if output.call in self._placed:
                 line = self._placed[output.call]
                 line.caller_sends_to = output.media
+                line.heard_ns = time.monotonic_ns()
                 line.talking.set()
-            case Over():
+                if line.abandoned:
+                    self._carrier.hang_up(output.call, now_ns=line.heard_ns)
+                    self._at_carrier.settle()
+            case Over() if output.call in self._placed:
                 line = self._placed[output.call]
                 line.status = output.status
                 line.talking.set()
@@ -116,6 +145,7 @@ class Parties:
         if line is None:
             return  # none of ours; it goes unanswered and is found missing
         self._taken[invited.call] = line
+        line.taken = invited.call
         line.answered_ns = time.monotonic_ns()
         media = Endpoint(*self._media(2 * line.number + 1))
         self._agent.answer(invited.call, media=media, now_ns=line.answered_ns)

@@ -1,14 +1,16 @@
 """What a load test is asked to do, what it tells while it works, and how it ends early."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from mediaproxy.errors import MediaproxyError
+from mediaproxy.loadtest.network import Network
+from mediaproxy.loadtest.wire import PTIME_NS
 
-MAX_CALLS = 500
-MAX_DURATION_S = 75.0  # the speech of a stream must not repeat itself
-MAX_SETUP_S = 30.0  # calls that are up first wait in silence until all are
+MAX_CALLS = 100_000
+MAX_DURATION_S = 7200.0
+MAX_CPS = 500.0
 
 Tell = Callable[[str, int, int], None]  # what is going on, how much of how much
 
@@ -23,13 +25,34 @@ class Record(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`calls` calls at `cps` a second, each of which talks for `duration_s`; `seed` is for the toggles."""
+    """`calls` calls, `cps` of which begin each second; each talks for `duration_s`.
+
+    `seed` repeats toggles and network. Of a proxy of our own: `workers` media processes, 0 = none.
+    """
 
     calls: int
     cps: float
     duration_s: float
     record: Record
     seed: int
+    network: Network = field(default_factory=Network)
+    toggle_every_s: float = 4.0
+    workers: int = 0
+
+    @property
+    def packets(self) -> int:
+        """Of each stream."""
+        return round(self.duration_s * 1_000_000_000) // PTIME_NS
+
+    @property
+    def at_once(self) -> int:
+        """About how many calls live at the same time at most."""
+        return min(self.calls, round(self.cps * self.duration_s + 1))
+
+    @property
+    def seconds(self) -> float:
+        """From the first call's beginning to the last one's end, when all goes well."""
+        return (self.calls - 1) / self.cps + self.duration_s
 
 
 class Broken(MediaproxyError):

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +13,31 @@ from mediaproxy.loadtest import wire
 Span = tuple[int, int]  # [start, end) in samples
 
 _RATE = 8000
-_TOLERANCE_SAMPLES = 50 * _RATE // 1000  # how well we know the answer that the proxy counts from
+_TOLERANCE_SAMPLES = 50 * _RATE // 1000  # how long a packet may have waited on its way to the proxy
 _EDGE_SAMPLES = 20 * _RATE // 1000  # where recording begins or ends amid speech, doubt is silence
 _HEAD_SAMPLES = 48  # so many tell for certain which part of the speech they are
 _LEGS = ("carrier", "agent")
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One leg's speech, and when its first packet was sent: `at_s` after the earliest possible answer.
+
+    The answer may have been up to `unsure_ms` later; packets reached the proxy up to `jitter_ms` late.
+    """
+
+    samples: NDArray[np.int16]
+    at_s: float
+    unsure_ms: float = 0.0
+    jitter_ms: float = 0.0
+
+
 def check_recording(
-    path: Path, duration: int, call: int, packets: int, starts_ns: NDArray[np.int64],
-    table: NDArray[np.uint8], spans: Sequence[Span] | None = None,
-) -> str | None:  # fmt: skip
+    path: Path, duration: int, said: Sequence[Said], spans: Sequence[Span] | None = None
+) -> str | None:
     """What is wrong with one recording; None when every sample is as it must be.
 
-    `starts_ns` is when each leg's first packet was sent, after the answer; `spans` are what the log says
-    was recorded, None = all.
+    `said` is by channel; `spans` are what the log says was recorded, None = all.
     """
     try:
         frames = read_wav(path)
@@ -33,10 +45,10 @@ def check_recording(
         return f"unreadable: {error}"
     if len(frames) != duration:
         return f"{len(frames)} sample frames instead of {duration}"
-    for leg in (0, 1):
-        codes = wire.stream_codes(2 * call + leg, packets, table)
-        expected_at = int(starts_ns[leg]) * _RATE // 1_000_000_000 - wire.SAMPLES  # a packet carries the past
-        fault = check_track(frames[:, leg], wire.decode_ulaw(codes), expected_at, spans)
+    for leg, speech in enumerate(said):
+        expected_at = round(speech.at_s * _RATE) - wire.SAMPLES  # a packet carries the past
+        early, late = (round(ms * _RATE / 1000) for ms in (speech.unsure_ms, speech.jitter_ms))
+        fault = check_track(frames[:, leg], speech.samples, expected_at, spans, early=early, late=late)
         if fault:
             return f"{_LEGS[leg]}'s channel: {fault}"
     return None
@@ -47,8 +59,15 @@ def check_track(
     spoken: NDArray[np.int16],
     expected_at: int,
     spans: Sequence[Span] | None = None,
+    *,
+    early: int = 0,
+    late: int = 0,
 ) -> str | None:
-    """Within `spans` (None = all) `track` must hold `spoken`, whole and near `expected_at`; else zeros."""
+    """Within `spans` (None = all) `track` must hold `spoken`, whole and near `expected_at`; else zeros.
+
+    It may lie up to `early` samples earlier and `late` later than that; and where packets come late, so much
+    more is in doubt at the edges of a span.
+    """
     spans = [(0, len(track))] if spans is None else spans
     outside = np.ones(len(track), dtype=np.bool_)
     for start, end in spans:
@@ -56,33 +75,42 @@ def check_track(
     leaked = int(np.count_nonzero(track[outside]))
     if leaked:
         return f"{leaked} samples outside the intervals are not silent"
-    faults = (_check_span(track, start, end, spoken, expected_at) for start, end in spans)
+    place = _Place(spoken, expected_at - early - _TOLERANCE_SAMPLES, expected_at + late + _TOLERANCE_SAMPLES)
+    faults = (_check_span(track, start, end, place, _EDGE_SAMPLES + late) for start, end in spans)
     return next(filter(None, faults), None)
 
 
-def _check_span(
-    track: NDArray[np.int16], start: int, end: int, spoken: NDArray[np.int16], expected_at: int
-) -> str | None:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A speech, and between which positions its sample 0 lies."""
+
+    spoken: NDArray[np.int16]
+    lowest: int
+    highest: int
+
+
+def _check_span(track: NDArray[np.int16], start: int, end: int, place: _Place, edge: int) -> str | None:
     heard = np.flatnonzero(track[start:end])
     opens, closes = start > 0, end < len(track)
     if len(heard) == 0:
-        from_ = max(start + opens * _EDGE_SAMPLES, expected_at + _TOLERANCE_SAMPLES)
-        to = min(end - closes * _EDGE_SAMPLES, expected_at + len(spoken) - _TOLERANCE_SAMPLES)
-        return f"nothing but silence from {start} to {end}" if from_ < to else None
+        from_ = max(start + opens * edge - place.lowest, 0)
+        to = min(end - closes * edge - place.highest, len(place.spoken))
+        missed = from_ < to and place.spoken[from_:to].any()
+        return f"nothing but silence from {start} to {end}" if missed else None
     first = start + int(heard[0])
-    offset = _offset(track[first : min(first + _HEAD_SAMPLES, end)], first, spoken, expected_at)
+    offset = _offset(track[first : min(first + _HEAD_SAMPLES, end)], first, place)
     if offset is None:
-        return f"what begins at sample {first} was not said within 50 ms of it"
-    wanted = _shifted(spoken, offset, start, end)
+        return f"what begins at sample {first} was not said near it"
+    wanted = _shifted(place.spoken, offset, start, end)
     there = track[start:end]
     wrong = there != wanted
     if opens:
-        wrong[:_EDGE_SAMPLES] &= there[:_EDGE_SAMPLES] != 0
+        wrong[:edge] &= there[:edge] != 0
     if closes:
-        wrong[-_EDGE_SAMPLES:] &= there[-_EDGE_SAMPLES:] != 0
+        wrong[-edge:] &= there[-edge:] != 0
     differ = int((wrong & (wanted != 0)).sum())
     beyond = int((wrong & (wanted == 0)).sum())
-    cut = 0 if closes else max(0, offset + len(spoken) - end)
+    cut = 0 if closes else max(0, offset + len(place.spoken) - end)
     if differ or beyond or cut:
         silent = int((wrong & (there == 0)).sum())
         where = start + int(np.flatnonzero(wrong)[0]) if differ or beyond else end
@@ -93,15 +121,15 @@ def _check_span(
     return None
 
 
-def _offset(head: NDArray[np.int16], first: int, spoken: NDArray[np.int16], expected_at: int) -> int | None:
+def _offset(head: NDArray[np.int16], first: int, place: _Place) -> int | None:
     """At which position the speech's sample 0 lies, told by some samples at `first`; None = not near."""
-    room = 2 * _TOLERANCE_SAMPLES + _HEAD_SAMPLES
-    middle = first - expected_at
-    if not -_TOLERANCE_SAMPLES <= middle <= len(spoken) + _TOLERANCE_SAMPLES:
+    lowest, highest = first - place.highest, first - place.lowest  # which sample of the speech that is
+    if highest < 0 or lowest > len(place.spoken):
         return None
-    padded = np.pad(spoken, room)
-    lowest = middle - _TOLERANCE_SAMPLES
-    near = padded[lowest + room : middle + _TOLERANCE_SAMPLES + len(head) + room]
+    room = highest - lowest + 2 * len(head)
+    padded = np.pad(place.spoken[max(lowest, 0) : highest + len(head)], room)
+    from_ = min(lowest, 0) + room
+    near = padded[from_ : from_ + highest - lowest + len(head)]
     agree = (np.lib.stride_tricks.sliding_window_view(near, len(head)) == head).sum(axis=1)
     best = int(agree.argmax())
     return first - (lowest + best) if 2 * agree[best] >= len(head) else None

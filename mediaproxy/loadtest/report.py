@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mediaproxy.loadtest.outcome import Delays, Outcome
+from mediaproxy.loadtest.delays import EDGES_US, Delays, percentile
+from mediaproxy.loadtest.outcome import Outcome, percentiles
 from mediaproxy.loadtest.svg import Curve, bar_chart, line_chart
 
 _BINS = 60
-_STEP_S = 0.1  # how finely delay is shown over time
 _STYLE = (
     ":root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;"
     "padding:0 1rem}svg{width:100%;font-size:12px}table{border-collapse:collapse}"
@@ -19,31 +19,40 @@ _STYLE = (
 
 def summary(outcome: Outcome) -> list[tuple[str, str]]:
     """What was measured, line by line, for people."""
-    packets, delay, memory = outcome.packets, outcome.delays.percentiles(), outcome.memory_mb()
+    counts, delay, memory = outcome.counts, outcome.delay_us(), outcome.memory_mb()
+    plan, audit = outcome.plan, outcome.audit
     found = [
-        ("calls", f"{outcome.plan.calls} at {outcome.plan.cps:g} a second, {outcome.plan.duration_s:g} s"),
-        ("packets sent", f"{packets['sent']:,}"),
-        ("arrived", f"{packets['arrived']:,}"),
-        ("lost", f"{packets['lost']:,}"),
-        ("altered", f"{packets['altered']:,}"),
-        ("log rows right", f"{outcome.rows} of {outcome.plan.calls}"),
-        ("recordings right", f"{outcome.recordings} of {outcome.recordings_expected}"),
+        ("calls", f"{outcome.calls} of {plan.calls} at {plan.cps:g} a second, {plan.duration_s:g} s each"),
+        ("at the same time", f"{outcome.most_calls}"),
+        ("packets sent", f"{counts.sent:,}"),
+        ("arrived", f"{counts.arrived:,}"),
+        ("lost", f"{counts.lost:,}"),
+        ("altered", f"{counts.altered:,}"),
+        ("log rows right", f"{audit.rows} of {outcome.calls}"),
+        ("recordings right", f"{audit.recordings} of {audit.expected}"),
     ]
     if outcome.toggles_ms:
-        p50, p99, most = np.percentile(outcome.toggles_ms, [50, 99, 100]).tolist()
-        count = len(outcome.toggles_ms)
-        found.append(
-            (f"{count} toggles (seed {outcome.plan.seed})", f"{p50:.1f} / {p99:.1f} / {most:.1f} ms")
-        )
+        name = f"{len(outcome.toggles_ms)} toggles (seed {plan.seed}) p50 / p99 / max"
+        found.append((name, _three(outcome.toggles_ms)))
+    if outcome.setups_ms:
+        found.append(("set-up p50 / p99 / max", _three(outcome.setups_ms)))
     if delay:
         found.append(
-            ("delay p50 / p99 / max", f"{delay['p50']:,.0f} / {delay['p99']:,.0f} / {delay['max']:,.0f} µs")
+            ("delay p50 / p99 / p99.9 / max", " / ".join(f"{us:,.0f}" for us in delay.values()) + " µs")
         )
     found.append(("CPU per packet", f"{outcome.cpu_us_per_packet:.1f} µs"))
     if memory:
         found.append(("memory idle / largest", f"{memory['idle']:.0f} / {memory['largest']:.0f} MB"))
-    found.append(("generator late by at most", f"{outcome.generator_late_ms:.1f} ms"))
+        found.append(("memory per call", f"{outcome.memory_kb_per_call:.0f} KB"))
+    figures = outcome.figures
+    own, both = figures.own_us_per_packet, figures.cpu_us_per_packet
+    found.append(("the generator's CPU per packet", f"{own:.1f} µs, with the kernel's {both:.1f}"))
+    found.append(("its worst lateness", f"{figures.late_ms:.1f} ms"))
     return found
+
+
+def _three(values: list[float]) -> str:
+    return " / ".join(f"{value:.1f}" for value in percentiles(values).values()) + " ms"
 
 
 def write_report(outcome: Outcome, directory: Path) -> Path:
@@ -60,7 +69,7 @@ def _page(outcome: Outcome) -> str:
         f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in summary(outcome)
     )
     faults = "".join(f"<li>{escape(fault)}</li>" for fault in outcome.faults)
-    plots = "".join([*_delay_plots(outcome.delays), _memory_plot(outcome)])
+    plots = "".join([*_delay_plots(outcome), _memory_plot(outcome)])
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>mediaproxy loadtest</title>'
         '<meta name="viewport" content="width=device-width">'
@@ -69,10 +78,14 @@ def _page(outcome: Outcome) -> str:
     )
 
 
-def _delay_plots(delays: Delays) -> list[str]:
-    if delays.us.size == 0:
+def _delay_plots(outcome: Outcome) -> list[str]:
+    delays = outcome.delays
+    counts = delays.counts.sum(axis=0)
+    if not counts.any():
         return []
-    heights, edges = np.histogram(delays.us, bins=_BINS, range=(0.0, float(delays.us.max())))
+    most = int(np.flatnonzero(counts)[-1]) + 1
+    edges = np.linspace(0.0, EDGES_US[most], _BINS + 1)
+    heights, _ = np.histogram(EDGES_US[:most], edges, weights=counts[:most])
     return [
         bar_chart("One-way delay", "µs", "log₁₀ (1 + packets)", edges, np.log10(1.0 + heights)),
         line_chart("One-way delay over time", "s", "µs", delay_curves(delays)),
@@ -80,19 +93,22 @@ def _delay_plots(delays: Delays) -> list[str]:
 
 
 def delay_curves(delays: Delays) -> list[Curve]:
-    """p50, p99 and the largest delay of each tenth of a second in which something was sent."""
-    step = (delays.at_s / _STEP_S).astype(np.int64)
-    order = np.argsort(step, kind="stable")
-    steps, first = np.unique(step[order], return_index=True)
-    found = np.array([np.percentile(part, [50, 99, 100]) for part in np.split(delays.us[order], first[1:])])
-    x = np.asarray(steps * _STEP_S, dtype=np.float64)
-    return [Curve(name, x, found[:, at]) for at, name in enumerate(("p50", "p99", "max"))]
+    """p50, p99 and the largest delay of each step in which something was sent."""
+    steps = np.flatnonzero(delays.counts.sum(axis=1))
+    y = np.array(
+        [
+            [percentile(delays.counts[step], percent, delays.largest_us[step]) for percent in (50, 99, 100)]
+            for step in steps
+        ]
+    )
+    x = np.asarray(steps * delays.step_s, dtype=np.float64)
+    return [Curve(name, x, y[:, at]) for at, name in enumerate(("p50", "p99", "max"))]
 
 
 def _memory_plot(outcome: Outcome) -> str:
-    readings = outcome.memory
-    if not readings:
+    samples = outcome.samples
+    if not samples:
         return ""
-    x = np.array([(reading.at_ns - readings[0].at_ns) / 1e9 for reading in readings])
-    y = np.array([reading.resident / 1e6 for reading in readings])
+    x = np.array([(sample.at_ns - samples[0].at_ns) / 1e9 for sample in samples])
+    y = np.array([sample.resident / 1e6 for sample in samples])
     return line_chart("Resident memory of the proxy", "s", "MB", [Curve("RSS", x, y)])

@@ -1,6 +1,6 @@
 """Holds a row of the call log against the call that its parties had."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mediaproxy.loadtest.recordings import Span
@@ -9,7 +9,7 @@ RATE = 8000
 TOLERANCE_MS = 100  # between our answer and BYE, and the proxy's hearing of them
 
 
-def check_row(row: dict[str, Any], duration_ms: float, policy: str, spans: Sequence[Span]) -> list[str]:
+def check_row(row: Mapping[str, Any], duration_ms: float, policy: str, spans: Sequence[Span]) -> list[str]:
     """What is wrong with the row of a call that lasted `duration_ms` and recorded `spans`."""
     faults = [
         f"{key} is {row[key]!r} instead of {wanted!r}"
@@ -28,7 +28,7 @@ def check_row(row: dict[str, Any], duration_ms: float, policy: str, spans: Seque
     return faults + _check_recording(row, spans, recorded)
 
 
-def _check_recording(row: dict[str, Any], spans: Sequence[Span], recorded: int) -> list[str]:
+def _check_recording(row: Mapping[str, Any], spans: Sequence[Span], recorded: int) -> list[str]:
     recording = row["recording"]
     wanted = {
         "state": "finished",

@@ -1,180 +1,134 @@
-"""The course of a load test: set up, talk, hang up, check. Bounded in calls and in time."""
+"""The course of a load test: start what is needed, let the calls come and go, audit, tell."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from mediaproxy.loadtest import cpu
 from mediaproxy.loadtest.audit import Audit, Evidence, audit
-from mediaproxy.loadtest.outcome import Delays, Memory, Outcome, count_packets, packet_faults
-from mediaproxy.loadtest.parties import Line, Parties
-from mediaproxy.loadtest.plan import Broken, Plan, Record, Tell
-from mediaproxy.loadtest.schedule import RAMP
+from mediaproxy.loadtest.auditors import auditors, batches
+from mediaproxy.loadtest.bookkeeping import Bookkeeping
+from mediaproxy.loadtest.course import Call, Course, toggles_ms
+from mediaproxy.loadtest.delays import Delays
+from mediaproxy.loadtest.ledger import Ledger
+from mediaproxy.loadtest.log import settled_rows
+from mediaproxy.loadtest.outcome import Outcome, Sample, packet_faults
+from mediaproxy.loadtest.parties import Parties
+from mediaproxy.loadtest.plan import Broken, Plan, Tell
+from mediaproxy.loadtest.source import Source
 from mediaproxy.loadtest.subject import Subject
-from mediaproxy.loadtest.toggles import Toggled, toggle_all
-from mediaproxy.loadtest.traffic import PACKETS_PER_S, Books, Traffic
+from mediaproxy.loadtest.watch import watched
 
-T = TypeVar("T")
-A = TypeVar("A")
-
-_MEMORY_EVERY_S = 0.25
+_LOOK_S = 0.5
 _PUBLISHED_S = 30.0
-_POLL_S = 0.25
-_PAGE = 500  # the most rows that the API gives at once
-_RAMP_S = RAMP / PACKETS_PER_S
+_STEPS = 600  # delay is told for so many parts of the time
+_LONGER_S = 60.0  # than planned, at most
+_BATCH = 50  # calls that an auditor takes at once
 
 
-async def run(plan: Plan, directory: Path, tell: Tell) -> Outcome:
-    """Load a proxy that lives in `directory`. `Broken` when that could not be carried through."""
-    subject = Subject(directory, plan.record)
-    traffic = Traffic(directory / "traffic")
-    parties = Parties(subject.addresses, traffic.party)
+async def run(plan: Plan, directory: Path, tell: Tell, stop: asyncio.Event | None = None) -> Outcome:
+    """Load a proxy that lives in `directory`, until `stop`. `Broken` when that could not be done."""
+    subject = Subject(directory, plan.record, workers=plan.workers)
+    source = Source(directory / "traffic")
+    parties = Parties(subject.addresses, source.party)
     try:
         tell("starting the proxy", 0, 1)
         await subject.start()
         await parties.start()
+        await source.start(plan.network)
         tell("starting the proxy", 1, 1)
-        return await _load(plan, subject, traffic, parties, tell)
-    except (Broken, OSError) as error:
+        return await _load(plan, subject, source, parties, tell, stop or asyncio.Event())
+    except (Broken, OSError, RuntimeError) as error:
         subject.check_alive()  # otherwise that is the reason
         raise Broken(str(error)) from error
     finally:
-        traffic.close()
+        subject.api.close()
+        source.close()
         await parties.stop()
         await asyncio.to_thread(subject.stop)
 
 
-async def _load(plan: Plan, subject: Subject, traffic: Traffic, parties: Parties, tell: Tell) -> Outcome:
-    memory: list[Memory] = []
-    async with _watched(subject, memory):
-        lines = await _paced("placing calls", parties.place, range(plan.calls), plan.cps, tell)
-        streams = [stream for line in lines for stream in line.streams()]
-        start_ns = await traffic.start(streams, plan.duration_s)
-        before = cpu.read(subject.pid)
-        toggled, books = await _talk(plan, subject, traffic, lines, start_ns, tell)
-        usage = cpu.between(before, cpu.read(subject.pid))
-        await _paced("hanging up", parties.hang_up, lines, plan.cps, tell)
-        rows = await _rows(subject, lines, tell)
+async def _load(
+    plan: Plan, subject: Subject, source: Source, parties: Parties, tell: Tell, stop: asyncio.Event
+) -> Outcome:
+    delays = Delays(max(0.1, plan.seconds / _STEPS), plan.seconds + _LONGER_S)
+    ledger = Ledger(source.start_ns, plan.network, delays)
+    books = Bookkeeping(source, ledger)
+    course = Course(plan, subject.api, parties, source, books, tell, stop)
+    samples: list[Sample] = []
+    keeping = asyncio.create_task(books.keep())
+    try:
+        async with watched(subject.pid, _LOOK_S, lambda: course.live, lambda: ledger.counts.arrived, samples):
+            await course.run()
+        callers = [call.line.caller for call in course.calls]
+        rows = await settled_rows(
+            subject.api, callers, _PUBLISHED_S,
+            lambda done: tell("waiting for the recordings", done, len(callers)),
+        )  # fmt: skip
+    finally:
+        keeping.cancel()
+        with suppress(asyncio.CancelledError):
+            await keeping
     subject.check_alive()
-    evidence = Evidence(plan.record, subject.recordings, lines, rows, toggled, traffic.packets, books)
-    found = await asyncio.to_thread(audit, evidence, tell)
-    return _outcome(plan, books, found, usage, memory, toggled, start_ns)
-
-
-def _outcome(
-    plan: Plan, books: Books, found: Audit, usage: cpu.Usage, memory: list[Memory],
-    toggled: dict[int, Toggled], start_ns: int,
-) -> Outcome:  # fmt: skip
-    packets = count_packets(books)
+    figures = await source.end()
+    await books.finish()
+    found = await _audit(plan, course.calls, rows, subject.recordings, tell)
     return Outcome(
         plan=plan,
-        packets=packets,
-        delays=Delays.of(books, start_ns),
-        cpu_us_per_packet=usage.tree_s * 1e6 / max(packets["arrived"], 1),
-        memory=memory,
-        toggles_ms=[ms for of_call in toggled.values() for ms in of_call.took_ms],
-        rows=found.rows,
-        recordings=found.recordings,
-        recordings_expected=found.expected,
-        generator_late_ms=books.late_ms,
-        faults=packet_faults(books) + found.faults,
+        start_ns=source.start_ns,
+        counts=ledger.counts,
+        figures=figures,
+        delays=delays,
+        lost_by_step=ledger.lost_by_step,
+        samples=samples,
+        setups_ms=[call.line.setup_ms for call in course.calls],
+        toggles_ms=toggles_ms(course.calls),
+        audit=found,
+        faults=packet_faults(ledger.counts, figures) + course.faults + found.faults,
+        interrupted=stop.is_set(),
     )
 
 
-async def _paced(
-    what: str, act: Callable[[A], Awaitable[T]], each: Sequence[A], per_s: float, tell: Tell
-) -> list[T]:
-    """Begin one after the other, `per_s` a second, and wait for all; the first failure ends it."""
-    began = time.monotonic()
-    done = 0
-
-    async def one(place: int, of: A) -> T:
-        nonlocal done
-        await asyncio.sleep(max(0.0, began + place / per_s - time.monotonic()))
-        result = await act(of)
-        done += 1
-        tell(what, done, len(each))
-        return result
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(place, of)) for place, of in enumerate(each)]
-    except* Broken as failures:
-        raise failures.exceptions[0] from None
-    return [task.result() for task in tasks]
+async def _audit(
+    plan: Plan, calls: Sequence[Call], rows: Mapping[str, dict[str, Any]], recordings: Path, tell: Tell
+) -> Audit:
+    """Of all calls that ended as they were meant to; the others are faults already."""
+    whole = [call for call in calls if call.whole]
+    found = Audit()
+    loop = asyncio.get_running_loop()
+    with auditors(os.cpu_count() or 1) as pool:
+        checking = []
+        for batch in batches(whole, _BATCH):
+            evidence = [evidence_of(plan, call, rows.get(call.line.caller), recordings) for call in batch]
+            checking.append(loop.run_in_executor(pool, audit, evidence))
+        for done in asyncio.as_completed(checking):
+            found.add(await done)
+            tell("checking the recordings", found.calls, len(whole))
+    return found
 
 
-async def _talk(
-    plan: Plan, subject: Subject, traffic: Traffic, lines: Sequence[Line], start_ns: int, tell: Tell
-) -> tuple[dict[int, Toggled], Books]:
-    seconds = plan.duration_s + _RAMP_S
-    telling = asyncio.create_task(_count_seconds(seconds, tell))
-    try:
-        async with asyncio.TaskGroup() as group:
-            finishing = group.create_task(traffic.finish())
-            toggling = group.create_task(_toggle(plan, subject, lines, start_ns, seconds))
-    except* (Broken, OSError, RuntimeError) as failures:
-        raise Broken(str(failures.exceptions[0])) from failures
-    finally:
-        telling.cancel()
-    return toggling.result(), finishing.result()
+def evidence_of(plan: Plan, call: Call, row: dict[str, Any] | None, recordings: Path) -> Evidence:
+    """What an auditor needs to know of a call whose books are closed."""
+    assert call.began_ns is not None
+    line = call.line
+    return Evidence(
+        number=line.number,
+        record=plan.record,
+        network=plan.network,
+        answered_ns=line.answered_ns,
+        heard_ns=line.heard_ns,
+        hung_up_ns=line.hung_up_ns,
+        speeches=call.speeches,
+        began_ns=call.began_ns,
+        toggled=call.toggled,
+        row=row,
+        file=_published(row, recordings),
+    )
 
 
-async def _toggle(
-    plan: Plan, subject: Subject, lines: Sequence[Line], start_ns: int, seconds: float
-) -> dict[int, Toggled]:
-    if plan.record is not Record.RANDOM:
-        return {}
-    live = await subject.api.get(f"/v1/calls?state=answered&limit={_PAGE}")
-    idents = {call["from"]: call["id"] for call in live["calls"]}
-    missing = [line.number for line in lines if line.caller not in idents]
-    if missing:
-        raise Broken(f"the API knows no live call {missing[0]} ({len(missing)} missing)")
-    by_call = {line.number: idents[line.caller] for line in lines}
-    return await toggle_all(subject.api, by_call, seed=plan.seed, seconds=seconds, began=start_ns / 1e9)
-
-
-async def _rows(subject: Subject, lines: Sequence[Line], tell: Tell) -> dict[str, dict[str, Any]]:
-    """The log's rows by caller, once every recording is published or that took too long."""
-    until = time.monotonic() + _PUBLISHED_S
-    while True:
-        listed = await subject.api.get(f"/v1/calls?limit={_PAGE}")
-        rows = {row["from"]: row for row in listed["calls"]}
-        settled = sum(_settled(rows.get(line.caller)) for line in lines)
-        tell("waiting for the recordings", settled, len(lines))
-        if settled == len(lines) or time.monotonic() > until:
-            return rows
-        await asyncio.sleep(_POLL_S)
-
-
-def _settled(row: dict[str, Any] | None) -> bool:
-    if row is None or row["state"] != "ended":
-        return False
-    return row["recording"] is None or row["recording"]["result"] is not None
-
-
-@asynccontextmanager
-async def _watched(subject: Subject, memory: list[Memory]) -> AsyncIterator[None]:
-    """Note the proxy's memory meanwhile."""
-
-    async def watch() -> None:
-        while True:
-            memory.append(Memory(time.monotonic_ns(), cpu.resident_bytes(subject.pid)))
-            await asyncio.sleep(_MEMORY_EVERY_S)
-
-    task = asyncio.create_task(watch())
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-
-async def _count_seconds(seconds: float, tell: Tell) -> None:
-    for second in range(round(seconds) + 1):
-        tell("talking", second, round(seconds))
-        await asyncio.sleep(1)
+def _published(row: dict[str, Any] | None, recordings: Path) -> Path | None:
+    if row is None or row["recording"] is None:
+        return None
+    return next(recordings.glob(f"[0-9]*/*/*/{row['recording']['id']}.wav"), None)

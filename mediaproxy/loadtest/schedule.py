@@ -1,23 +1,26 @@
 """Who sends when: every stream has its own phase within the 20 ms, in slots of a quarter millisecond.
 
-Calls begin to talk one after the other within the first two seconds, as calls do; each of them talks for
-the same time.
-
 Even slots belong to the callers' sockets and odd ones to the callees', and all streams of a slot
-share a socket, so that a slot is one system call.
+share a socket, so that a slot is one system call. A packet that is delayed (`network`) stays with its
+socket: delays are multiples of the number of sockets.
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mediaproxy.loadtest.wire import PTIME_NS
 
 SLOTS = 80
 SLOT_NS = PTIME_NS // SLOTS
-RAMP = 100  # cycles of 20 ms within which all calls begin
+RAMP = 100  # cycles of 20 ms within which calls begin that are all up before the first of them talks
 SOCKETS = 16
 CALLER_HOST = "127.0.0.2"
 CALLEE_HOST = "127.0.0.3"
-HOSTS = (CALLER_HOST, CALLEE_HOST)
+
+Number = TypeVar("Number", int, NDArray[np.int64])
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +32,36 @@ class Stream:
     port: int
 
 
-def slot(stream: int) -> int:
-    call, leg = divmod(stream, 2)
-    spread = call if leg == 0 else call * 7 + 3
-    return 2 * (spread % (SLOTS // 2)) + leg
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """`packets` packets of a stream, the first in the cycle `first`.
+
+    In `pause` (indices, [from, to)) nothing is sent, as on hold; `digits` (index, digit) are dialled.
+    """
+
+    stream: Stream
+    first: int
+    packets: int
+    pause: tuple[int, int] = (0, 0)
+    digits: tuple[tuple[int, str], ...] = ()
+
+
+def slot(stream: Number) -> Number:
+    """Of one stream, or of many."""
+    leg = stream % 2
+    return 2 * ((stream // 2 * (1 + 6 * leg) + 3 * leg) % (SLOTS // 2)) + leg
 
 
 def first_cycle(stream: int) -> int:
-    """The cycle of 20 ms in which the stream's first packet is sent."""
+    """When a stream begins whose call is up long before: calls begin to talk one after the other."""
     return (stream // 2 * 37) % RAMP
 
 
-def socket_index(stream: int) -> int:
+def socket_index(stream: Number) -> Number:
     """Which of the sockets the stream is sent from; its leg's packets from the proxy arrive there too."""
     return slot(stream) % SOCKETS
 
 
-def sink_index(stream: int) -> int:
+def sink_index(stream: Number) -> Number:
     """Which socket must receive the stream: the one of the call's other leg."""
     return socket_index(stream ^ 1)

@@ -15,6 +15,7 @@ from mediaproxy.loadtest.api import Api, free_endpoint
 from mediaproxy.loadtest.launch import end, launch
 from mediaproxy.loadtest.plan import Broken, Record
 from mediaproxy.loadtest.schedule import CALLEE_HOST, CALLER_HOST
+from mediaproxy.loadtest.source import spare_cores
 from mediaproxy.net import Endpoint
 
 NUMBER = "+15550100"
@@ -40,7 +41,8 @@ drain_timeout_s = 0
 
 [media]
 address = "{proxy.host}"
-ports = "20000-29999"
+ports = "20000-32767"
+{workers}
 
 [api]
 listen = "{api}"
@@ -75,15 +77,17 @@ agent = "alice"
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where everybody is, on free ports; the proxy has an address of its own."""
+    """Where everybody is, and the number that the carrier calls."""
 
     proxy: Endpoint
     carrier: Endpoint
     agent: Endpoint
     api: Endpoint
+    number: str = NUMBER
 
     @classmethod
     def free(cls) -> "Addresses":
+        """On free ports; the proxy has an address of its own."""
         host = f"127.0.0.{100 + os.getpid() % 100}"
         return cls(
             proxy=free_endpoint(host, socket.SOCK_DGRAM),
@@ -96,15 +100,15 @@ class Addresses:
 class Subject:
     """`start` it, `stop` it in any case."""
 
-    def __init__(self, directory: Path, record: Record, *, more: str = "") -> None:
-        """`more`: further lines for `[recording]`."""
+    def __init__(self, directory: Path, record: Record, *, more: str = "", workers: int = 0) -> None:
+        """`more`: further lines for `[recording]`; `workers`: of the media, 0 = what is the default."""
         self.addresses = Addresses.free()
         self.recordings = directory / "recordings"
         self.token = secrets.token_urlsafe(12)
         self.api = Api(self.addresses.api, self.token)
         self._configuration = directory / "mediaproxy.toml"
         self._log = directory / "serve.log"
-        self._write(record, more)
+        self._write(record, more, f"workers = {workers}" if workers else "")
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -119,6 +123,8 @@ class Subject:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("MEDIAPROXY_")}
         with self._log.open("wb") as output:
             self._process = launch(command, output=output, stdin=subprocess.DEVNULL, env=environment)
+        if spare := spare_cores():
+            os.sched_setaffinity(self._process.pid, os.sched_getaffinity(0) - set(spare))
         until = time.monotonic() + _READY_S
         while _READY not in self._log.read_text(errors="replace"):
             self.check_alive()
@@ -142,7 +148,7 @@ class Subject:
         except subprocess.TimeoutExpired:
             end(self._process)
 
-    def _write(self, record: Record, more: str) -> None:
+    def _write(self, record: Record, more: str, workers: str) -> None:
         """Readable by its owner alone: it holds the token."""
         self._configuration.touch(0o600)
         self._configuration.write_text(
@@ -156,5 +162,6 @@ class Subject:
                 policy=_POLICIES[record],
                 number=NUMBER,
                 more=more,
+                workers=workers,
             )
         )

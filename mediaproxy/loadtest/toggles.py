@@ -3,16 +3,15 @@
 import asyncio
 import random
 import time
-import urllib.error
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from mediaproxy.loadtest.api import Api
+from mediaproxy.loadtest.api import Api, Refused
 from mediaproxy.loadtest.recordings import Span
+from mediaproxy.loadtest.waiting import until
 
 ACTIONS = ("start", "stop", "pause", "resume")
-_EVERY_S = 1.5  # on average, of each call
-_AT_ONCE = 4
+AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,39 +42,29 @@ class Toggled:
         return [(start, end) for (start, opens), (end, _) in both if opens and start < end]
 
 
-def script(seed: int, call: int, seconds: float) -> list[tuple[float, str]]:
-    """When to do what to `call`: the same for the same seed."""
+def script(seed: int, call: int, seconds: float, every_s: float) -> list[tuple[float, str]]:
+    """When to do what to `call`, about every `every_s`: the same for the same seed."""
     chance = random.Random(f"{seed}:{call}")
-    count = chance.randint(1, max(1, round(2 * seconds / _EVERY_S) - 1))
+    count = chance.randint(1, max(1, round(2 * seconds / every_s) - 1))
     times = sorted(chance.uniform(0, seconds) for _ in range(count))
     return [(at, chance.choice(ACTIONS)) for at in times]
 
 
 async def toggle(
-    api: Api, ident: str, steps: list[tuple[float, str]], began: float, gate: asyncio.Semaphore
-) -> Toggled:
-    """Follow the script of one call; `began` is the monotonic second that its times count from."""
-    done = Toggled()
+    api: Api, ident: str, steps: list[tuple[float, str]], gate: asyncio.Semaphore, stop: asyncio.Event,
+    done: Toggled,
+) -> None:  # fmt: skip
+    """Follow the script of one call, whose times are monotonic seconds, until `stop`."""
     for at, action in steps:
-        await asyncio.sleep(max(0.0, began + at - time.monotonic()))
+        if not await until(at, stop):
+            return
         async with gate:
             asked = time.monotonic()
             try:
                 reply = await api.post(f"/v1/calls/{ident}/recording/{action}")
-            except OSError as error:  # HTTPError among them
-                status = error.code if isinstance(error, urllib.error.HTTPError) else type(error).__name__
-                done.faults.append(f"{action} was answered with {status}")
+            except OSError as error:
+                said = error.status if isinstance(error, Refused) else type(error).__name__
+                done.faults.append(f"{action} was answered with {said}")
                 continue
             done.took_ms.append((time.monotonic() - asked) * 1000)
             done.replies.append(Reply(reply["state"], reply["changed"], reply["effective_sample"]))
-    return done
-
-
-async def toggle_all(
-    api: Api, idents: dict[int, str], *, seed: int, seconds: float, began: float
-) -> dict[int, Toggled]:
-    """Every call by its own script; `idents` are the API's names of the calls."""
-    gate = asyncio.Semaphore(_AT_ONCE)
-    steps = [(ident, script(seed, call, seconds)) for call, ident in idents.items()]
-    done = await asyncio.gather(*(toggle(api, ident, script_, began, gate) for ident, script_ in steps))
-    return dict(zip(idents, done, strict=True))

@@ -1,19 +1,15 @@
-"""Runs the traffic's processes and holds their books: every packet is accounted for, or the run fails."""
+"""Streams of one length between calls that are up already, and the books of every packet of theirs."""
 
-import asyncio
-import json
-import subprocess
-import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaproxy.loadtest import cpu, schedule, wire
-from mediaproxy.loadtest.launch import end, launch
-from mediaproxy.loadtest.mmsg import open_socket
+from mediaproxy.loadtest import schedule, wire
+from mediaproxy.loadtest.schedule import Speech, Stream
+from mediaproxy.loadtest.sink import ALTERED, FOREIGN, MISDIRECTED
+from mediaproxy.loadtest.source import Figures, Source
 
 PACKETS_PER_S = 1_000_000_000 // wire.PTIME_NS
 
@@ -62,81 +58,75 @@ class Books:
 
 
 class Traffic:
-    """The parties' sockets and, once started, the generator behind them."""
+    """Every stream says the same number of packets; all begin within two seconds."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        directory.mkdir(parents=True, exist_ok=True)
-        self._sockets = [open_socket(schedule.HOSTS[index % 2]) for index in range(schedule.SOCKETS)]
-        self._process: subprocess.Popen[str] | None = None
-        self._start_ns = 0
+        self._source = Source(directory)
+        self._first: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self.party = self._source.party
         self.packets = 0
-
-    def party(self, stream: int) -> tuple[str, int]:
-        """Where the stream comes from: what its party writes into its SDP."""
-        host, port = self._sockets[schedule.socket_index(stream)].getsockname()
-        return host, port
-
-    async def start(self, streams: list[schedule.Stream], seconds: float) -> int:
-        """Begin to send; the monotonic nanosecond of the first slot."""
-        self.packets = min(round(seconds * PACKETS_PER_S), wire.ROWS)  # of each stream
-        plan = self._directory / "plan.json"
-        listed = [(stream.number, stream.host, stream.port) for stream in streams]
-        fds = [sock.fileno() for sock in self._sockets]
-        plan.write_text(
-            json.dumps(
-                {"streams": listed, "sockets": fds, "packets": self.packets, "result": str(self._directory)}
-            )
-        )
-        command = [sys.executable, "-m", "mediaproxy.loadtest.generator", str(plan)]
-        self._process = launch(
-            command, pass_fds=fds, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        await asyncio.to_thread(self._process.stdout.readline)
-        self._start_ns = time.monotonic_ns() + 200_000_000
-        self._process.stdin.write(f"{self._start_ns}\n")
-        self._process.stdin.flush()
-        return self._start_ns
 
     @property
     def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
+        return self._source.pid
+
+    async def start(self, streams: list[Stream], seconds: float) -> int:
+        """Begin to send; the monotonic nanosecond of the first slot."""
+        self.packets = round(seconds * PACKETS_PER_S)
+        await self._source.start()
+        begin = self._source.next_cycle() + PACKETS_PER_S // 5
+        speeches = [
+            Speech(stream, begin + schedule.first_cycle(stream.number), self.packets) for stream in streams
+        ]
+        self._first = np.array([speech.first for speech in sorted(speeches, key=_number)], dtype=np.int64)
+        self._source.begin(speeches)
+        return self._source.cycle_ns(begin)
 
     async def finish(self) -> Books:
-        """Wait for the end (it is bounded by the packets asked for) and balance the books."""
-        assert self._process is not None
-        status = await asyncio.to_thread(self._process.wait, self.packets / PACKETS_PER_S + 30)
-        if status != 0:
-            raise RuntimeError(f"the generator ended with {status}")
-        return self._balance()
+        """Wait until everything is said (it is bounded by the packets asked for) and balance the books."""
+        await self._source.until(int(self._first.max()) + self.packets + 1)
+        figures = await self._source.end()
+        return self._balance(figures)
 
     def close(self) -> None:
-        if self._process is not None:
-            end(self._process)
-        for sock in self._sockets:
-            sock.close()
+        self._source.close()
 
-    def _balance(self) -> Books:
-        arrived_ns = np.load(self._directory / "arrived_ns.npy")
-        by_slot = np.load(self._directory / "sent_ns.npy")
-        streams = range(len(arrived_ns))
-        slots = np.array([schedule.slot(number) for number in streams])[:, None]
-        cycles = np.array([schedule.first_cycle(number) for number in streams])[:, None] + np.arange(
-            self.packets
-        )
-        sent_ns = by_slot[cycles, slots]
-        planned_ns = self._start_ns + cycles * wire.PTIME_NS + slots * schedule.SLOT_NS
-        sender = json.loads((self._directory / "sender.json").read_text())
-        sink = json.loads((self._directory / "sink.json").read_text())
+    def _balance(self, figures: Figures) -> Books:
+        sent, arrived = self._source.take()
+        by_slot = np.concatenate(sent)
+        arrivals = np.concatenate(arrived) if arrived else np.zeros(0, dtype=np.dtype([]))
+        streams = np.arange(len(self._first))
+        cycles = self._first[:, None] + np.arange(self.packets)
+        arrived_ns = np.zeros(cycles.shape, dtype=np.int64)
+        wrong = {"foreign": 0, "altered": 0, "misdirected": 0, "duplicate": 0}
+        if len(arrivals):
+            wrong |= _place(arrivals, arrived_ns)
         return Books(
-            sent_ns=sent_ns,
+            sent_ns=by_slot[cycles, schedule.slot(streams)[:, None]],
             arrived_ns=arrived_ns,
-            unsent=sender["unsent"],
-            **{name: sink[name] for name in ("foreign", "altered", "misdirected", "duplicate")},
-            sink_dropped=sum(cpu.dropped_at(sock) for sock in self._sockets),
-            generator_cpu_us=(sender["cpu_s"] + sink["cpu_s"]) * 1e6 / max(arrived_ns.size, 1),
-            late_ms=float((sent_ns - planned_ns).max() / 1e6),
+            unsent=figures.unsent,
+            sink_dropped=figures.dropped,
+            generator_cpu_us=figures.cpu_us_per_packet,
+            late_ms=figures.late_ms,
+            **wrong,
         )
+
+
+def _place(arrivals: NDArray[np.void], arrived_ns: NDArray[np.int64]) -> dict[str, int]:
+    """Write arrival times into the books; what was wrong, counted."""
+    stream, index, wrong = arrivals["stream"], arrivals["index"], arrivals["wrong"].astype(np.int64)
+    known = (stream < len(arrived_ns)) & (index < arrived_ns.shape[1]) & (wrong != FOREIGN)
+    altered = known & ((wrong == ALTERED) | (arrivals["shift"] != 0) | (wrong > MISDIRECTED))
+    good = known & ~altered
+    flat = stream[good].astype(np.int64) * arrived_ns.shape[1] + index[good]
+    arrived_ns.reshape(-1)[flat] = arrivals["at_ns"][good]
+    return {
+        "foreign": int((~known).sum()),
+        "altered": int(altered.sum()),
+        "misdirected": int((known & (wrong == MISDIRECTED)).sum()),
+        "duplicate": len(flat) - len(np.unique(flat)),
+    }
+
+
+def _number(speech: Speech) -> int:
+    return speech.stream.number

@@ -92,6 +92,7 @@ async def prove(plan: Plan, directory: Path, tell: Tell) -> Proof:
         _write_notice(directory / "notice.wav")
         subject = Subject(directory, Record.RANDOM, more=MORE)
         stack.callback(subject.stop)
+        stack.callback(subject.api.close)
         await subject.start()
         carrier, agent = Party("carrier"), Party("alice")
         for party, at in ((carrier, subject.addresses.carrier), (agent, subject.addresses.agent)):

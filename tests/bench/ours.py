@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mediaproxy.loadtest import wire
 from mediaproxy.loadtest.launch import launch
-from mediaproxy.loadtest.recordings import check_recording
+from mediaproxy.loadtest.recordings import Said, check_recording
 from mediaproxy.loadtest.schedule import CALLEE_HOST, CALLER_HOST, Stream
 from tests.bench.proxy import Call, Checked
 from tests.bench.softphones import Dialog, Softphones
@@ -158,15 +158,23 @@ class Mediaproxy:
         faults = []
         for dialog in self._dialogs:
             manifest = manifests.get(dialog.call_id)
-            starts = starts_ns[2 * dialog.call.number : 2 * dialog.call.number + 2] - dialog.answered_ns
+            first = 2 * dialog.call.number
+            said = [
+                Said(
+                    wire.decode_ulaw(wire.stream_codes(stream, packets, table)),
+                    (starts_ns[stream] - dialog.answered_ns) / 1e9,
+                )
+                for stream in (first, first + 1)
+            ]
             fault = (
                 "no manifest"
                 if manifest is None
                 else check_recording(
-                    Path(str(manifest["path"])).with_suffix(".wav"), int(str(manifest["duration_samples"])),
-                    dialog.call.number, packets, starts, table,
+                    Path(str(manifest["path"])).with_suffix(".wav"),
+                    int(str(manifest["duration_samples"])),
+                    said,
                 )
-            )  # fmt: skip
+            )
             if fault:
                 faults.append(f"{dialog.call.name}: {fault}")
         return Checked(len(calls) - len(faults), len(calls), tuple(faults))

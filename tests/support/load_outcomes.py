@@ -5,38 +5,52 @@ from typing import Any
 
 import numpy as np
 
-from mediaproxy.loadtest.outcome import Delays, Memory, Outcome, count_packets, packet_faults
+from mediaproxy.loadtest.audit import Audit
+from mediaproxy.loadtest.delays import Delays
+from mediaproxy.loadtest.ledger import Counts
+from mediaproxy.loadtest.outcome import Outcome, Sample, packet_faults
 from mediaproxy.loadtest.plan import Plan, Record
-from mediaproxy.loadtest.traffic import Books
+from mediaproxy.loadtest.source import Figures
 
 PLAN = Plan(calls=2, cps=10.0, duration_s=1.0, record=Record.ALL, seed=1)
 PACKETS = 50  # of each stream
+FIGURES = Figures(sent=200, unsent=0, dropped=0, late_ms=0.5, own_s=0.0002, kernel_s=0.0002)
 _SECOND = 1_000_000_000
 
 
-def books(**changes: Any) -> Books:
-    """Two calls that talk for a second; every packet takes between 40 and 60 µs."""
-    sent = _SECOND + np.arange(PACKETS, dtype=np.int64) * 20_000_000 + np.zeros((4, 1), dtype=np.int64)
-    arrived = sent + np.random.default_rng(1).integers(40_000, 60_000, sent.shape)
-    good = Books(
-        sent_ns=sent, arrived_ns=arrived, unsent=0, foreign=0, altered=0, misdirected=0, duplicate=0,
-        sink_dropped=0, generator_cpu_us=1.0, late_ms=0.5,
-    )  # fmt: skip
-    return replace(good, **changes)
+def counts(**changes: int) -> Counts:
+    """Two calls that talked for a second."""
+    return replace(Counts(sent=4 * PACKETS, arrived=4 * PACKETS), **changes)
 
 
-def outcome(of: Books, faults: list[str]) -> Outcome:
-    """With these books, and `faults` of rows and recordings."""
-    return Outcome(
+def delays(**late_us: float) -> Delays:
+    """Every packet takes between 40 and 60 µs; those of `packet_N` longer."""
+    found = Delays(0.1, 2.0)
+    for stream in range(4):
+        took = np.random.default_rng(stream).uniform(40, 60, PACKETS)
+        for name, more in late_us.items():
+            took[int(name.removeprefix("packet_"))] += more
+        found.add(np.arange(PACKETS) * 0.02 + 0.001, took)
+    return found
+
+
+def outcome(of: Counts, faults: list[str], **changes: Any) -> Outcome:
+    """With these counts, and `faults` of rows and recordings."""
+    figures = changes.pop("figures", FIGURES)
+    good = Outcome(
         plan=PLAN,
-        packets=count_packets(of),
-        delays=Delays.of(of, _SECOND),
-        cpu_us_per_packet=30.0,
-        memory=[Memory(0, 100_000_000), Memory(_SECOND, 120_000_000)],
+        start_ns=0,
+        counts=of,
+        figures=figures,
+        delays=delays() if of.arrived else Delays(0.1, 2.0),
+        lost_by_step=np.zeros(21, dtype=np.int64),
+        samples=[
+            Sample(0, 0, 100_000_000, 1.0, 0),
+            Sample(_SECOND, 2, 120_000_000, 1.006, 200),
+        ],
+        setups_ms=[10.0, 12.0],
         toggles_ms=[2.0, 4.0],
-        rows=2,
-        recordings=2,
-        recordings_expected=2,
-        generator_late_ms=of.late_ms,
-        faults=packet_faults(of) + faults,
+        audit=Audit(2, 2, 2, 2, faults),
+        faults=packet_faults(of, figures) + faults,
     )
+    return replace(good, **changes)

@@ -11,10 +11,12 @@ import pytest
 from mediaproxy.loadtest import audit as auditing
 from mediaproxy.loadtest import wire
 from mediaproxy.loadtest.audit import Audit, Evidence, audit
-from mediaproxy.loadtest.parties import Line
+from mediaproxy.loadtest.network import Network
 from mediaproxy.loadtest.plan import Record
+from mediaproxy.loadtest.schedule import Speech, Stream
 from mediaproxy.loadtest.toggles import Reply, Toggled
-from tests.support.load_outcomes import PACKETS, books
+
+PACKETS = 50
 
 ANSWERED_NS = 500_000_000
 DURATION = 16_000
@@ -27,37 +29,45 @@ class Run:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.lines = [self._line(number) for number in range(2)]
-        self.rows = {line.caller: self._row(line) for line in self.lines}
-        self.toggled = {line.number: Toggled([Reply("recording", True, OPENED)]) for line in self.lines}
-        self.tracks = {line.number: self._tracks(line) for line in self.lines}
+        self.network = Network()
+        self.rows: dict[int, dict[str, Any] | None] = {number: self._row(number) for number in range(2)}
+        self.toggled = {number: Toggled([Reply("recording", True, OPENED)]) for number in range(2)}
+        self.tracks = {number: self._tracks(number) for number in range(2)}
 
     def audit(self) -> Audit:
         for number, frames in self.tracks.items():
             self._write(self._path(number), frames)
-        evidence = Evidence(
-            Record.RANDOM, self.directory, self.lines, self.rows, self.toggled, PACKETS, books()
+        return audit([self._evidence(number) for number in range(2)])
+
+    def _evidence(self, number: int) -> Evidence:
+        one, other = (Speech(Stream(2 * number + leg, "127.0.0.1", 9), 0, PACKETS) for leg in (0, 1))
+        return Evidence(
+            number=number,
+            record=Record.RANDOM,
+            network=self.network,
+            answered_ns=ANSWERED_NS,
+            heard_ns=ANSWERED_NS,
+            hung_up_ns=ANSWERED_NS + 2_000_000_000,
+            speeches=(one, other),
+            began_ns=(1_000_000_000, 1_000_000_000),
+            toggled=self.toggled[number],
+            row=self.rows[number],
+            file=self._path(number) if number in self.tracks else None,
         )
-        return audit(evidence, lambda what, done, total: None)
 
-    def _line(self, number: int) -> Line:
-        line = Line(number, f"+1555{number}")
-        line.answered_ns, line.hung_up_ns = ANSWERED_NS, ANSWERED_NS + 2_000_000_000
-        return line
-
-    def _row(self, line: Line) -> dict[str, Any]:
+    def _row(self, number: int) -> dict[str, Any]:
         recording = {
-            "id": f"rec{line.number}", "state": "finished", "result": "complete", "sample_rate": 8_000,
+            "id": f"rec{number}", "state": "finished", "result": "complete", "sample_rate": 8_000,
             "duration_samples": DURATION, "recorded_samples": DURATION - OPENED,
             "intervals": [{"start_sample": OPENED, "end_sample": DURATION}],
         }  # fmt: skip
         row = {"state": "ended", "disposition": "answered", "ended_by": "caller", "duration_ms": 2_000}
         return row | {"recorded_ms": 1_250, "recording": recording}
 
-    def _tracks(self, line: Line) -> np.ndarray:
+    def _tracks(self, number: int) -> np.ndarray:
         frames = np.zeros((DURATION, 2), dtype="<i2")
         for leg in (0, 1):
-            spoken = wire.decode_ulaw(wire.stream_codes(2 * line.number + leg, PACKETS, TABLE))
+            spoken = wire.decode_ulaw(wire.stream_codes(2 * number + leg, PACKETS, TABLE))
             begins = (1_000_000_000 - ANSWERED_NS) * 8 // 1_000_000 - wire.SAMPLES
             frames[begins : begins + len(spoken), leg] = spoken
         frames[:OPENED] = 0
@@ -95,7 +105,7 @@ def _lose_file(run: Run) -> None:
 
 
 def _lose_row(run: Run) -> None:
-    del run.rows[run.lines[1].caller]
+    run.rows[1] = None
 
 
 def _swap(run: Run) -> None:

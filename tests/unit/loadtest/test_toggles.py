@@ -4,13 +4,13 @@ from mediaproxy.loadtest.toggles import ACTIONS, Reply, Toggled, script
 
 
 def test_a_seed_repeats_its_script_and_no_other() -> None:
-    assert script(7, 3, 10.0) == script(7, 3, 10.0)
-    assert script(7, 3, 10.0) != script(8, 3, 10.0)
-    assert script(7, 3, 10.0) != script(7, 4, 10.0)
+    assert script(7, 3, 10.0, 1.5) == script(7, 3, 10.0, 1.5)
+    assert script(7, 3, 10.0, 1.5) != script(8, 3, 10.0, 1.5)
+    assert script(7, 3, 10.0, 1.5) != script(7, 4, 10.0, 1.5)
 
 
 def test_scripts_stay_within_the_talk_and_use_every_action() -> None:
-    steps = [step for call in range(50) for step in script(1, call, 10.0)]
+    steps = [step for call in range(50) for step in script(1, call, 10.0, 1.5)]
     assert all(0 <= at <= 10.0 for at, _ in steps)
     assert {action for _, action in steps} == set(ACTIONS)
 

@@ -1,0 +1,146 @@
+"""The calls of a load test: each is set up, talks, is toggled and ended; all of them come and go."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from mediaproxy.loadtest.api import Api
+from mediaproxy.loadtest.bookkeeping import Bookkeeping
+from mediaproxy.loadtest.log import row_of
+from mediaproxy.loadtest.parties import Line, Parties
+from mediaproxy.loadtest.plan import Broken, Plan, Record, Tell
+from mediaproxy.loadtest.schedule import Speech
+from mediaproxy.loadtest.source import Source
+from mediaproxy.loadtest.toggles import AT_ONCE, Toggled, script, toggle
+from mediaproxy.loadtest.waiting import until
+
+_TAIL_S = 0.3  # between the last packet and the BYE
+_MOST_FAILURES = 20  # after which no more calls are placed
+
+
+@dataclass(slots=True)
+class Call:
+    """One call that was set up. `began_ns` is known once its books are closed."""
+
+    line: Line
+    speeches: tuple[Speech, Speech]
+    toggled: Toggled = field(default_factory=Toggled)
+    began_ns: tuple[int, int] | None = None
+    whole: bool = False  # it ended as it was meant to
+
+    def closed(self, speeches: tuple[Speech, Speech], began_ns: tuple[int, int]) -> None:
+        self.speeches, self.began_ns = speeches, began_ns
+
+
+class Course:
+    """`run` it; `stop` ends all calls early, in order. What went wrong is in `faults`."""
+
+    def __init__(
+        self, plan: Plan, api: Api, parties: Parties, source: Source, books: Bookkeeping,
+        tell: Tell, stop: asyncio.Event,
+    ) -> None:  # fmt: skip
+        self._plan = plan
+        self._api = api
+        self._parties = parties
+        self._source = source
+        self._books = books
+        self._tell = tell
+        self._stop = stop
+        self._gate = asyncio.Semaphore(AT_ONCE)
+        self._begun = self._ended = self._failed = 0
+        self.calls: list[Call] = []
+        self.faults: list[str] = []
+
+    @property
+    def live(self) -> int:
+        """How many calls are up, or about to be."""
+        return self._begun - self._ended
+
+    async def run(self) -> None:
+        """Returns when all calls are over."""
+        telling = asyncio.create_task(self._count_seconds())
+        stopping = asyncio.create_task(self._silence())
+        try:
+            async with asyncio.TaskGroup() as group:
+                await self._place_all(group)
+            if self._stop.is_set():
+                await stopping
+        finally:
+            telling.cancel()
+            stopping.cancel()
+
+    async def _place_all(self, group: asyncio.TaskGroup) -> None:
+        began = time.monotonic()
+        for number in range(self._plan.calls):
+            if not await until(began + number / self._plan.cps, self._stop):
+                return
+            if self._failed >= _MOST_FAILURES:
+                self.faults.append(
+                    f"gave up after {number} of {self._plan.calls} calls: {self._failed} failed"
+                )
+                return
+            self._begun += 1
+            group.create_task(self._live(number))
+
+    async def _live(self, number: int) -> None:
+        try:
+            await self._talk(await self._parties.place(number))
+        except (Broken, OSError, RuntimeError) as error:
+            self._failed += 1
+            self.faults.append(f"call {number}: {error}")
+        finally:
+            self._ended += 1
+            self._tell("calls", self._ended, self._plan.calls)
+
+    async def _talk(self, line: Line) -> None:
+        call = self._begin(line)
+        self.calls.append(call)
+        end_cycle = call.speeches[0].first + self._plan.packets + self._plan.network.cycles
+        try:
+            await self._toggle(call)
+            await until(self._source.cycle_ns(end_cycle) / 1e9 + _TAIL_S, self._stop)
+            if self._stop.is_set():
+                await asyncio.sleep(_TAIL_S)
+            if line.over.is_set():
+                raise Broken("it was ended before its time")
+            await self._parties.hang_up(line)
+            call.whole = True
+        finally:
+            self._books.close(call.speeches, call.closed)
+            self._parties.forget(line)
+
+    def _begin(self, line: Line) -> Call:
+        first = self._source.next_cycle()
+        one, other = line.streams()
+        packets = self._plan.packets
+        call = Call(line, (Speech(one, first, packets), Speech(other, first, packets)))
+        self._books.open(call.speeches)
+        self._source.begin(call.speeches)
+        return call
+
+    async def _toggle(self, call: Call) -> None:
+        if self._plan.record is not Record.RANDOM:
+            return
+        row = await row_of(self._api, call.line.caller)
+        if row is None:
+            raise Broken("the API knows no such call while it talks")
+        began = self._source.cycle_ns(call.speeches[0].first) / 1e9
+        plan = self._plan
+        steps = script(plan.seed, call.line.number, plan.duration_s, plan.toggle_every_s)
+        timed = [(began + at, action) for at, action in steps]
+        await toggle(self._api, row["id"], timed, self._gate, self._stop, call.toggled)
+
+    async def _silence(self) -> None:
+        await self._stop.wait()
+        self._books.shorten(await self._source.stop())
+
+    async def _count_seconds(self) -> None:
+        seconds = round(self._plan.seconds)
+        for second in range(seconds + 1):
+            self._tell("talking", second, seconds)
+            await asyncio.sleep(1)
+
+
+def toggles_ms(calls: Sequence[Call]) -> list[float]:
+    return [ms for call in calls for ms in call.toggled.took_ms]
