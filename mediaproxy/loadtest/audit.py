@@ -10,18 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mediaproxy.loadtest import wire
+from mediaproxy.loadtest.codecs import Codec
 from mediaproxy.loadtest.ledger import spoken
 from mediaproxy.loadtest.network import STEP_MS, Network
 from mediaproxy.loadtest.plan import Record
 from mediaproxy.loadtest.recordings import Said, Span, check_recording
 from mediaproxy.loadtest.rows import check_row
 from mediaproxy.loadtest.schedule import Speech
-from mediaproxy.loadtest.toggles import Toggled
+from mediaproxy.loadtest.toggles import Toggled, codes_of
 from mediaproxy.storage import keys, verify
 from mediaproxy.storage.judge import judge
 
 _POLICY_OFF = "off"
 _MS_NS = 1_000_000
+_CODE_MS = 60  # how well we know when a digit reached the proxy
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Evidence:
     number: int
     record: Record
     network: Network
+    codec: Codec
     answered_ns: int
     heard_ns: int
     hung_up_ns: int
@@ -47,8 +50,13 @@ class Evidence:
     def wants_file(self) -> bool:
         """Whether the call must have left a recording: it was open at some time."""
         if self.record is Record.RANDOM:
-            return self.toggled.opened
+            return self.toggled.opened or any(opens for _, opens in self.codes)
         return self.record is Record.ALL
+
+    @property
+    def codes(self) -> list[tuple[int, bool]]:
+        """What the agent dialled: the packet with which it takes effect, and whether it opens."""
+        return codes_of(self.speeches[1].digits)
 
 
 @dataclass(slots=True)
@@ -87,22 +95,52 @@ def _check_call(evidence: Evidence, found: Audit, refused: Mapping[Path, str]) -
     if row is None:
         return ["no row in the call log"]
     recording = row["recording"]
-    spans = _spans(evidence, recording["duration_samples"] if recording else 0)
+    duration = recording["duration_samples"] if recording else 0
+    spans, unexpected = _spans(evidence, recording, duration)
     policy = _POLICY_OFF if evidence.record is Record.NONE else "on"
-    faults = check_row(row, (evidence.hung_up_ns - evidence.answered_ns) / _MS_NS, policy, spans)
+    faults = check_row(
+        row, (evidence.hung_up_ns - evidence.answered_ns) / _MS_NS, policy, spans, evidence.codec.rate
+    )
+    faults += unexpected
     found.rows += not faults
     faults += evidence.toggled.faults
     if recording and evidence.wants_file:
-        fault = _check_file(evidence, recording["duration_samples"], spans, refused)
+        fault = _check_file(evidence, duration, spans, refused)
         found.recordings += fault is None
         faults += [fault] if fault else []
     return faults
 
 
-def _spans(evidence: Evidence, duration: int) -> list[Span]:
-    if evidence.record is Record.RANDOM:
-        return evidence.toggled.spans(duration)
-    return [(0, duration)] if evidence.record is Record.ALL else []
+def _spans(
+    evidence: Evidence, recording: Mapping[str, Any] | None, duration: int
+) -> tuple[list[Span], list[str]]:
+    """What must have been recorded, and what is wrong with it already.
+
+    What the API toggled, its replies tell to the sample. What was dialled the row must tell, near to where.
+    """
+    if evidence.record is not Record.RANDOM:
+        return [(0, duration)] if evidence.record is Record.ALL else [], []
+    if not evidence.codes:
+        return evidence.toggled.spans(duration), []
+    intervals = recording["intervals"] if recording else []
+    found = [(interval["start_sample"], interval["end_sample"]) for interval in intervals]
+    return found, check_dialled(evidence, found, duration)
+
+
+def check_dialled(evidence: Evidence, intervals: Sequence[Span], duration: int) -> list[str]:
+    """Whether each code took effect when its last digit began."""
+    rate = evidence.codec.rate
+    edges = [edge for interval in intervals for edge in interval if edge != duration]
+    if len(edges) != len(evidence.codes):
+        return [f"{len(evidence.codes)} codes were dialled, {len(edges)} took effect"]
+    early = max(evidence.heard_ns - evidence.answered_ns, 0) // _MS_NS
+    began_ns = evidence.began_ns[1] - evidence.answered_ns
+    wanted = [(began_ns + index * wire.PTIME_NS) * rate // 1_000_000_000 for index, _ in evidence.codes]
+    return [
+        f"a code was dialled at {at} and took effect at {edge}"
+        for at, edge in zip(wanted, edges, strict=True)
+        if not -early - _CODE_MS <= (edge - at) * 1000 / rate <= _CODE_MS
+    ]
 
 
 def _check_file(
@@ -118,21 +156,20 @@ def _check_file(
         Said(_samples(evidence, leg), (began_ns - evidence.answered_ns) / 1e9, unsure_ms, jitter_ms)
         for leg, began_ns in enumerate(evidence.began_ns)
     ]
-    return check_recording(evidence.file, duration, said, spans)
+    return check_recording(evidence.file, duration, said, spans, evidence.codec.rate)
 
 
 def _samples(evidence: Evidence, leg: int) -> NDArray[np.int16]:
     """What a leg's channel must hold of its speech: zeros where nothing was sent."""
     speech = evidence.speeches[leg]
-    codes = wire.stream_codes(speech.stream.number, speech.packets, _table())
-    samples = wire.decode_ulaw(codes).reshape(-1, wire.SAMPLES)
-    samples[~spoken(speech, evidence.network)] = 0
-    return samples.reshape(-1)
+    index = np.arange(speech.packets, dtype=np.int64)
+    codes = wire.payloads(speech.stream.number, index, _table(evidence.codec))
+    return evidence.codec.decode(codes, spoken(speech, evidence.network))
 
 
 @cache
-def _table() -> NDArray[np.uint8]:
-    return wire.payload_table()
+def _table(codec: Codec) -> NDArray[np.uint8]:
+    return wire.payload_table(codec.payload_type)
 
 
 def _refused(files: Sequence[Path], chained: bool) -> dict[Path, str]:

@@ -12,10 +12,12 @@ from mediaproxy.loadtest.parties import Line, Parties
 from mediaproxy.loadtest.plan import Broken, Plan, Record, Tell
 from mediaproxy.loadtest.schedule import Speech
 from mediaproxy.loadtest.source import Source
-from mediaproxy.loadtest.toggles import AT_ONCE, Toggled, script, toggle
+from mediaproxy.loadtest.toggles import AT_ONCE, Toggled, dialled, script, toggle
 from mediaproxy.loadtest.waiting import until
 
 _TAIL_S = 0.3  # between the last packet and the BYE
+_HELD_PACKETS = 75
+_BEFORE_HOLD_S, _AFTER_HOLD_S = 0.2, 0.7  # from the pause's beginning, and to its end
 _MOST_FAILURES = 20  # after which no more calls are placed
 
 
@@ -94,11 +96,14 @@ class Course:
             self._tell("calls", self._ended, self._plan.calls)
 
     async def _talk(self, line: Line) -> None:
+        if self._stop.is_set():
+            await self._parties.hang_up(line)
+            return
         call = self._begin(line)
         self.calls.append(call)
         end_cycle = call.speeches[0].first + self._plan.packets + self._plan.network.cycles
         try:
-            await self._toggle(call)
+            await asyncio.gather(self._toggle(call), self._hold(call))
             await until(self._source.cycle_ns(end_cycle) / 1e9 + _TAIL_S, self._stop)
             if self._stop.is_set():
                 await asyncio.sleep(_TAIL_S)
@@ -113,14 +118,19 @@ class Course:
     def _begin(self, line: Line) -> Call:
         first = self._source.next_cycle()
         one, other = line.streams()
-        packets = self._plan.packets
-        call = Call(line, (Speech(one, first, packets), Speech(other, first, packets)))
+        plan, packets, pause = self._plan, self._plan.packets, (0, 0)
+        digits: tuple[tuple[int, str], ...] = ()
+        if plan.holds(line.number):
+            pause = (packets // 2, packets // 2 + _HELD_PACKETS)
+        if plan.dials(line.number):
+            digits = dialled(plan.seed, line.number, packets, plan.toggle_every_s)
+        call = Call(line, (Speech(one, first, packets, pause), Speech(other, first, packets, (0, 0), digits)))
         self._books.open(call.speeches)
         self._source.begin(call.speeches)
         return call
 
     async def _toggle(self, call: Call) -> None:
-        if self._plan.record is not Record.RANDOM:
+        if self._plan.record is not Record.RANDOM or self._plan.dials(call.line.number):
             return
         row = await row_of(self._api, call.line.caller)
         if row is None:
@@ -130,6 +140,20 @@ class Course:
         steps = script(plan.seed, call.line.number, plan.duration_s, plan.toggle_every_s)
         timed = [(began + at, action) for at, action in steps]
         await toggle(self._api, row["id"], timed, self._gate, self._stop, call.toggled)
+
+    async def _hold(self, call: Call) -> None:
+        """The agent holds the call while the carrier's party pauses, so that no word falls on an edge."""
+        first, last = call.speeches[0].pause
+        if first == last:
+            return
+        begin, end = (self._source.cycle_ns(call.speeches[0].first + at) / 1e9 for at in (first, last))
+        if not await until(begin + _BEFORE_HOLD_S, self._stop):
+            return
+        await self._parties.hold(call.line)
+        await until(end - _AFTER_HOLD_S, self._stop)
+        await self._parties.resume(call.line)
+        if time.monotonic() > end:
+            raise Broken("its resumption took so long that the other party spoke before")
 
     async def _silence(self) -> None:
         await self._stop.wait()

@@ -11,6 +11,7 @@ from mediaproxy.rtp.events import DIGITS, TelephoneEvent, build_event
 PAYLOAD_TYPE = 101
 PACKETS = 7  # of a digit: 100 ms of it, whose last packet is sent three times
 _LASTS = 5
+_PAUSE = 5  # between two digits
 _VOLUME = 10  # -dBm0
 _LENGTH = 16  # header and event
 
@@ -24,6 +25,11 @@ def dialled(digits: Iterable[tuple[int, str]]) -> list[tuple[int, Packet]]:
         for first, digit in digits
         for at in range(PACKETS)
     ]
+
+
+def code(index: int, digits: str) -> tuple[tuple[int, str], ...]:
+    """A code that is dialled from packet `index` on."""
+    return tuple((index + at * (PACKETS + _PAUSE), digit) for at, digit in enumerate(digits))
 
 
 def silent(digits: Sequence[tuple[int, str]], packets: int) -> NDArray[np.bool_]:

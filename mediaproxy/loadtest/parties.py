@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from mediaproxy.loadtest.phone import Invited, Over, Phone, Talking
+from mediaproxy.loadtest.phone import PCMU, Changed, Invited, Over, Phone, Talking
 from mediaproxy.loadtest.plan import Broken
 from mediaproxy.loadtest.schedule import Stream
 from mediaproxy.loadtest.subject import Addresses
 from mediaproxy.net import Endpoint
+from mediaproxy.sdp.audio import Direction
 from mediaproxy.transport.sip_transport import SipTransport
 
 PATIENCE_S = 15.0
@@ -37,6 +38,7 @@ class Line:
     abandoned: bool = False  # nobody waits for its answer any more
     talking: asyncio.Event = field(default_factory=asyncio.Event)
     over: asyncio.Event = field(default_factory=asyncio.Event)
+    changed: asyncio.Queue[int] = field(default_factory=asyncio.Queue)  # how holding, resuming was answered
 
     @property
     def setup_ms(self) -> float:
@@ -53,11 +55,13 @@ class Line:
 class Parties:
     """`media` tells from where a stream of RTP (2 × call + leg) comes."""
 
-    def __init__(self, addresses: Addresses, media: Callable[[int], tuple[str, int]]) -> None:
+    def __init__(
+        self, addresses: Addresses, media: Callable[[int], tuple[str, int]], payload_type: int = PCMU
+    ) -> None:
         self._addresses = addresses
         self._media = media
-        self._carrier = Phone("carrier", random=os.urandom)
-        self._agent = Phone("alice", random=os.urandom)
+        self._carrier = Phone("carrier", random=os.urandom, payload_type=payload_type)
+        self._agent = Phone("alice", random=os.urandom, payload_type=payload_type)
         self._run = int.from_bytes(os.urandom(4), "big") % 10_000  # tells callers of other runs apart
         self._at_carrier: SipTransport[Any] = SipTransport(self._carrier, self._carrier_hears)
         self._at_agent: SipTransport[Any] = SipTransport(self._agent, self._agent_hears)
@@ -101,6 +105,24 @@ class Parties:
             raise Broken("it was answered, but not by our agent")
         return line
 
+    async def hold(self, line: Line) -> None:
+        """The agent holds the call; returns when the carrier agreed."""
+        await self._change(line, Direction.SENDONLY, "hold")
+
+    async def resume(self, line: Line) -> None:
+        await self._change(line, Direction.SENDRECV, "resumption")
+
+    async def _change(self, line: Line, direction: Direction, what: str) -> None:
+        self._agent.change(line.taken, direction, now_ns=time.monotonic_ns())
+        self._at_agent.settle()
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                status = await line.changed.get()
+        except TimeoutError:
+            raise Broken(f"its {what} was not answered within {PATIENCE_S:.0f} s") from None
+        if status >= 300:
+            raise Broken(f"its {what} was answered with {status}")
+
     async def hang_up(self, line: Line) -> None:
         """The carrier hangs up; returns when the agent has heard of it."""
         if not line.over.is_set():
@@ -137,6 +159,8 @@ class Parties:
                 self._answer(output)
             case Talking():
                 self._taken[output.call].callee_sends_to = output.media
+            case Changed() if output.call in self._taken:
+                self._taken[output.call].changed.put_nowait(output.status)
             case Over() if output.call in self._taken:
                 self._taken[output.call].over.set()
 

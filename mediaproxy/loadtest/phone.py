@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from mediaproxy.errors import Malformed
 from mediaproxy.net import Endpoint
-from mediaproxy.sdp.audio import read_answer, read_offer
+from mediaproxy.sdp.audio import Direction, read_answer, read_offer
 from mediaproxy.sdp.description import parse
 from mediaproxy.sip.dialog import Dialog, new_call_id, new_tag
 from mediaproxy.sip.flow import Flow
@@ -27,7 +27,11 @@ from mediaproxy.sip.transactions import TransactionLayer
 
 PCMU = 0
 TELEPHONE_EVENT = 101
+CODECS = {PCMU: "PCMU/8000", 8: "PCMA/8000", 9: "G722/8000"}  # G.722 is told with half its rate
 REQUEST_TIMEOUT = 408
+_MIRRORED = {Direction.SENDONLY: Direction.RECVONLY, Direction.RECVONLY: Direction.SENDONLY} | {
+    same: same for same in (Direction.SENDRECV, Direction.INACTIVE)
+}
 SERVICE_UNAVAILABLE = 503
 
 
@@ -53,6 +57,14 @@ class Talking:
 
 
 @dataclass(frozen=True, slots=True)
+class Changed:
+    """What we asked of a call that stands, hold or resume, was answered with `status`."""
+
+    call: int
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
 class Over:
     """The call ended; `status` says why it never came about."""
 
@@ -60,7 +72,7 @@ class Over:
     status: int | None = None
 
 
-Output = Transmit | Invited | Ringing | Talking | Over
+Output = Transmit | Invited | Ringing | Talking | Changed | Over
 
 
 @dataclass(slots=True)
@@ -74,19 +86,23 @@ class _Call:
     invite: TransactionId
     media: Endpoint
     dialog: Dialog | None = None
+    version: int = 1  # of our description
 
 
 class Phone:
     """One telephone at one SIP address; its calls are numbered."""
 
-    def __init__(self, user: str, *, random: Callable[[int], bytes]) -> None:
+    def __init__(self, user: str, *, random: Callable[[int], bytes], payload_type: int = PCMU) -> None:
+        """`payload_type`: that of the codec which it speaks (RFC 3551)."""
         self._user = user
+        self._payload_type = payload_type
         self._random = random
         self._layer = TransactionLayer(random_bytes=random)
         self._outputs: list[Output] = []
         self._calls: dict[int, _Call] = {}
         self._by_transaction: dict[TransactionId, int] = {}
         self._by_tag: dict[str, int] = {}
+        self._changes: dict[TransactionId, tuple[int, Request]] = {}
         self._last = 0
 
     # -- what a person does
@@ -105,7 +121,8 @@ class Phone:
             ("CSeq", "1 INVITE"),
             *self._contact(flow),
         )
-        request = Request("INVITE", uri, headers, description(media))
+        body = description(media, payload_type=self._payload_type)
+        request = Request("INVITE", uri, headers, body)
         transaction = self._layer.send_request(request, flow, now_ns=now_ns)
         return self._remember(_Call(self._next(), tag, flow, request, transaction, media)).id
 
@@ -117,7 +134,7 @@ class Phone:
         ours = self._calls[call]
         ours.media = media
         ours.dialog = Dialog.uas(ours.request, ours.tag)
-        self._respond(ours, 200, description(media), now_ns)
+        self._respond(ours, 200, description(media, payload_type=self._payload_type), now_ns)
 
     def hang_up(self, call: int, *, now_ns: int) -> None:
         ours = self._calls.get(call)
@@ -125,6 +142,16 @@ class Phone:
             return
         self._layer.send_request(ours.dialog.request("BYE"), ours.flow, now_ns=now_ns)
         self._forget(ours)
+
+    def change(self, call: int, direction: Direction, *, now_ns: int) -> None:
+        """Offer another direction for the audio of a call that stands: hold it, or resume it (re-INVITE)."""
+        ours = self._calls.get(call)
+        if ours is None or ours.dialog is None:
+            return
+        ours.version += 1
+        body = description(ours.media, direction, ours.version, self._payload_type)
+        request = ours.dialog.request("INVITE", headers=Headers.of(*self._contact(ours.flow)), body=body)
+        self._changes[self._layer.send_request(request, ours.flow, now_ns=now_ns)] = call, request
 
     def send_info(self, call: int, content_type: str, body: bytes, *, now_ns: int) -> None:
         """An INFO within a call that stands (RFC 6086)."""
@@ -183,6 +210,9 @@ class Phone:
             self._invited(received, now_ns)
             return
         call = self._by_tag.get(request.to.tag or "")
+        if call is not None and request.method == "INVITE":
+            self._change_asked(self._calls[call], received, now_ns)
+            return
         status = 481 if call is None else 200 if request.method in ("BYE", "INFO", "OPTIONS") else 501
         self._layer.send_response(received.transaction, respond(request, status), now_ns=now_ns)
         if call is not None and request.method == "BYE":
@@ -200,7 +230,36 @@ class Phone:
         call = _Call(self._next(), tag, received.flow, received.request, received.transaction, nowhere)
         self._outputs.append(Invited(self._remember(call).id, received.request.from_.uri.user or ""))
 
+    def _change_asked(self, call: _Call, received: RequestReceived, now_ns: int) -> None:
+        """The peer holds or resumes: agree."""
+        try:
+            offered = read_offer(parse(received.request.body)).direction
+        except Malformed as error:
+            self._layer.send_response(
+                received.transaction, respond(received.request, error.status), now_ns=now_ns
+            )
+            return
+        call.version += 1
+        body = description(call.media, _MIRRORED[offered], call.version, self._payload_type)
+        headers = Headers.of(*self._contact(call.flow))
+        response = respond(received.request, 200, headers=headers, body=body)
+        self._layer.send_response(received.transaction, response, now_ns=now_ns)
+
+    def _change_answered(self, received: ResponseReceived, now_ns: int) -> None:
+        number, request = self._changes[received.transaction]
+        status, call = received.response.status, self._calls.get(number)
+        if status < 200 or call is None or call.dialog is None:
+            return
+        del self._changes[received.transaction]
+        if status < 300:
+            ack = call.dialog.ack(request.cseq.number)
+            self._layer.send_ack(received.transaction, ack, call.flow, now_ns=now_ns)
+        self._outputs.append(Changed(number, status))
+
     def _responded(self, received: ResponseReceived, now_ns: int) -> None:
+        if received.transaction in self._changes:
+            self._change_answered(received, now_ns)
+            return
         number = self._by_transaction.get(received.transaction)
         if number is None or received.response.cseq.method != "INVITE":
             return
@@ -228,6 +287,8 @@ class Phone:
         number = self._by_transaction.get(transaction)
         if number is not None:
             self._end(self._calls[number], status)
+        elif transaction in self._changes:
+            self._outputs.append(Changed(self._changes.pop(transaction)[0], status))
 
     # -- the calls
 
@@ -266,12 +327,18 @@ class Phone:
         del self._calls[call.id], self._by_transaction[call.invite], self._by_tag[call.tag]
 
 
-def description(media: Endpoint) -> bytes:
-    """G.711 and telephone-events at `media` (RFC 4566)."""
-    family = media.family.value
+def description(
+    media: Endpoint,
+    direction: Direction = Direction.SENDRECV,
+    version: int = 1,
+    payload_type: int = PCMU,
+) -> bytes:
+    """One codec and telephone-events at `media` (RFC 4566)."""
+    family, codec = media.family.value, CODECS[payload_type]
     return (
-        f"v=0\r\no=- 1 1 IN {family} {media.host}\r\ns=-\r\nc=IN {family} {media.host}\r\nt=0 0\r\n"
-        f"m=audio {media.port} RTP/AVP {PCMU} {TELEPHONE_EVENT}\r\na=rtpmap:{PCMU} PCMU/8000\r\n"
+        f"v=0\r\no=- 1 {version} IN {family} {media.host}\r\ns=-\r\nc=IN {family} {media.host}\r\nt=0 0\r\n"
+        f"m=audio {media.port} RTP/AVP {payload_type} {TELEPHONE_EVENT}\r\n"
+        f"a=rtpmap:{payload_type} {codec}\r\n"
         f"a=rtpmap:{TELEPHONE_EVENT} telephone-event/8000\r\na=fmtp:{TELEPHONE_EVENT} 0-15\r\n"
-        f"a=ptime:20\r\na=sendrecv\r\n"
+        f"a=ptime:20\r\na={direction.value}\r\n"
     ).encode()

@@ -5,12 +5,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from mediaproxy.errors import MediaproxyError
+from mediaproxy.loadtest.codecs import Codec
 from mediaproxy.loadtest.network import Network
 from mediaproxy.loadtest.wire import PTIME_NS
 
 MAX_CALLS = 100_000
 MAX_DURATION_S = 7200.0
 MAX_CPS = 500.0
+MIN_HOLD_S = 4.0  # of a call that is held meanwhile
+MIN_DTMF_S = 3.0  # and of one whose agent dials
 
 Tell = Callable[[str, int, int], None]  # what is going on, how much of how much
 
@@ -27,7 +30,8 @@ class Record(StrEnum):
 class Plan:
     """`calls` calls, `cps` of which begin each second; each talks for `duration_s`.
 
-    `seed` repeats toggles and network. Of a proxy of our own: `workers` media processes, 0 = none.
+    With `dtmf` every second agent toggles by dialling; with `hold` the others hold their call once.
+    `seed` repeats the toggles. Of a proxy of our own: `workers` media processes, 0 = none.
     """
 
     calls: int
@@ -36,6 +40,9 @@ class Plan:
     record: Record
     seed: int
     network: Network = field(default_factory=Network)
+    codec: Codec = Codec.PCMU
+    dtmf: bool = False
+    hold: bool = False
     toggle_every_s: float = 4.0
     workers: int = 0
 
@@ -43,6 +50,12 @@ class Plan:
     def packets(self) -> int:
         """Of each stream."""
         return round(self.duration_s * 1_000_000_000) // PTIME_NS
+
+    def dials(self, call: int) -> bool:
+        return self.dtmf and call % 2 == 1
+
+    def holds(self, call: int) -> bool:
+        return self.hold and call % 2 == 0
 
     @property
     def at_once(self) -> int:

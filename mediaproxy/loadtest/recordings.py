@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaproxy.loadtest import wire
-
 Span = tuple[int, int]  # [start, end) in samples
 
-_RATE = 8000
-_TOLERANCE_SAMPLES = 50 * _RATE // 1000  # how long a packet may have waited on its way to the proxy
-_EDGE_SAMPLES = 20 * _RATE // 1000  # where recording begins or ends amid speech, doubt is silence
+RATE = 8000
+_PACKET_MS = 20
+_TOLERANCE_MS = 50  # how long a packet may have waited on its way to the proxy
+_EDGE_MS = 20  # where recording begins or ends amid speech, doubt is silence
 _HEAD_SAMPLES = 48  # so many tell for certain which part of the speech they are
 _LEGS = ("carrier", "agent")
 
@@ -33,22 +32,24 @@ class Said:
 
 
 def check_recording(
-    path: Path, duration: int, said: Sequence[Said], spans: Sequence[Span] | None = None
+    path: Path, duration: int, said: Sequence[Said], spans: Sequence[Span] | None = None, rate: int = RATE
 ) -> str | None:
     """What is wrong with one recording; None when every sample is as it must be.
 
     `said` is by channel; `spans` are what the log says was recorded, None = all.
     """
     try:
-        frames = read_wav(path)
+        frames = read_wav(path, rate)
     except (OSError, ValueError, struct.error) as error:
         return f"unreadable: {error}"
     if len(frames) != duration:
         return f"{len(frames)} sample frames instead of {duration}"
     for leg, speech in enumerate(said):
-        expected_at = round(speech.at_s * _RATE) - wire.SAMPLES  # a packet carries the past
-        early, late = (round(ms * _RATE / 1000) for ms in (speech.unsure_ms, speech.jitter_ms))
-        fault = check_track(frames[:, leg], speech.samples, expected_at, spans, early=early, late=late)
+        expected_at = round((speech.at_s - _PACKET_MS / 1000) * rate)  # a packet carries the past
+        early, late = (round(ms * rate / 1000) for ms in (speech.unsure_ms, speech.jitter_ms))
+        fault = check_track(
+            frames[:, leg], speech.samples, expected_at, spans, early=early, late=late, rate=rate
+        )
         if fault:
             return f"{_LEGS[leg]}'s channel: {fault}"
     return None
@@ -62,6 +63,7 @@ def check_track(
     *,
     early: int = 0,
     late: int = 0,
+    rate: int = RATE,
 ) -> str | None:
     """Within `spans` (None = all) `track` must hold `spoken`, whole and near `expected_at`; else zeros.
 
@@ -75,8 +77,9 @@ def check_track(
     leaked = int(np.count_nonzero(track[outside]))
     if leaked:
         return f"{leaked} samples outside the intervals are not silent"
-    place = _Place(spoken, expected_at - early - _TOLERANCE_SAMPLES, expected_at + late + _TOLERANCE_SAMPLES)
-    faults = (_check_span(track, start, end, place, _EDGE_SAMPLES + late) for start, end in spans)
+    tolerance, edge = _TOLERANCE_MS * rate // 1000, _EDGE_MS * rate // 1000 + late
+    place = _Place(spoken, expected_at - early - tolerance, expected_at + late + tolerance)
+    faults = (_check_span(track, start, end, place, edge) for start, end in spans)
     return next(filter(None, faults), None)
 
 
@@ -144,14 +147,14 @@ def _shifted(spoken: NDArray[np.int16], offset: int, start: int, end: int) -> ND
     return wanted
 
 
-def read_wav(path: Path) -> NDArray[np.int16]:
-    """The sample frames of a 16-bit stereo PCM file at 8 kHz: shape (frames, 2)."""
+def read_wav(path: Path, sample_rate: int = RATE) -> NDArray[np.int16]:
+    """The sample frames of a 16-bit stereo PCM file of that rate: shape (frames, 2)."""
     content = path.read_bytes()
     if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
         raise ValueError("not a WAV file")
     chunks = _chunks(content)
     kind, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", chunks[b"fmt "])
-    if (channels, rate, bits) != (2, _RATE, 16) or kind not in (1, 0xFFFE):
+    if (channels, rate, bits) != (2, sample_rate, 16) or kind not in (1, 0xFFFE):
         raise ValueError(f"unexpected format {(kind, channels, rate, bits)}")
     return np.frombuffer(chunks[b"data"], dtype="<i2").reshape(-1, 2)
 

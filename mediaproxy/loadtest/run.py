@@ -30,14 +30,14 @@ _BATCH = 50  # calls that an auditor takes at once
 
 async def run(plan: Plan, directory: Path, tell: Tell, stop: asyncio.Event | None = None) -> Outcome:
     """Load a proxy that lives in `directory`, until `stop`. `Broken` when that could not be done."""
-    subject = Subject(directory, plan.record, workers=plan.workers)
+    subject = Subject(directory, plan.record, workers=plan.workers, sample_rate=plan.codec.rate)
     source = Source(directory / "traffic")
-    parties = Parties(subject.addresses, source.party)
+    parties = Parties(subject.addresses, source.party, plan.codec.payload_type)
     try:
         tell("starting the proxy", 0, 1)
         await subject.start()
         await parties.start()
-        await source.start(plan.network)
+        await source.start(plan.network, plan.codec.payload_type)
         tell("starting the proxy", 1, 1)
         return await _load(plan, subject, source, parties, tell, stop or asyncio.Event())
     except (Broken, OSError, RuntimeError) as error:
@@ -117,6 +117,7 @@ def evidence_of(plan: Plan, call: Call, row: dict[str, Any] | None, recordings: 
         number=line.number,
         record=plan.record,
         network=plan.network,
+        codec=plan.codec,
         answered_ns=line.answered_ns,
         heard_ns=line.heard_ns,
         hung_up_ns=line.hung_up_ns,

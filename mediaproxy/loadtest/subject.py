@@ -57,7 +57,7 @@ url = "sqlite:///calls.sqlite"
 [recording]
 policy = "{policy}"
 format = "wav"
-sample_rate = 8000
+sample_rate = {sample_rate}
 {more}
 [[trunks]]
 name = "carrier"
@@ -100,7 +100,15 @@ class Addresses:
 class Subject:
     """`start` it, `stop` it in any case."""
 
-    def __init__(self, directory: Path, record: Record, *, more: str = "", workers: int = 0) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        record: Record,
+        *,
+        more: str = "",
+        workers: int = 0,
+        sample_rate: int = 8000,
+    ) -> None:
         """`more`: further lines for `[recording]`; `workers`: of the media, 0 = what is the default."""
         self.addresses = Addresses.free()
         self.recordings = directory / "recordings"
@@ -108,6 +116,7 @@ class Subject:
         self.api = Api(self.addresses.api, self.token)
         self._configuration = directory / "mediaproxy.toml"
         self._log = directory / "serve.log"
+        self._sample_rate = sample_rate
         self._write(record, more, f"workers = {workers}" if workers else "")
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -163,5 +172,6 @@ class Subject:
                 number=NUMBER,
                 more=more,
                 workers=workers,
+                sample_rate=self._sample_rate,
             )
         )

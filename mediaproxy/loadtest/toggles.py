@@ -3,15 +3,21 @@
 import asyncio
 import random
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from mediaproxy.loadtest import digits
 from mediaproxy.loadtest.api import Api, Refused
 from mediaproxy.loadtest.recordings import Span
 from mediaproxy.loadtest.waiting import until
 
 ACTIONS = ("start", "stop", "pause", "resume")
 AT_ONCE = 4
+START, STOP = "*1", "*2"
+_PACKETS_PER_S = 50
+_FIRST = 25  # packets before somebody dials
+_SPACING = 100  # at least between two codes, and before the end
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,24 @@ def script(seed: int, call: int, seconds: float, every_s: float) -> list[tuple[f
     count = chance.randint(1, max(1, round(2 * seconds / every_s) - 1))
     times = sorted(chance.uniform(0, seconds) for _ in range(count))
     return [(at, chance.choice(ACTIONS)) for at in times]
+
+
+def dialled(seed: int, call: int, packets: int, every_s: float) -> tuple[tuple[int, str], ...]:
+    """What `call`'s agent dials, start and stop in turn: digits by packet. The same for the same seed."""
+    chance = random.Random(f"{seed}:{call}:dialled")
+    every = max(round(every_s * _PACKETS_PER_S), _SPACING)
+    found: tuple[tuple[int, str], ...] = ()
+    at, opens = chance.randrange(_FIRST, max(min(_FIRST + every, packets - _SPACING), _FIRST + 1)), True
+    while at < packets - _SPACING:
+        found += digits.code(at, START if opens else STOP)
+        at += chance.randrange(_SPACING, 2 * every)
+        opens = not opens
+    return found
+
+
+def codes_of(dialled: Sequence[tuple[int, str]]) -> list[tuple[int, bool]]:
+    """The packet with which each code takes effect, its last digit's first; and whether it opens."""
+    return [(index, digit == START[-1]) for index, digit in dialled if digit != START[0]]
 
 
 async def toggle(

@@ -17,7 +17,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.peer]
 def test_ten_calls_toggled_at_random_lose_nothing(tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
     command = [
-        *COMMAND, "loadtest", "--calls", "10", "--cps", "10", "--duration", "3", "--record", "random", "--toggle-every", "1.5",
+        *COMMAND, "loadtest", "--calls", "10", "--cps", "10", "--duration", "3", "--record", "random",
+        "--toggle-every", "1.5",
         "--json", str(figures), "--report", str(tmp_path / "report"),
     ]  # fmt: skip
     shown = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

@@ -11,6 +11,7 @@ import pytest
 from mediaproxy.loadtest import audit as auditing
 from mediaproxy.loadtest import wire
 from mediaproxy.loadtest.audit import Audit, Evidence, audit
+from mediaproxy.loadtest.codecs import Codec
 from mediaproxy.loadtest.network import Network
 from mediaproxy.loadtest.plan import Record
 from mediaproxy.loadtest.schedule import Speech, Stream
@@ -45,6 +46,7 @@ class Run:
             number=number,
             record=Record.RANDOM,
             network=self.network,
+            codec=Codec.PCMU,
             answered_ns=ANSWERED_NS,
             heard_ns=ANSWERED_NS,
             hung_up_ns=ANSWERED_NS + 2_000_000_000,
