@@ -8,7 +8,9 @@ import typer
 
 from mediaproxy import __version__
 from mediaproxy.errors import MediaproxyError
-from mediaproxy.loadtest.plan import MAX_CALLS, MAX_CPS, MAX_DURATION_S, Record
+from mediaproxy.loadtest.codecs import Codec
+from mediaproxy.loadtest.network import MAX_JITTER_MS, Network
+from mediaproxy.loadtest.plan import MAX_CALLS, MAX_CPS, MAX_DURATION_S, Bounds, Plan, Record
 from mediaproxy.prove import plan as proof
 
 EXIT_FINDING = 1
@@ -80,33 +82,95 @@ def loadtest(
         float, typer.Option("--duration", min=1, max=MAX_DURATION_S, help="Seconds that each call talks.")
     ] = 10,
     record: Annotated[
-        Record, typer.Option("--record", help="Which are recorded; random = toggled by API.")
+        Record, typer.Option("--record", help="Which are recorded; random = toggled at random.")
     ] = Record.ALL,
     toggle_every: Annotated[
         float, typer.Option("--toggle-every", min=0.2, help="Seconds between a call's toggles, on average.")
     ] = 4,
-    seed: Annotated[int, typer.Option("--seed", help="Repeats the toggles of an earlier run.")] = 1,
+    dtmf: Annotated[
+        bool, typer.Option("--dtmf", help="Every second agent toggles by dialling *1 and *2 (RFC 4733).")
+    ] = False,
+    hold: Annotated[bool, typer.Option("--hold", help="Every second call is held once meanwhile.")] = False,
+    codec: Annotated[Codec, typer.Option("--codec", help="What the parties speak.")] = Codec.PCMU,
+    loss: Annotated[
+        float, typer.Option("--loss", min=0, max=50, help="Percent of the packets that are never sent.")
+    ] = 0,
+    jitter: Annotated[
+        float,
+        typer.Option("--jitter", min=0, max=MAX_JITTER_MS, help="ms by which packets are late at most."),
+    ] = 0,
+    reorder: Annotated[
+        float,
+        typer.Option("--reorder", min=0, max=50, help="Percent of the packets that the next overtakes."),
+    ] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Repeats toggles and network of an earlier run.")] = 1,
+    soak: Annotated[
+        str,
+        typer.Option("--soak", help="For so long (8h, 30m, 90s) calls come and go, whatever --calls says."),
+    ] = "",
+    limit: Annotated[
+        bool, typer.Option("--find-limit", help="From --calls on more and more, until a bound breaks.")
+    ] = False,
+    max_delay: Annotated[
+        float, typer.Option("--max-delay-ms", min=0, help="Bound of the delay's p99; 0 = none.")
+    ] = 0,
+    max_setup: Annotated[
+        float, typer.Option("--max-setup-ms", min=0, help="Bound of the set-up time's p99; 0 = none.")
+    ] = 0,
+    max_toggle: Annotated[
+        float, typer.Option("--max-toggle-ms", min=0, help="Bound of the p99 of a toggle by API; 0 = none.")
+    ] = 0,
     workers: Annotated[
         int, typer.Option("--workers", min=0, max=64, help="Media processes of the proxy that is started.")
     ] = 0,
+    target: Annotated[
+        str, typer.Option("--target", help="A proxy that runs already, as udp:HOST:PORT; needs --token.")
+    ] = "",
+    api: Annotated[str, typer.Option("--api", help="The target's API.")] = "http://127.0.0.1:8080",
+    token: Annotated[str, typer.Option("--token", help="An admin's.", envvar="MEDIAPROXY_TOKEN")] = "",
+    carrier: Annotated[
+        str, typer.Option("--carrier", help="Where our carrier listens: a trunk of the target.")
+    ] = "127.0.0.2:15070",
+    agent: Annotated[
+        str, typer.Option("--agent", help="Where our agent listens: an agent of the target.")
+    ] = "127.0.0.3:15080",
+    number: Annotated[str, typer.Option("--number", help="What the target routes to it.")] = "+15550100",
+    storage: Annotated[
+        Path | None, typer.Option("--storage", help="The target's storage, on the same machine.")
+    ] = None,
+    pid: Annotated[
+        int | None, typer.Option("--pid", help="The target's process, on the same machine.")
+    ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the figures there.", dir_okay=False)
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option("--report", help="Write a page with plots into this folder.", file_okay=False),
+        typer.Option(
+            "--report", help="Write a page with plots, and PNG files, into this folder.", file_okay=False
+        ),
     ] = None,
 ) -> None:
-    """Load a proxy of its own on loopback with real SIP and RTP; check every packet, row and sample.
+    """Load a proxy with real SIP and RTP: check every packet, every row of the log, every sample recorded.
 
-    Calls come and go: about CPS times DURATION live at the same time. Ctrl-C ends them in order, and what was
-    measured until then is checked and reported.
+    Calls come and go: about CPS times DURATION live at the same time. Without --target a proxy of its own is
+    started on loopback. Ctrl-C ends the calls in order; what was measured until then is checked and reported.
+    1 on any loss, wrong sample, missing row or broken bound.
     """
-    from mediaproxy.cli.loadtest import load
-    from mediaproxy.loadtest.plan import Plan
+    from mediaproxy.cli.loadoptions import command_line, plan_of, whereabouts
+    from mediaproxy.cli.loadtest import Wanted, load, search
 
-    plan = Plan(calls, cps, duration, record, seed, toggle_every_s=toggle_every, workers=workers)
-    raise typer.Exit(load(plan, json_file=json_file, report=report))
+    network = Network(loss / 100, jitter, reorder / 100, seed)
+    bounds = Bounds(max_delay, max_setup, max_toggle)
+    plan = Plan(
+        calls, cps, duration, record, seed, network, codec, dtmf, hold, toggle_every, workers, bounds=bounds
+    )
+    plan = plan_of(plan, soak=soak, limit=limit)
+    at = None
+    if target:
+        at = whereabouts(target, api, token, (carrier, agent, number), storage, pid)
+    wanted = Wanted(json_file, report, command_line())
+    raise typer.Exit((search if limit else load)(plan, at, wanted))
 
 
 @app.command()

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mediaproxy.loadtest.api import Api
@@ -18,7 +17,7 @@ from mediaproxy.loadtest.waiting import until
 _TAIL_S = 0.3  # between the last packet and the BYE
 _HELD_PACKETS = 75
 _BEFORE_HOLD_S, _AFTER_HOLD_S = 0.2, 0.7  # from the pause's beginning, and to its end
-_MOST_FAILURES = 20  # after which no more calls are placed
+_MOST_FAILURES = 20  # one after the other, after which no more calls are placed
 
 
 @dataclass(slots=True)
@@ -51,6 +50,8 @@ class Course:
         self._stop = stop
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._begun = self._ended = self._failed = 0
+        self.setups_ms: list[float] = []
+        self.toggles_ms: list[float] = []
         self.calls: list[Call] = []
         self.faults: list[str] = []
 
@@ -79,7 +80,7 @@ class Course:
                 return
             if self._failed >= _MOST_FAILURES:
                 self.faults.append(
-                    f"gave up after {number} of {self._plan.calls} calls: {self._failed} failed"
+                    f"gave up after {number} of {self._plan.calls} calls: the last {self._failed} failed"
                 )
                 return
             self._begun += 1
@@ -88,6 +89,7 @@ class Course:
     async def _live(self, number: int) -> None:
         try:
             await self._talk(await self._parties.place(number))
+            self._failed = 0
         except (Broken, OSError, RuntimeError) as error:
             self._failed += 1
             self.faults.append(f"call {number}: {error}")
@@ -101,6 +103,7 @@ class Course:
             return
         call = self._begin(line)
         self.calls.append(call)
+        self.setups_ms.append(line.setup_ms)
         end_cycle = call.speeches[0].first + self._plan.packets + self._plan.network.cycles
         try:
             await asyncio.gather(self._toggle(call), self._hold(call))
@@ -112,6 +115,7 @@ class Course:
             await self._parties.hang_up(line)
             call.whole = True
         finally:
+            self.toggles_ms += call.toggled.took_ms
             self._books.close(call.speeches, call.closed)
             self._parties.forget(line)
 
@@ -164,7 +168,3 @@ class Course:
         for second in range(seconds + 1):
             self._tell("talking", second, seconds)
             await asyncio.sleep(1)
-
-
-def toggles_ms(calls: Sequence[Call]) -> list[float]:
-    return [ms for call in calls for ms in call.toggled.took_ms]

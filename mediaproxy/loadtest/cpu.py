@@ -63,6 +63,10 @@ def tree(pid: int) -> list[int]:
     return found
 
 
+def exists(pid: int) -> bool:
+    return Path(f"/proc/{pid}").is_dir()
+
+
 def resident_bytes(pid: int) -> int:
     """Resident memory of the whole tree (VmRSS, summed)."""
     return resident_of(tree(pid))
@@ -75,6 +79,15 @@ def resident_of(pids: Iterable[int]) -> int:
 def seconds_of(pids: Iterable[int]) -> float:
     """CPU time of these processes and of their children already reaped."""
     return sum(map(_process_s, pids))
+
+
+def files_of(pids: Iterable[int]) -> int:
+    """Descriptors that are open; those of another user's processes are not seen."""
+    return sum(_files(pid) for pid in pids)
+
+
+def threads_of(pids: Iterable[int]) -> int:
+    return sum(int(fields[17]) for pid in pids if (fields := _fields(Path(f"/proc/{pid}/stat"))))
 
 
 def socket_drops(host: str) -> int:
@@ -112,6 +125,13 @@ def _machine() -> tuple[float, float]:
     """
     stolen = int(Path("/proc/stat").read_text().split(None, 9)[8])
     return sum(map(_process_s, map(int, filter(str.isdigit, os.listdir("/proc"))))), stolen * _TICK_S
+
+
+def _files(pid: int) -> int:
+    try:
+        return len(os.listdir(f"/proc/{pid}/fd"))
+    except OSError:
+        return 0
 
 
 def _resident(pid: int) -> int:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -56,3 +57,18 @@ def settled(row: Row | None) -> bool:
     if row is None or row["state"] != "ended":
         return False
     return row["recording"] is None or row["recording"]["result"] is not None
+
+
+def is_published(row: Mapping[str, Any]) -> bool:
+    return row["recording"] is not None and row["recording"]["result"] not in (None, "none")
+
+
+def published(storage: Path, rows: Mapping[str, Row]) -> dict[str, Path]:
+    """Where the recordings of these calls lie, by caller; what does not lie there is left out."""
+    found = {}
+    for caller, row in rows.items():
+        if is_published(row):
+            path = next(storage.glob(f"[0-9]*/*/*/{row['recording']['id']}.wav"), None)
+            if path is not None:
+                found[caller] = path
+    return found

@@ -1,5 +1,6 @@
 """What a load test found: values for the table, the JSON and the plots."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,7 +10,8 @@ from numpy.typing import NDArray
 from mediaproxy.loadtest.audit import Audit
 from mediaproxy.loadtest.delays import Delays
 from mediaproxy.loadtest.ledger import Counts
-from mediaproxy.loadtest.plan import Plan
+from mediaproxy.loadtest.machine import machine
+from mediaproxy.loadtest.plan import Bounds, Plan
 from mediaproxy.loadtest.source import Figures
 
 _MB = 1_000_000
@@ -25,6 +27,8 @@ class Sample:
     resident: int  # bytes
     cpu_s: float
     arrived: int
+    files: int = 0  # open, of all its processes
+    threads: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ class Outcome:
     toggles_ms: list[float]
     audit: Audit
     faults: list[str]
+    unmeasured: Sequence[str] = ()  # what could not be, and what would help
+    command: str = ""
     interrupted: bool = False
 
     @property
@@ -60,17 +66,24 @@ class Outcome:
     @property
     def cpu_us_per_packet(self) -> float:
         """Of the proxy with all that it does, from the first call's beginning to the last one's end."""
-        if not self.samples:
+        if not self.sees_processes:
             return 0.0
         return (self.samples[-1].cpu_s - self.samples[0].cpu_s) * 1e6 / max(self.counts.arrived, 1)
+
+    @property
+    def sees_processes(self) -> bool:
+        """Whether the proxy's CPU and memory could be looked at."""
+        return bool(self.samples) and self.samples[0].resident > 0
 
     @property
     def most_calls(self) -> int:
         return max((sample.calls for sample in self.samples), default=0)
 
     def memory_mb(self) -> dict[str, float]:
+        if not self.sees_processes:
+            return {}
         resident = [sample.resident / _MB for sample in self.samples]
-        return {"idle": resident[0], "largest": max(resident)} if resident else {}
+        return {"idle": resident[0], "largest": max(resident), "last": resident[-1]}
 
     @property
     def memory_kb_per_call(self) -> float:
@@ -84,7 +97,10 @@ class Outcome:
         return {
             "good": self.good,
             "interrupted": self.interrupted,
+            "command": self.command,
+            "machine": machine(),
             "plan": asdict(self.plan),
+            "unmeasured": list(self.unmeasured),
             "calls": {"set_up": self.calls, "at_once": self.most_calls},
             "packets": asdict(self.counts),
             "delay_us": self.delay_us(),
@@ -109,6 +125,23 @@ def percentiles(values: list[float]) -> dict[str, float]:
     if not values:
         return {}
     return dict(zip(("p50", "p99", "max"), np.percentile(values, [50, 99, 100]).tolist(), strict=True))
+
+
+def bound_faults(
+    bounds: Bounds, delays: Delays, setups_ms: list[float], toggles_ms: list[float]
+) -> list[str]:
+    """Which bounds were broken."""
+    delay_us = delays.percentiles([99])
+    found = {
+        "delay": (delay_us[0] / 1000 if delay_us else 0.0, bounds.delay_ms),
+        "set-up time": (percentiles(setups_ms).get("p99", 0.0), bounds.setup_ms),
+        "time of a toggle": (percentiles(toggles_ms).get("p99", 0.0), bounds.toggle_ms),
+    }
+    return [
+        f"the p99 of the {name} is {is_ms:.1f} ms, its bound {most_ms:g} ms"
+        for name, (is_ms, most_ms) in found.items()
+        if most_ms and is_ms > most_ms
+    ]
 
 
 def packet_faults(counts: Counts, figures: Figures) -> list[str]:

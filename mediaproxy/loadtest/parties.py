@@ -52,6 +52,14 @@ class Line:
         return Stream(first, *self.caller_sends_to), Stream(first + 1, *self.callee_sends_to)
 
 
+class Unanswered(Broken):
+    """A call did not come about; `status` says with what it was refused, None = not at all."""
+
+    def __init__(self, said: str, status: int | None = None) -> None:
+        super().__init__(said)
+        self.status = status
+
+
 class Parties:
     """`media` tells from where a stream of RTP (2 × call + leg) comes."""
 
@@ -78,8 +86,8 @@ class Parties:
         await self._at_carrier.stop()
         await self._at_agent.stop()
 
-    async def place(self, number: int) -> Line:
-        """Call, and return when both talk; `Broken` when they never do."""
+    async def place(self, number: int, *, patience_s: float = PATIENCE_S) -> Line:
+        """Call, and return when both talk; `Unanswered` when they never do."""
         line = Line(number, f"+1555{self._run:04}{number:07}")
         self._by_name[line.caller] = line
         flow = self._at_carrier.flow_to("udp", self._addresses.proxy)
@@ -95,12 +103,16 @@ class Parties:
         self._placed[call], self._calls[number] = line, call
         self._at_carrier.settle()
         try:
-            await _within(line.talking, "it was not answered")
+            async with asyncio.timeout(patience_s):
+                await line.talking.wait()
+        except TimeoutError:
+            line.abandoned = True
+            raise Unanswered(f"it was not answered within {patience_s:.0f} s") from None
         except BaseException:
             line.abandoned = True
             raise
         if line.status is not None:
-            raise Broken(f"it was answered with {line.status}")
+            raise Unanswered(f"it was answered with {line.status}", line.status)
         if line.callee_sends_to is None:
             raise Broken("it was answered, but not by our agent")
         return line

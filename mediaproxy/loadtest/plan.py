@@ -27,6 +27,15 @@ class Record(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """What must not be exceeded, all of them p99 and in milliseconds; 0 = no bound."""
+
+    delay_ms: float = 0.0
+    setup_ms: float = 0.0
+    toggle_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """`calls` calls, `cps` of which begin each second; each talks for `duration_s`.
 
@@ -45,6 +54,8 @@ class Plan:
     hold: bool = False
     toggle_every_s: float = 4.0
     workers: int = 0
+    soak: bool = False  # check beside the load, and look at what grows
+    bounds: Bounds = field(default_factory=Bounds)
 
     @property
     def packets(self) -> int:

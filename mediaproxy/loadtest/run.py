@@ -1,80 +1,100 @@
 """The course of a load test: start what is needed, let the calls come and go, audit, tell."""
 
 import asyncio
-import os
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from mediaproxy.loadtest.audit import Audit, Evidence, audit
-from mediaproxy.loadtest.auditors import auditors, batches
+from mediaproxy.errors import MediaproxyError
 from mediaproxy.loadtest.bookkeeping import Bookkeeping
-from mediaproxy.loadtest.course import Call, Course, toggles_ms
+from mediaproxy.loadtest.checking import Checking, chain_faults
+from mediaproxy.loadtest.course import Course
 from mediaproxy.loadtest.delays import Delays
+from mediaproxy.loadtest.flatness import growth
 from mediaproxy.loadtest.ledger import Ledger
-from mediaproxy.loadtest.log import settled_rows
-from mediaproxy.loadtest.outcome import Outcome, Sample, packet_faults
+from mediaproxy.loadtest.outcome import Outcome, Sample, bound_faults, packet_faults
 from mediaproxy.loadtest.parties import Parties
-from mediaproxy.loadtest.plan import Broken, Plan, Tell
+from mediaproxy.loadtest.plan import Broken, Plan, Record, Tell
+from mediaproxy.loadtest.preflight import examine
 from mediaproxy.loadtest.source import Source
 from mediaproxy.loadtest.subject import Subject
+from mediaproxy.loadtest.target import Proxy, Target, Whereabouts
 from mediaproxy.loadtest.watch import watched
 
 _LOOK_S = 0.5
-_PUBLISHED_S = 30.0
+_LOOKS = 3600  # in a long run less often
 _STEPS = 600  # delay is told for so many parts of the time
 _LONGER_S = 60.0  # than planned, at most
-_BATCH = 50  # calls that an auditor takes at once
 
 
-async def run(plan: Plan, directory: Path, tell: Tell, stop: asyncio.Event | None = None) -> Outcome:
-    """Load a proxy that lives in `directory`, until `stop`. `Broken` when that could not be done."""
-    subject = Subject(directory, plan.record, workers=plan.workers, sample_rate=plan.codec.rate)
-    source = Source(directory / "traffic")
-    parties = Parties(subject.addresses, source.party, plan.codec.payload_type)
+async def run(
+    plan: Plan,
+    directory: Path,
+    tell: Tell,
+    stop: asyncio.Event | None = None,
+    at: Whereabouts | None = None,
+) -> Outcome:
+    """Load the proxy that is `at`, or one that lives in `directory`, until `stop`.
+
+    `Broken` when that could not be carried through.
+    """
+    proxy: Proxy = (
+        Subject(directory, plan.record, workers=plan.workers, sample_rate=plan.codec.rate)
+        if at is None
+        else Target(at, directory)
+    )
+    source = None
+    parties = None
     try:
-        tell("starting the proxy", 0, 1)
-        await subject.start()
+        addresses = proxy.addresses
+        source = Source(directory / "traffic", (addresses.carrier.host, addresses.agent.host))
+        parties = Parties(addresses, source.party, plan.codec.payload_type)
+        tell("starting", 0, 1)
+        await proxy.start()
         await parties.start()
+        policy = "off" if plan.record is Record.NONE else "on"
+        if isinstance(proxy, Target):
+            policy = await examine(plan, proxy, parties)
         await source.start(plan.network, plan.codec.payload_type)
-        tell("starting the proxy", 1, 1)
-        return await _load(plan, subject, source, parties, tell, stop or asyncio.Event())
-    except (Broken, OSError, RuntimeError) as error:
-        subject.check_alive()  # otherwise that is the reason
+        tell("starting", 1, 1)
+        return await _load(plan, proxy, policy, source, parties, tell, stop or asyncio.Event())
+    except (MediaproxyError, OSError, RuntimeError) as error:
+        proxy.check_alive()  # otherwise that is the reason
         raise Broken(str(error)) from error
     finally:
-        subject.api.close()
-        source.close()
-        await parties.stop()
-        await asyncio.to_thread(subject.stop)
+        proxy.api.close()
+        if source is not None:
+            source.close()
+        if parties is not None:
+            await parties.stop()
+        await asyncio.to_thread(proxy.stop)
 
 
 async def _load(
-    plan: Plan, subject: Subject, source: Source, parties: Parties, tell: Tell, stop: asyncio.Event
+    plan: Plan, proxy: Proxy, policy: str, source: Source, parties: Parties, tell: Tell, stop: asyncio.Event
 ) -> Outcome:
     delays = Delays(max(0.1, plan.seconds / _STEPS), plan.seconds + _LONGER_S)
     ledger = Ledger(source.start_ns, plan.network, delays)
     books = Bookkeeping(source, ledger)
-    course = Course(plan, subject.api, parties, source, books, tell, stop)
+    course = Course(plan, proxy.api, parties, source, books, tell, stop)
+    checking = Checking(plan, proxy, policy, tell)
     samples: list[Sample] = []
-    keeping = asyncio.create_task(books.keep())
-    try:
-        async with watched(subject.pid, _LOOK_S, lambda: course.live, lambda: ledger.counts.arrived, samples):
-            await course.run()
-        callers = [call.line.caller for call in course.calls]
-        rows = await settled_rows(
-            subject.api, callers, _PUBLISHED_S,
-            lambda done: tell("waiting for the recordings", done, len(callers)),
-        )  # fmt: skip
-    finally:
-        keeping.cancel()
-        with suppress(asyncio.CancelledError):
-            await keeping
-    subject.check_alive()
+    looks_s = max(_LOOK_S, plan.seconds / _LOOKS)
+    async with (
+        _meanwhile(books.keep()),
+        watched(proxy.pid, looks_s, lambda: course.live, lambda: ledger.counts.arrived, samples),
+    ):
+        await _run_checked(course, checking) if plan.soak else await course.run()
     figures = await source.end()
     await books.finish()
-    found = await _audit(plan, course.calls, rows, subject.recordings, tell)
+    await checking.check([call for call in course.calls if call.whole])
+    proxy.check_alive()
+    found = checking.found
+    faults = packet_faults(ledger.counts, figures) + course.faults + found.faults
+    faults += bound_faults(plan.bounds, delays, course.setups_ms, course.toggles_ms)
+    if plan.soak:
+        faults += growth(samples) + await asyncio.to_thread(chain_faults, proxy.recordings)
     return Outcome(
         plan=plan,
         start_ns=source.start_ns,
@@ -83,53 +103,36 @@ async def _load(
         delays=delays,
         lost_by_step=ledger.lost_by_step,
         samples=samples,
-        setups_ms=[call.line.setup_ms for call in course.calls],
-        toggles_ms=toggles_ms(course.calls),
+        setups_ms=course.setups_ms,
+        toggles_ms=course.toggles_ms,
         audit=found,
-        faults=packet_faults(ledger.counts, figures) + course.faults + found.faults,
+        faults=faults,
+        unmeasured=proxy.unmeasured,
         interrupted=stop.is_set(),
     )
 
 
-async def _audit(
-    plan: Plan, calls: Sequence[Call], rows: Mapping[str, dict[str, Any]], recordings: Path, tell: Tell
-) -> Audit:
-    """Of all calls that ended as they were meant to; the others are faults already."""
-    whole = [call for call in calls if call.whole]
-    found = Audit()
-    loop = asyncio.get_running_loop()
-    with auditors(os.cpu_count() or 1) as pool:
-        checking = []
-        for batch in batches(whole, _BATCH):
-            evidence = [evidence_of(plan, call, rows.get(call.line.caller), recordings) for call in batch]
-            checking.append(loop.run_in_executor(pool, audit, evidence))
-        for done in asyncio.as_completed(checking):
-            found.add(await done)
-            tell("checking the recordings", found.calls, len(whole))
-    return found
+async def _run_checked(course: Course, checking: Checking) -> None:
+    """Check what is over while the rest goes on."""
+    over = asyncio.Event()
+    beside = asyncio.create_task(checking.check_beside(course.calls, over))
+    try:
+        await course.run()
+        over.set()
+        await beside
+    finally:
+        beside.cancel()
 
 
-def evidence_of(plan: Plan, call: Call, row: dict[str, Any] | None, recordings: Path) -> Evidence:
-    """What an auditor needs to know of a call whose books are closed."""
-    assert call.began_ns is not None
-    line = call.line
-    return Evidence(
-        number=line.number,
-        record=plan.record,
-        network=plan.network,
-        codec=plan.codec,
-        answered_ns=line.answered_ns,
-        heard_ns=line.heard_ns,
-        hung_up_ns=line.hung_up_ns,
-        speeches=call.speeches,
-        began_ns=call.began_ns,
-        toggled=call.toggled,
-        row=row,
-        file=_published(row, recordings),
-    )
-
-
-def _published(row: dict[str, Any] | None, recordings: Path) -> Path | None:
-    if row is None or row["recording"] is None:
-        return None
-    return next(recordings.glob(f"[0-9]*/*/*/{row['recording']['id']}.wav"), None)
+@asynccontextmanager
+async def _meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Do this beside; when it fails, so does the whole."""
+    task = asyncio.ensure_future(work)
+    try:
+        yield
+        if task.done():
+            task.result()
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

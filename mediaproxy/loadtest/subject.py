@@ -8,11 +8,13 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from mediaproxy.loadtest.api import Api, free_endpoint
 from mediaproxy.loadtest.launch import end, launch
+from mediaproxy.loadtest.log import Row, published
 from mediaproxy.loadtest.plan import Broken, Record
 from mediaproxy.loadtest.schedule import CALLEE_HOST, CALLER_HOST
 from mediaproxy.loadtest.source import spare_cores
@@ -77,12 +79,11 @@ agent = "alice"
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where everybody is, and the number that the carrier calls."""
+    """Where everybody is with SIP, and the number that the carrier calls."""
 
     proxy: Endpoint
     carrier: Endpoint
     agent: Endpoint
-    api: Endpoint
     number: str = NUMBER
 
     @classmethod
@@ -93,12 +94,14 @@ class Addresses:
             proxy=free_endpoint(host, socket.SOCK_DGRAM),
             carrier=free_endpoint(CALLER_HOST, socket.SOCK_DGRAM),
             agent=free_endpoint(CALLEE_HOST, socket.SOCK_DGRAM),
-            api=free_endpoint(host, socket.SOCK_STREAM),
         )
 
 
 class Subject:
     """`start` it, `stop` it in any case."""
+
+    own = True
+    unmeasured: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -111,9 +114,10 @@ class Subject:
     ) -> None:
         """`more`: further lines for `[recording]`; `workers`: of the media, 0 = what is the default."""
         self.addresses = Addresses.free()
+        self.api_endpoint = free_endpoint(self.addresses.proxy.host, socket.SOCK_STREAM)
         self.recordings = directory / "recordings"
         self.token = secrets.token_urlsafe(12)
-        self.api = Api(self.addresses.api, self.token)
+        self.api = Api(self.api_endpoint, self.token)
         self._configuration = directory / "mediaproxy.toml"
         self._log = directory / "serve.log"
         self._sample_rate = sample_rate
@@ -141,6 +145,10 @@ class Subject:
                 raise Broken(f"the proxy was not ready within {_READY_S:.0f} s")
             await asyncio.sleep(_POLL_S)
 
+    async def files(self, rows: Mapping[str, Row]) -> dict[str, Path]:
+        """The recordings of these calls, by caller."""
+        return published(self.recordings, rows)
+
     def check_alive(self) -> None:
         assert self._process is not None
         if self._process.poll() is not None:
@@ -165,7 +173,7 @@ class Subject:
                 proxy=self.addresses.proxy,
                 carrier=self.addresses.carrier,
                 agent=self.addresses.agent,
-                api=self.addresses.api,
+                api=self.api_endpoint,
                 token=self.token,
                 user=USER,
                 policy=_POLICIES[record],

@@ -9,14 +9,24 @@ from mediaproxy.loadtest import cpu
 from mediaproxy.loadtest.outcome import Sample
 
 
-def look(pid: int, calls: int, arrived: int) -> Sample:
+def look(pid: int | None, calls: int, arrived: int) -> Sample:
+    """Of processes that are out of sight nothing but what we know ourselves."""
+    if pid is None:
+        return Sample(time.monotonic_ns(), calls, 0, 0.0, arrived)
     members = cpu.tree(pid)
-    return Sample(time.monotonic_ns(), calls, cpu.resident_of(members), cpu.seconds_of(members), arrived)
+    return Sample(
+        time.monotonic_ns(), calls, cpu.resident_of(members), cpu.seconds_of(members), arrived,
+        cpu.files_of(members), cpu.threads_of(members),
+    )  # fmt: skip
 
 
 @asynccontextmanager
 async def watched(
-    pid: int, every_s: float, calls: Callable[[], int], arrived: Callable[[], int], samples: list[Sample]
+    pid: int | None,
+    every_s: float,
+    calls: Callable[[], int],
+    arrived: Callable[[], int],
+    samples: list[Sample],
 ) -> AsyncIterator[None]:
     """Samples at the beginning, every `every_s`, and at the end."""
 

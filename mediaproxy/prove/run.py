@@ -192,7 +192,7 @@ async def _when_published(api: Api, ident: str) -> dict[str, Any]:
 async def _renditions(subject: Subject, calls: list[dict[str, Any]]) -> None:
     """One of each format, so that their files are searched too."""
     for call, form in zip(calls, ("opus", "mp3"), strict=False):
-        url = f"http://{subject.addresses.api}/v1/recordings/{call['recording']['id']}/audio?format={form}"
+        url = f"http://{subject.api_endpoint}/v1/recordings/{call['recording']['id']}/audio?format={form}"
         request = urllib.request.Request(url, headers={"Authorization": f"Bearer {subject.token}"})
         try:
             await asyncio.to_thread(_fetch, request)

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from mediaproxy.cli import app
+from mediaproxy.loadtest.network import Network
 from mediaproxy.loadtest.outcome import Outcome
 from mediaproxy.loadtest.plan import Broken, Plan, Record, Tell
 from tests.support.load_outcomes import counts, outcome
@@ -26,7 +27,7 @@ def play(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, plans: list[Plan]) -> 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
     def play(what: Outcome | Broken) -> None:
-        async def run(plan: Plan, directory: Path, tell: Tell, stop: object) -> Outcome:
+        async def run(plan: Plan, directory: Path, tell: Tell, stop: object, at: object) -> Outcome:
             plans.append(plan)
             tell("talking", 1, 2)
             if isinstance(what, Broken):
@@ -51,7 +52,7 @@ def test_a_good_run_exits_0_and_leaves_what_was_asked_for_only(
         "--json", str(tmp_path / "figures.json"), "--report", str(tmp_path / "report"),
     )  # fmt: skip
     assert shown.exit_code == 0, shown.output
-    assert plans == [Plan(2, 10.0, 1.0, Record.RANDOM, 9)]
+    assert plans == [Plan(2, 10.0, 1.0, Record.RANDOM, 9, Network(seed=9))]
     assert json.loads((tmp_path / "figures.json").read_text())["good"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["figures.json", "report"]
 
@@ -88,6 +89,19 @@ def test_a_run_that_broke_off_exits_1_and_says_why(play: Play) -> None:
         ("--duration", "7201"),
         ("--duration", "nan"),
         ("--record", "some"),
+        ("--dtmf",),
+        ("--hold", "--duration", "2"),
+        ("--codec", "opus"),
+        ("--codec", "g722", "--record", "random"),
+        ("--loss", "51"),
+        ("--soak", "soon"),
+        ("--soak", "5s"),
+        ("--soak", "1m", "--find-limit"),
+        ("--target", "udp:127.0.0.1:5060"),
+        ("--target", "tcp:127.0.0.1:5060", "--token", "x"),
+        ("--target", "udp:127.0.0.1", "--token", "x"),
+        ("--target", "udp:127.0.0.1:5060", "--token", "x", "--api", "127.0.0.1:8080"),
+        ("--target", "udp:127.0.0.1:5060", "--token", "x", "--agent", "phone:5080"),
     ],
 )
 def test_what_cannot_be_run_exits_2(play: Play, plans: list[Plan], arguments: tuple[str, ...]) -> None:

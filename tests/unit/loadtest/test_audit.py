@@ -53,6 +53,7 @@ class Run:
             speeches=(one, other),
             began_ns=(1_000_000_000, 1_000_000_000),
             toggled=self.toggled[number],
+            policy="on_demand",
             row=self.rows[number],
             file=self._path(number) if number in self.tracks else None,
         )
