@@ -23,7 +23,7 @@ from mediaproxy.loadtest.sink import ARRIVAL
 CLEAN = Network()
 _ENOUGH_CORES = 3  # with fewer the scheduler knows better than we
 _END_S = 30.0
-_LEAD_CYCLES = 5  # how long before its first packet a speech is asked for
+_LEAD_CYCLES = 12  # how long before its first packet a speech is asked for
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,12 @@ from mediaproxy.loadtest.report import write_report
 from tests.support.load_outcomes import FIGURES, counts, delays, outcome
 
 
+@pytest.fixture(scope="module", autouse=True)
+def fonts(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """matplotlib opens its fonts when it first draws, and keeps them."""
+    write_report(outcome(counts(), []), tmp_path_factory.mktemp("fonts"))
+
+
 def test_faultless_counts_are_good() -> None:
     assert packet_faults(counts(), FIGURES) == []
     assert outcome(counts(), []).good
@@ -72,8 +78,12 @@ def test_every_plot_is_a_picture_too_and_the_figures_lie_beside_them(tmp_path: P
     write_report(outcome(counts(), []), tmp_path)
     pictures = sorted(tmp_path.glob("*.png"))
     assert [picture.stem for picture in pictures] == [
-        "delay-histogram", "delay-over-time", "loss-against-calls", "memory-against-calls", "memory-over-time",
-    ]  # fmt: skip
+        "delay-histogram",
+        "delay-over-time",
+        "loss-against-calls",
+        "memory-against-calls",
+        "memory-over-time",
+    ]
     assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in pictures)
     assert json.loads((tmp_path / "loadtest.json").read_text())["good"]
 
