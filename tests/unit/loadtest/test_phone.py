@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from mediaproxy.loadtest.phone import Invited, Over, Phone, Ringing, Talking
+from mediaproxy.loadtest.phone import Changed, Invited, Over, Phone, Ringing, Talking, description
 from mediaproxy.net import Endpoint
+from mediaproxy.sdp.audio import Direction
 from mediaproxy.sip.flow import Flow
 from mediaproxy.sip.outputs import Transmit
 from mediaproxy.sip.parser import parse_message
@@ -100,3 +101,41 @@ def test_nobody_there_ends_the_call_with_408(pair: Pair) -> None:
             break
     assert said == [Over(call, 408)]
     assert deadline == pytest.approx(32.0)
+
+
+def talking(pair: Pair) -> int:
+    call = pair.invite()
+    pair.there.answer(1, media=THERE_MEDIA, now_ns=0)
+    pair.settle()
+    list(pair.events())
+    return call
+
+
+def test_the_callee_holds_and_resumes(pair: Pair) -> None:
+    call = talking(pair)
+    for direction in (Direction.SENDONLY, Direction.SENDRECV):
+        pair.there.change(1, direction, now_ns=0)
+        pair.settle()
+        assert list(pair.events()) == [(THERE, Changed(1, 200))]
+    pair.here.hang_up(call, now_ns=0)
+    pair.settle()
+    assert list(pair.events()) == [(THERE, Over(1))]
+
+
+def test_a_hold_that_nobody_answers_is_told(pair: Pair) -> None:
+    talking(pair)
+    pair.there.change(1, Direction.SENDONLY, now_ns=0)
+    pair.there.drain()
+    said: list[object] = []
+    while not said and (deadline := pair.there.next_deadline()) is not None:
+        pair.there.handle_timer(now=deadline)
+        said = [output for output in pair.there.drain() if not isinstance(output, Transmit)]
+    assert said == [Changed(1, 408)]
+
+
+@pytest.mark.parametrize(("payload_type", "codec"), [(0, b"PCMU/8000"), (8, b"PCMA/8000"), (9, b"G722/8000")])
+def test_a_description_names_codec_and_direction(payload_type: int, codec: bytes) -> None:
+    said = description(HERE_MEDIA, Direction.RECVONLY, 3, payload_type)
+    assert b"a=rtpmap:%d %s\r\n" % (payload_type, codec) in said
+    assert b"a=recvonly\r\n" in said
+    assert b"o=- 1 3 IN IP4 127.0.0.2\r\n" in said

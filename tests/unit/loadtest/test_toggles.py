@@ -1,6 +1,10 @@
 """Random toggles: the same for the same seed, and what their replies promise."""
 
-from mediaproxy.loadtest.toggles import ACTIONS, Reply, Toggled, script
+from itertools import pairwise
+
+import pytest
+
+from mediaproxy.loadtest.toggles import ACTIONS, Reply, Toggled, codes_of, dialled, script
 
 
 def test_a_seed_repeats_its_script_and_no_other() -> None:
@@ -32,3 +36,15 @@ def test_replies_promise_intervals() -> None:
 
 def test_an_empty_interval_is_not_promised() -> None:
     assert Toggled([Reply("recording", True, 100), Reply("paused", True, 100)]).spans(1_000) == []
+
+
+@pytest.mark.parametrize("packets", [150, 200, 500, 5_000])
+def test_what_is_dialled_starts_and_stops_in_turn_with_room_between(packets: int) -> None:
+    for call in range(40):
+        digits = dialled(3, call, packets, 4.0)
+        codes = codes_of(digits)
+        assert [opens for _, opens in codes] == [at % 2 == 0 for at in range(len(codes))]
+        assert codes
+        assert all(later - earlier >= 100 for (earlier, _), (later, _) in pairwise(codes))
+        assert codes[-1][0] <= packets - 50
+        assert digits == dialled(3, call, packets, 4.0)
