@@ -17,6 +17,7 @@ from mediaproxy.net import Endpoint
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _SECRETS = ("--token",)
+_HIDDEN = "HIDDEN"
 
 
 def plan_of(plan: Plan, *, soak: str, limit: bool) -> Plan:
@@ -91,8 +92,8 @@ def command_line() -> str:
     for place, argument in enumerate(sys.argv[1:], 1):
         name = argument.partition("=")[0]
         if name in _SECRETS and "=" in argument:
-            argument = f"{name}=…"
+            argument = f"{name}={_HIDDEN}"
         elif sys.argv[place - 1] in _SECRETS:
-            argument = "…"
+            argument = _HIDDEN
         shown.append(argument)
     return shlex.join(shown)

@@ -99,7 +99,8 @@ def _check_call(evidence: Evidence, found: Audit, refused: Mapping[Path, str]) -
     duration = recording["duration_samples"] if recording else 0
     spans, unexpected = _spans(evidence, recording, duration)
     took_ms = (evidence.hung_up_ns - evidence.answered_ns) / _MS_NS
-    faults = check_row(row, took_ms, evidence.policy, spans, evidence.codec.rate)
+    unsure_ms = max(evidence.heard_ns - evidence.answered_ns, 0) / _MS_NS
+    faults = check_row(row, took_ms, evidence.policy, spans, evidence.codec.rate, unsure_ms)
     faults += unexpected
     found.rows += not faults
     faults += evidence.toggled.faults

@@ -9,15 +9,23 @@ TOLERANCE_MS = 100  # between our answer and BYE, and the proxy's hearing of the
 
 
 def check_row(
-    row: Mapping[str, Any], duration_ms: float, policy: str, spans: Sequence[Span], rate: int = RATE
+    row: Mapping[str, Any],
+    duration_ms: float,
+    policy: str,
+    spans: Sequence[Span],
+    rate: int = RATE,
+    unsure_ms: float = 0.0,
 ) -> list[str]:
-    """What is wrong with the row of a call that lasted `duration_ms` and recorded `spans`."""
+    """What is wrong with the row of a call that lasted `duration_ms` and recorded `spans`.
+
+    Its answer may have reached the proxy up to `unsure_ms` after we gave it.
+    """
     faults = [
         f"{key} is {row[key]!r} instead of {wanted!r}"
         for key, wanted in (("state", "ended"), ("disposition", "answered"), ("ended_by", "caller"))
         if row[key] != wanted
     ]
-    if abs(row["duration_ms"] - duration_ms) > TOLERANCE_MS:
+    if not -TOLERANCE_MS - unsure_ms <= row["duration_ms"] - duration_ms <= TOLERANCE_MS:
         faults.append(f"duration is {row['duration_ms']} ms instead of {duration_ms:.0f}")
     recorded = sum(end - start for start, end in spans)
     if row["recorded_ms"] != recorded * 1000 // rate:

@@ -88,10 +88,9 @@ async def _load(
         await _run_checked(course, checking) if plan.soak else await course.run()
     figures = await source.end()
     await books.finish()
-    await checking.check([call for call in course.calls if call.whole])
-    proxy.check_alive()
+    broke_off = await _check(checking, course, proxy)
     found = checking.found
-    faults = packet_faults(ledger.counts, figures) + course.faults + found.faults
+    faults = broke_off + packet_faults(ledger.counts, figures) + course.faults + found.faults
     faults += bound_faults(plan.bounds, delays, course.setups_ms, course.toggles_ms)
     if plan.soak:
         faults += growth(samples) + await asyncio.to_thread(chain_faults, proxy.recordings)
@@ -110,6 +109,19 @@ async def _load(
         unmeasured=proxy.unmeasured,
         interrupted=stop.is_set(),
     )
+
+
+async def _check(checking: Checking, course: Course, proxy: Proxy) -> list[str]:
+    """What can be checked; a proxy that is gone by then is a finding, and the report tells the rest."""
+    try:
+        proxy.check_alive()
+        await checking.check([call for call in course.calls if call.whole])
+        proxy.check_alive()
+    except Broken as error:
+        return [str(error)]
+    except OSError as error:
+        return [f"the call log could not be read: {error}"]
+    return []
 
 
 async def _run_checked(course: Course, checking: Checking) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mediaproxy.loadtest.api import Api, free_endpoint
 from mediaproxy.loadtest.launch import end, launch
-from mediaproxy.loadtest.log import Row, published
+from mediaproxy.loadtest.log import Row, is_published, published
 from mediaproxy.loadtest.plan import Broken, Record
 from mediaproxy.loadtest.schedule import CALLEE_HOST, CALLER_HOST
 from mediaproxy.loadtest.source import spare_cores
@@ -100,7 +100,6 @@ class Addresses:
 class Subject:
     """`start` it, `stop` it in any case."""
 
-    own = True
     unmeasured: tuple[str, ...] = ()
 
     def __init__(
@@ -148,6 +147,11 @@ class Subject:
     async def files(self, rows: Mapping[str, Row]) -> dict[str, Path]:
         """The recordings of these calls, by caller."""
         return published(self.recordings, rows)
+
+    async def discard(self, row: Row, file: Path | None) -> None:
+        """Delete a recording that was checked: by the API, as a user would, with a line in the chain."""
+        if is_published(row):
+            await self.api.delete(f"/v1/recordings/{row['recording']['id']}?reason=loadtest")
 
     def check_alive(self) -> None:
         assert self._process is not None

@@ -33,8 +33,6 @@ class Whereabouts:
 class Target:
     """The same as `Subject`, but started and stopped by somebody else."""
 
-    own = False
-
     def __init__(self, at: Whereabouts, directory: Path) -> None:
         self.at = at
         self.addresses = Addresses(at.sip, at.carrier, at.agent, at.number)
@@ -76,6 +74,12 @@ class Target:
         wanted = {caller: row["recording"] for caller, row in rows.items() if is_published(row)}
         found = await asyncio.gather(*(self._download(gate, each["id"]) for each in wanted.values()))
         return {caller: path for caller, path in zip(wanted, found, strict=True) if path is not None}
+
+    async def discard(self, row: Row, file: Path | None) -> None:
+        """What was checked is not needed any more; of somebody else's storage nothing is touched."""
+        if self.recordings is None and file is not None:
+            for path in (file, file.with_suffix(".json")):
+                await asyncio.to_thread(path.unlink)
 
     async def _download(self, gate: asyncio.Semaphore, recording: str) -> Path | None:
         """Audio and manifest, side by side as in a storage."""

@@ -15,12 +15,6 @@ from mediaproxy.loadtest.report import write_report
 from tests.support.load_outcomes import FIGURES, counts, delays, outcome
 
 
-@pytest.fixture(scope="module", autouse=True)
-def fonts(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """matplotlib opens its fonts when it first draws, and keeps them."""
-    write_report(outcome(counts(), []), tmp_path_factory.mktemp("fonts"))
-
-
 def test_faultless_counts_are_good() -> None:
     assert packet_faults(counts(), FIGURES) == []
     assert outcome(counts(), []).good
