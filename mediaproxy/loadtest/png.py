@@ -40,7 +40,9 @@ def _draw(chart: Chart, axes: Any) -> None:
     for place, curve in enumerate(chart.curves):
         marker = "o" if len(curve.x) <= 40 else ""
         colour = COLOURS[place % len(COLOURS)]
-        axes.plot(curve.x, curve.y, label=curve.name, color=colour, marker=marker, linewidth=1)
+        axes.plot(
+            curve.x, curve.y, label=curve.name, color=colour, marker=marker, linewidth=1, zorder=9 - place
+        )
     axes.set(title=chart.title, xlabel=chart.x_label, ylabel=chart.y_label)
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)

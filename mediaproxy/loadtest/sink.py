@@ -22,10 +22,13 @@ class Sink:
         self._payload_type = payload_type
         self._batch = ReceiveBatch(_CAPACITY)
         self._table = wire.payload_table(payload_type)
+        self.kernel_ns = 0  # CPU of the kernel, which receives
 
     def poll(self) -> NDArray[np.void] | None:
         """What has arrived, an `ARRIVAL` each; None: nothing."""
+        before_ns = time.thread_time_ns()
         got = [self._batch.receive(fd) for fd in self._sockets]
+        self.kernel_ns += time.thread_time_ns() - before_ns
         if not any(got):
             return None
         try:

@@ -24,7 +24,7 @@ def _lines(chart: Chart) -> str:
         _round_up(max(float(curve.y.max(initial=0)) for curve in chart.curves)),
     )
     drawn = []
-    for place, curve in enumerate(chart.curves):
+    for place, curve in reversed(list(enumerate(chart.curves))):  # the first on top
         colour = COLOURS[place % len(COLOURS)]
         places = [(plane.x(x), plane.y(y)) for x, y in zip(curve.x, curve.y, strict=True)]
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
