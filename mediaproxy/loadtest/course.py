@@ -15,6 +15,7 @@ from mediaproxy.loadtest.toggles import AT_ONCE, Toggled, dialled, script, toggl
 from mediaproxy.loadtest.waiting import until
 
 _TAIL_S = 0.3  # between the last packet and the BYE
+_TRIES, _AGAIN_S = 8, 0.25  # until the log knows a call that was answered
 _HELD_PACKETS = 75
 _BEFORE_HOLD_S, _AFTER_HOLD_S = 0.2, 0.7  # from the pause's beginning, and to its end
 _MOST_FAILURES = 20  # one after the other, after which no more calls are placed
@@ -106,14 +107,16 @@ class Course:
         self.setups_ms.append(line.setup_ms)
         end_cycle = call.speeches[0].first + self._plan.packets + self._plan.network.cycles
         try:
-            await asyncio.gather(self._toggle(call), self._hold(call))
+            call.whole = await self._act(call)
             await until(self._source.cycle_ns(end_cycle) / 1e9 + _TAIL_S, self._stop)
             if self._stop.is_set():
                 await asyncio.sleep(_TAIL_S)
             if line.over.is_set():
                 raise Broken("it was ended before its time")
             await self._parties.hang_up(line)
-            call.whole = True
+        except BaseException:
+            call.whole = False
+            raise
         finally:
             self.toggles_ms += call.toggled.took_ms
             self._books.close(call.speeches, call.closed)
@@ -133,12 +136,27 @@ class Course:
         self._source.begin(call.speeches)
         return call
 
+    async def _act(self, call: Call) -> bool:
+        """What happens to the call while it talks. False: something else did, and is told; it talks on."""
+        done = await asyncio.gather(self._toggle(call), self._hold(call), return_exceptions=True)
+        failed = [error for error in done if error is not None]
+        for error in failed:
+            if not isinstance(error, Broken | OSError | RuntimeError):
+                raise error
+            self.faults.append(f"call {call.line.number}: {error}")
+        return not failed
+
     async def _toggle(self, call: Call) -> None:
         if self._plan.record is not Record.RANDOM or self._plan.dials(call.line.number):
             return
         row = await row_of(self._api, call.line.caller)
+        for _ in range(_TRIES):
+            if row is not None:
+                break
+            await asyncio.sleep(_AGAIN_S)
+            row = await row_of(self._api, call.line.caller)
         if row is None:
-            raise Broken("the API knows no such call while it talks")
+            raise Broken(f"{_TRIES * _AGAIN_S:.0f} s after its answer the API knows no such call")
         began = self._source.cycle_ns(call.speeches[0].first) / 1e9
         plan = self._plan
         steps = script(plan.seed, call.line.number, plan.duration_s, plan.toggle_every_s)
