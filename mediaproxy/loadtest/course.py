@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from mediaproxy.loadtest.api import Api
 from mediaproxy.loadtest.bookkeeping import Bookkeeping
-from mediaproxy.loadtest.log import row_of
+from mediaproxy.loadtest.log import Row, row_of
 from mediaproxy.loadtest.parties import Line, Parties
 from mediaproxy.loadtest.plan import Broken, Plan, Record, Tell
 from mediaproxy.loadtest.schedule import Speech
@@ -50,6 +50,7 @@ class Course:
         self._tell = tell
         self._stop = stop
         self._gate = asyncio.Semaphore(AT_ONCE)
+        self._asking = asyncio.Semaphore(AT_ONCE)
         self._begun = self._ended = self._failed = 0
         self.setups_ms: list[float] = []
         self.toggles_ms: list[float] = []
@@ -149,19 +150,22 @@ class Course:
     async def _toggle(self, call: Call) -> None:
         if self._plan.record is not Record.RANDOM or self._plan.dials(call.line.number):
             return
-        row = await row_of(self._api, call.line.caller)
-        for _ in range(_TRIES):
-            if row is not None:
-                break
-            await asyncio.sleep(_AGAIN_S)
-            row = await row_of(self._api, call.line.caller)
-        if row is None:
-            raise Broken(f"{_TRIES * _AGAIN_S:.0f} s after its answer the API knows no such call")
+        row = await self._row(call)
         began = self._source.cycle_ns(call.speeches[0].first) / 1e9
         plan = self._plan
         steps = script(plan.seed, call.line.number, plan.duration_s, plan.toggle_every_s)
         timed = [(began + at, action) for at, action in steps]
         await toggle(self._api, row["id"], timed, self._gate, self._stop, call.toggled)
+
+    async def _row(self, call: Call) -> Row:
+        """Few ask at once: a proxy that is slow must not be buried in questions."""
+        for _ in range(_TRIES):
+            async with self._asking:
+                row = await row_of(self._api, call.line.caller)
+            if row is not None:
+                return row
+            await asyncio.sleep(_AGAIN_S)
+        raise Broken(f"{_TRIES * _AGAIN_S:.0f} s after its answer the API knows no such call")
 
     async def _hold(self, call: Call) -> None:
         """The agent holds the call while the carrier's party pauses, so that no word falls on an edge."""
