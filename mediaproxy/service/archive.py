@@ -21,7 +21,7 @@ from mediaproxy.recording.chain import Head
 from mediaproxy.recording.manifest import Actor
 from mediaproxy.service import rows
 from mediaproxy.service.events import EventStream
-from mediaproxy.service.recordings import LiveRecordings
+from mediaproxy.service.media import CommandedRecordings
 from mediaproxy.storage import Storage, keys, redact
 from mediaproxy.storage.waveform import waveform
 
@@ -41,7 +41,7 @@ class ProxyArchive:
         *,
         storage: Storage,
         put_row: Callable[[RecordingRow], None],
-        live: LiveRecordings,
+        live: CommandedRecordings,
         events: EventStream,
         changes: Executor,
         files: Executor,

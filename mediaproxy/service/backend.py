@@ -12,7 +12,7 @@ from mediaproxy.ids import CallId
 from mediaproxy.recording.manifest import Actor
 from mediaproxy.recording.states import Action
 from mediaproxy.service.control import Control
-from mediaproxy.service.recordings import LiveRecordings
+from mediaproxy.service.media import StandingRecordings
 from mediaproxy.storage import Storage
 
 
@@ -24,7 +24,7 @@ class ProxyBackend:
         *,
         log: CallLog,
         live_call: Callable[[CallId], CallRecord | None],
-        recordings: LiveRecordings,
+        recordings: StandingRecordings,
         control: Control,
         storage: Storage,
         not_ready: Callable[[], str | None],

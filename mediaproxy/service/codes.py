@@ -17,7 +17,7 @@ from mediaproxy.ids import CallId
 from mediaproxy.recording.manifest import Actor
 from mediaproxy.recording.states import Action
 from mediaproxy.service.control import Control
-from mediaproxy.service.recordings import LiveRecordings
+from mediaproxy.service.media import Recordings
 
 TOLD_TWICE_NS: Final = 2 * NS_PER_S
 FOR_CARRIERS: Final = {Action.STOP: Action.STOP, Action.PAUSE: Action.PAUSE, Action.TOGGLE: Action.STOP}
@@ -54,7 +54,7 @@ class DialledCodes:
     """What a code asks for; everything is called on the loop of the recordings."""
 
     def __init__(
-        self, live_call: Callable[[CallId], CallRecord | None], recordings: LiveRecordings, control: Control
+        self, live_call: Callable[[CallId], CallRecord | None], recordings: Recordings, control: Control
     ) -> None:
         self._live_call = live_call
         self._recordings = recordings

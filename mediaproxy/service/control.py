@@ -12,7 +12,7 @@ from mediaproxy.observe import Metrics
 from mediaproxy.recording import states
 from mediaproxy.recording.manifest import Actor
 from mediaproxy.recording.states import Action
-from mediaproxy.service.recordings import LiveRecordings, Settled
+from mediaproxy.service.media import Recordings, Settled
 
 REFUSALS = {
     states.Refusal.ENDED: Refusal.ENDED,
@@ -35,7 +35,7 @@ class Control:
     def __init__(
         self,
         live_call: Callable[[CallId], CallRecord | None],
-        recordings: LiveRecordings,
+        recordings: Recordings,
         metrics: Metrics,
     ) -> None:
         self._live_call = live_call
@@ -74,10 +74,8 @@ class Control:
             return Refusal.ENDED if record.state == "ended" else Refusal.NOT_ANSWERED
         if not self._recordings.armed(call):
             return Refusal.NOT_ENABLED
-        now_ns = time.monotonic_ns
-        outcome = await self._recordings.toggle(
-            call, action, by, at_ns=now_ns() if at_ns is None else at_ns, now_ns=now_ns, certain=certain
-        )
+        at_ns = time.monotonic_ns() if at_ns is None else at_ns
+        outcome = await self._recordings.toggle(call, action, by, at_ns=at_ns, certain=certain)
         if isinstance(outcome, states.Refusal):
             return REFUSALS[outcome]
         refused = outcome.toggled.tentative and not outcome.durable and not outcome.withdrawn

@@ -17,12 +17,11 @@ from mediaproxy.calllog.rows import LoggedCall
 from mediaproxy.calls.events import CallRecord
 from mediaproxy.clock import rfc3339
 from mediaproxy.ids import CallId, RecordingId
+from mediaproxy.service.media import EventValue
 
 MAX_EVENTS: Final = 4_096
 MAX_WEIGHT: Final = 65_536  # an event weighs one, and one more for every interval that it lists
 MAX_ENDED: Final = 1_024  # calls that are remembered for what is still said of them
-
-EventValue = str | int | float | bool | None | list[str]
 
 
 @dataclass(slots=True)

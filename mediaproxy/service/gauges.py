@@ -9,8 +9,8 @@ from typing import Any
 from mediaproxy.calllog import CallLog
 from mediaproxy.calls.proxy import Proxy
 from mediaproxy.observe import Metrics
+from mediaproxy.service.media import Media
 from mediaproxy.service.wiring import LiveCalls
-from mediaproxy.storage import Spool
 from mediaproxy.transport.counters import TransportCounters
 
 
@@ -20,7 +20,7 @@ def watch_all(
     live: LiveCalls,
     proxy: Proxy,
     transport: TransportCounters,
-    spool: Spool,
+    media: Media,
     call_log: CallLog,
 ) -> None:
     """Called once, when all of them are built."""
@@ -28,7 +28,7 @@ def watch_all(
     _watch_ints(metrics, "sip", "SIP transport", transport)
     _watch_ints(metrics, "calls", "Call core", proxy.counters, leave_out=("live",))
     _watch_ints(metrics, "log", "Call log rows", call_log.counters)
-    metrics.watch("spool_failing", "1 while recordings cannot be written", lambda: spool.failing is not None)
+    metrics.watch("spool_failing", "1 while recordings cannot be written", lambda: media.failing is not None)
     for name, description in (
         ("live", "Recordings in the spool"),
         ("backlog_bytes", "Audio that waits for the disk"),
@@ -38,7 +38,7 @@ def watch_all(
         ("postponed", "Recordings that could not be published yet"),
         ("fsync_p99_ms", "Slowest journal writes of late"),
     ):
-        metrics.watch(f"spool_{name}", description, partial(_stat, spool.stats, attrgetter(name)))
+        metrics.watch(f"spool_{name}", description, partial(_stat, media.stats, attrgetter(name)))
 
 
 def _watch_ints(

@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 import structlog
 
-from mediaproxy.observe import Metrics
 from mediaproxy.recording import journal
 from mediaproxy.recording.recorder import Recorder
 from mediaproxy.recording.states import Toggled
 from mediaproxy.service.live import Live
+from mediaproxy.service.media import Counts
 from mediaproxy.service.tasks import Tasks
 from mediaproxy.storage import JournalResult, Spool
 
@@ -36,7 +36,7 @@ class Journalling:
         self,
         recorder: Recorder,
         spool: Spool,
-        metrics: Metrics,
+        counts: Counts,
         tasks: Tasks,
         *,
         stands: Callable[[Live, Toggled], None],
@@ -44,7 +44,7 @@ class Journalling:
     ) -> None:
         self._recorder = recorder
         self._spool = spool
-        self._metrics = metrics
+        self._counts = counts
         self._tasks = tasks
         self._stands = stands
         self._annulled = annulled
@@ -97,7 +97,7 @@ class Journalling:
             self._annulled(live)
 
     def _alarm(self, event: str, live: Live, toggled: Toggled) -> None:
-        self._metrics.alarm(event)
+        self._counts.alarm(event)
         log.error(event, call=live.call.id, recording=live.id, means=toggled.by.means)
 
 

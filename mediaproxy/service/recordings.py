@@ -7,7 +7,6 @@ A toggle takes effect in memory first, at the call clock's position; then it is 
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import structlog
 
@@ -16,7 +15,6 @@ from mediaproxy.calls.events import CallAnswered, CallRecord
 from mediaproxy.calls.plane import AnnouncementEvent, Describe, PlaneOperation, Released
 from mediaproxy.clock import NS_PER_MS, rfc3339
 from mediaproxy.ids import CallId, RecordingId
-from mediaproxy.observe import Metrics
 from mediaproxy.recording import journal
 from mediaproxy.recording.manifest import Actor, Redaction
 from mediaproxy.recording.recorder import Arm, Finished, Recorder
@@ -24,9 +22,9 @@ from mediaproxy.recording.ring import PacketRing
 from mediaproxy.recording.states import Action, Refusal, State, Toggled
 from mediaproxy.service import rows
 from mediaproxy.service.announcements import Announcements
-from mediaproxy.service.events import EventStream
 from mediaproxy.service.journalling import Journalling
 from mediaproxy.service.live import Live, Lives, Settings, header
+from mediaproxy.service.media import Outward, Settled
 from mediaproxy.service.pauses import Pauses
 from mediaproxy.service.sounds import Sounds
 from mediaproxy.service.standstill import Change, Standstills
@@ -44,20 +42,10 @@ OPENINGS = frozenset({Action.START, Action.RESUME})
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """A toggle's outcome, and whether its journal line is on the disk."""
-
-    toggled: Toggled
-    durable: bool
-    sample_rate: int
-    withdrawn: bool = False  # the opening was a code that became another one
-
-
 class LiveRecordings:
     """All live recordings of one media loop; everything is called from that loop.
 
-    `perform` takes operations for the media plane, `put_row` rows for the log.
+    `perform` takes operations for the media plane.
     """
 
     def __init__(
@@ -68,17 +56,15 @@ class LiveRecordings:
         storage: Storage,
         spool: Spool,
         perform: Callable[[PlaneOperation], None],
-        put_row: Callable[[RecordingRow], None],
         settings: Settings,
-        metrics: Metrics,
-        events: EventStream,
         sounds: Sounds,
-        indicate: Callable[[CallId, str], None] = lambda call, word: None,
+        outward: Outward,
     ) -> None:
         self._recorder = recorder
         self._storage = storage
         self._spool = spool
-        self._put_row = put_row
+        self._put_row = outward.put_row
+        self._tell_standing = outward.show
         self._settings = settings
         self._tasks = Tasks("recording_task_failed")
         self._lives = Lives(recorder)
@@ -89,15 +75,12 @@ class LiveRecordings:
             self._lives, recorder=recorder, ring=ring, spool=spool, perform=perform, settings=settings
         )
         self._journalling = Journalling(
-            recorder, spool, metrics, self._tasks, stands=self._announce, annulled=self._annulled
+            recorder, spool, outward.counts, self._tasks, stands=self._announce, annulled=self._annulled
         )
         self._telling = Telling(
             self._lives,
             perform=perform,
-            put_row=put_row,
-            indicate=indicate,
-            metrics=metrics,
-            events=events,
+            outward=outward,
             tasks=self._tasks,
             confirmation_tone=settings.confirmation_tone,
         )
@@ -108,8 +91,9 @@ class LiveRecordings:
         """What a leg may send from now on; may come before the answer."""
         self._taps.describe(operation)
 
-    def arm(self, answered: CallAnswered, recording: RecordingId, *, now_ns: int) -> None:
+    def arm(self, answered: CallAnswered, recording: RecordingId, *, now_ns: int | None = None) -> None:
         """A call was answered and its policy is not off."""
+        now_ns = time.monotonic_ns() if now_ns is None else now_ns
         call, policy = answered.call, answered.policy
         rate = self._taps.rate_of(call.id)
         live = Live(call, answered, rows.armed_row(recording, call.id, policy.policy.value, rate))
@@ -122,6 +106,7 @@ class LiveRecordings:
         insisted = None if opened is None else self._journalling.insist(live, opened)
         self._taps.set(now_ns)
         self._telling.armed(live, now_ns)
+        self._show(live)
         if opened is not None and insisted is not None:
             self._telling.opened_by_policy(live, opened, insisted)
 
@@ -132,17 +117,21 @@ class LiveRecordings:
             live.held = held
             self._taps.tell_all(live)
 
-    def ended(self, call: CallRecord, *, ended_ns: int) -> None:
-        """The call clock stops here; the file follows when the plane has released the call."""
-        live = self._lives.get(call.id)
-        if live is None:
-            return
-        live.call, live.ended_ns = call, ended_ns
-        self._pauses.ended(call.id)
-        self._announcements.ended(call.id)
+    def ended(self, call: CallRecord, *, ended_ns: int, told: Callable[[], None] = lambda: None) -> None:
+        """The call clock stops here; the file follows when the plane has released the call. `told` is
+        called when everybody knows what became of the gate."""
+        if live := self._lives.get(call.id):
+            live.call, live.ended_ns = call, ended_ns
+            self._end(live, ended_ns)
+        told()
+
+    def _end(self, live: Live, ended_ns: int) -> None:
+        self._pauses.ended(live.call.id)
+        self._announcements.ended(live.call.id)
         was_open = self._lives.status(live, ended_ns)
         ended = self._recorder.end(live.generation, ended_ns, CALL_END)
         self._taps.set(ended_ns)
+        self._show(live)
         if ended is not None and was_open is not None and was_open.state is State.RECORDING:
             self._telling.stopped_by_end(live, ended)
 
@@ -163,6 +152,7 @@ class LiveRecordings:
         if live.asking:  # publishing heeds what is on the disk by then
             await asyncio.wait(live.asking)
         live.row = rows.finished_row(live.row, finished)
+        self._show(live)
         self._put_row(live.row)
         outcome = await self._spool.finish(live.id, _ended(finished, event))
         self._lives.remove(live)
@@ -198,7 +188,7 @@ class LiveRecordings:
         by: Actor,
         *,
         at_ns: int,
-        now_ns: Callable[[], int],
+        now_ns: Callable[[], int] = time.monotonic_ns,
         certain: asyncio.Future[bool] | None = None,
     ) -> Settled | Refusal:
         """Apply a command as of `at_ns`, journal it, and say how that went.
@@ -218,7 +208,10 @@ class LiveRecordings:
             return Settled(outcome, durable=True, sample_rate=live.row.sample_rate)
         self._take_effect(live, outcome, at_ns, now_ns())
         before = live.opening  # what a closing closes, and may not be told of yet
-        durable = await asyncio.shield(self._journalling.write(live, outcome, certain))
+        journalled = self._journalling.write(live, outcome, certain)
+        self._show(live)
+        durable = await asyncio.shield(journalled)
+        self._show(live)
         withdrawn = outcome.tentative and certain is not None and certain.done() and not certain.result()
         if before is not None and not before.done():
             self._tasks.start(self._tell_after(before, live, outcome, durable, now_ns))
@@ -264,6 +257,7 @@ class LiveRecordings:
     def _annulled(self, live: Live) -> None:
         now_ns = time.monotonic_ns()
         self._taps.set(now_ns)
+        self._show(live)
         self._put_row(self._lives.row(live, now_ns))
 
     def _may_open(self, live: Live, action: Action) -> bool:
@@ -296,6 +290,18 @@ class LiveRecordings:
         live = self._lives.get(call)
         return None if live is None else self._standstills.shown(self._lives.row(live, now_ns))
 
+    def troubles(self) -> dict[RecordingId, str]:
+        """Why the audio of which cannot reach the disk."""
+        found = ((live.id, self._spool.trouble_of(live.id)) for live in self._lives)
+        return {recording: reason for recording, reason in found if reason is not None}
+
+    def _show(self, live: Live) -> None:
+        """To whoever cannot ask: after every change of what `row` and `is_open` say, but that time passes or
+        the disk is in trouble."""
+        if self._tell_standing is not None:
+            row = self._lives.row(live, time.monotonic_ns())
+            self._tell_standing(live.call.id, row, self.is_open(live.call.id))
+
     def _tell_standstill(self, change: Change, now_ns: int) -> None:
         if live := self._lives.named(change.recording):
             shown = self._standstills.shown(self._lives.row(live, now_ns))
@@ -313,9 +319,7 @@ class LiveRecordings:
         """Warn, and end the pause only where the policy says so."""
         self._telling.paused_too_long(live, now_ns)
         if live.answered.policy.resume_after_max_pause:
-            self._tasks.start(
-                self.toggle(live.call.id, Action.RESUME, LIMIT, at_ns=now_ns, now_ns=time.monotonic_ns)
-            )
+            self._tasks.start(self.toggle(live.call.id, Action.RESUME, LIMIT, at_ns=now_ns))
 
     # -- announcements
 
@@ -343,10 +347,12 @@ class LiveRecordings:
         self._taps.set(now_ns)
         journal_it = self._journalling.insist if opened.by.means == "policy" else self._journalling.write
         journalled = journal_it(live, opened)
+        self._show(live)
         self._tasks.start(self._tell_announced(live, opened, journalled))
 
     async def _tell_announced(self, live: Live, opened: Toggled, journalled: asyncio.Task[bool]) -> None:
         durable = await journalled
+        self._show(live)
         if live.over:
             return
         now_ns = time.monotonic_ns()

@@ -22,29 +22,25 @@ from mediaproxy.clock import NS_PER_MS
 from mediaproxy.config import Config
 from mediaproxy.ids import CallId, RecordingId
 from mediaproxy.media.plane import PlaneSettings
-from mediaproxy.media.userspace import UserspacePlane
 from mediaproxy.observe import Metrics
-from mediaproxy.recording.recorder import Recorder
-from mediaproxy.recording.ring import PacketRing
 from mediaproxy.service.archive import ProxyArchive
 from mediaproxy.service.backend import ProxyBackend
-from mediaproxy.service.collector import Collector
 from mediaproxy.service.control import Control
 from mediaproxy.service.events import EventStream
 from mediaproxy.service.gauges import watch_all
 from mediaproxy.service.live import Settings
-from mediaproxy.service.recordings import LiveRecordings
+from mediaproxy.service.media import Media, Outward
+from mediaproxy.service.media_loop import LoopSettings, MediaLoop
+from mediaproxy.service.pulse import TICK_S, pulse
 from mediaproxy.service.recovery import Recovery
 from mediaproxy.service.retention import Retention
 from mediaproxy.service.sounds import Sounds, load_sounds
 from mediaproxy.service.wiring import LiveCalls, Output, Wiring, wall_offset_ns
 from mediaproxy.sip.transactions import TransactionLayer
-from mediaproxy.storage import Renditions, Spool, Storage, pending
+from mediaproxy.storage import Renditions, Storage, pending
 from mediaproxy.storage.redact import finish
 from mediaproxy.transport.sip_transport import SipTransport
 
-TICK_S = 0.04  # from the ring to the spool
-BEAT_S = 1.0  # how far back the log may not know whether a call lived
 GOODBYE_S = 2.0  # for the answers to our last BYEs: twice repeated over UDP
 FILE_READERS = 4
 
@@ -59,7 +55,6 @@ class Server:
         self._loop = asyncio.get_running_loop()
         self._draining = False
         self._cannot_keep: str | None = None
-        self._collector = Collector()
         self.metrics = Metrics()
         self.live = LiveCalls()
         self.tokens = Tokens(config.api.known_tokens())
@@ -71,7 +66,7 @@ class Server:
     async def reload(self, config: Config) -> list[str]:
         """Take over what can change while calls live; returns the keys that need a restart. Raises
         `Unavailable`, and nothing has changed."""
-        self._sounds.add(await asyncio.to_thread(load_sounds, config))
+        self._media.add_sounds(await asyncio.to_thread(load_sounds, config))
         waiting = configuration.needs_restart(self._config, config)
         self._config = config
         self._proxy.replace_plan(configuration.plan(config))
@@ -100,18 +95,11 @@ class Server:
 
     async def _start(self, stack: AsyncExitStack) -> None:
         """In this order: nothing is answered before it can be logged and recorded."""
-        self._sounds = Sounds(await asyncio.to_thread(load_sounds, self._config))
+        sounds = Sounds(await asyncio.to_thread(load_sounds, self._config))
         storage, interrupted = await self._open_storage(stack)
-        spool = self._spool = Spool(
-            storage,
-            self._loop,
-            on_crash=_thread_crashed,
-            max_backlog_bytes=self._config.storage.backlog_mb << 20,
-        )
-        stack.push_async_callback(spool.close)
         call_log = await CallLog.open(self._config.database.url, on_alarm=self._alarm)
         stack.push_async_callback(call_log.close)
-        self._build(stack, storage, spool, call_log)
+        self._build(stack, storage, sounds, call_log)
         recovery = Recovery(
             call_log=call_log, storage=storage, names=interrupted, metrics=self.metrics, events=self.events
         )
@@ -123,8 +111,9 @@ class Server:
         await self._api.start()
         stack.push_async_callback(self._api.stop)
         stack.push_async_callback(self._renditions.close)  # first: replies wait for them
-        ticking = self._loop.create_task(self._tick_for_ever(call_log))
-        stack.push_async_callback(_cancelled, ticking)
+        collector = await stack.enter_async_context(
+            pulse(self._tick, live=self.live.__len__, beat=lambda: call_log.beat(_unix_ms()))
+        )
         stack.push_async_callback(self._finish_recordings)
         recovery.start()
         stack.push_async_callback(recovery.close)
@@ -137,7 +126,7 @@ class Server:
         )
         retention.start()
         stack.push_async_callback(retention.close)
-        self._collector.settle()
+        collector.settle()
         log.info("chain_head", head=str(await asyncio.to_thread(storage.chain.head)))
 
     async def _open_storage(self, stack: AsyncExitStack) -> tuple[Storage, list[str]]:
@@ -147,32 +136,25 @@ class Server:
         await asyncio.to_thread(_make_good, storage)
         return storage, await asyncio.to_thread(pending, storage)
 
-    def _build(self, stack: AsyncExitStack, storage: Storage, spool: Spool, call_log: CallLog) -> None:
-        ring = PacketRing(now_ns=time.monotonic_ns())
-        plane = self._build_plane(stack, ring)
+    def _build(self, stack: AsyncExitStack, storage: Storage, sounds: Sounds, call_log: CallLog) -> None:
         self._proxy = self._build_proxy()
         self._transport: SipTransport[Any] = SipTransport(self._proxy, self._on_output)
         self.events = EventStream(run=f"{_unix_ms():x}", now_ms=_unix_ms, find=self._live_call)
-        self._recordings = LiveRecordings(
-            recorder=Recorder(),
-            ring=ring,
-            storage=storage,
-            spool=spool,
-            perform=plane.perform,
+        outward = Outward(
+            on_plane_event=self._on_plane_event,
             put_row=call_log.put_recording,
-            settings=_recording_settings(self._config),
-            sounds=self._sounds,
             indicate=self._on_indication,
-            metrics=self.metrics,
             events=self.events,
+            counts=self.metrics,
         )
-        control = Control(self.live.get, self._recordings, self.metrics)
+        self._media: Media = MediaLoop(_loop_settings(self._config), storage, sounds, outward)
+        stack.push_async_callback(self._media.close)
+        control = Control(self.live.get, self._media.recordings, self.metrics)
         self._wiring = Wiring(
             proxy=self._proxy,
-            perform=plane.perform,
+            media=self._media,
             settle=self._transport.settle,
             live=self.live,
-            recordings=self._recordings,
             control=control,
             call_log=call_log,
             metrics=self.metrics,
@@ -184,20 +166,9 @@ class Server:
             live=self.live,
             proxy=self._proxy,
             transport=self._transport.counters,
-            spool=spool,
+            media=self._media,
             call_log=call_log,
         )
-
-    def _build_plane(self, stack: AsyncExitStack, ring: PacketRing) -> UserspacePlane:
-        media = self._config.media
-        plane = UserspacePlane(
-            PlaneSettings(media.addresses, media.advertised, media.port_range),
-            on_event=self._on_plane_event,
-            ring=ring,
-            on_pressure=self._on_pressure,
-        )
-        stack.callback(plane.close)
-        return plane
 
     def _build_proxy(self) -> Proxy:
         return Proxy(
@@ -217,7 +188,7 @@ class Server:
         backend = ProxyBackend(
             log=call_log,
             live_call=self.live.get,
-            recordings=self._recordings,
+            recordings=self._media.recordings,
             control=control,
             storage=storage,
             not_ready=self._not_ready,
@@ -225,7 +196,7 @@ class Server:
         archive = ProxyArchive(
             storage=storage,
             put_row=call_log.put_recording,
-            live=self._recordings,
+            live=self._media.recordings,
             events=self.events,
             changes=changes,
             files=readers,
@@ -252,7 +223,7 @@ class Server:
     def _judge_storage(self) -> None:
         """Whether new calls that would be recorded are turned away from now on, and why."""
         refuses = self._config.recording.on_recorder_failure == "refuse_new"
-        self._cannot_keep = self._spool.failing if refuses else None
+        self._cannot_keep = self._media.failing if refuses else None
         self._proxy.refuse_recorded_calls(refuse=self._cannot_keep is not None)
 
     # Bound late: plane and transport are built before what hears them.
@@ -270,39 +241,20 @@ class Server:
         record = self.live.get(call)
         if record is None:
             return None
-        return LoggedCall(record, self._recordings.row(call, now_ns=time.monotonic_ns()))
-
-    def _on_pressure(self) -> None:
-        self._recordings.relieve()
+        return LoggedCall(record, self._media.recordings.row(call, now_ns=time.monotonic_ns()))
 
     def _alarm(self, event: str, fields: Mapping[str, object]) -> None:
         self.metrics.alarm(event)
         log.error(event, **fields)
 
-    async def _tick_for_ever(self, call_log: CallLog) -> None:
-        """Absolute deadlines: a late tick delays none of the later ones."""
-        due = self._loop.time()
-        beat_due = due
-        while True:
-            due = max(due + TICK_S, self._loop.time())
-            await asyncio.sleep(due - self._loop.time())
-            try:
-                self._recordings.tick(now_ns=time.monotonic_ns())
-                self._judge_storage()
-            except Exception:  # a task root: the other calls' recordings go on
-                log.exception("tick_failed")
-            if not len(self.live):
-                self._collector.rest()
-            elif self._loop.time() >= beat_due:
-                beat_due = self._loop.time() + BEAT_S
-                self._collector.call_seen()
-                call_log.beat(_unix_ms())
+    def _tick(self, now_ns: int) -> None:
+        self._media.tick(now_ns)
+        self._judge_storage()
 
     async def _finish_recordings(self) -> None:
         """Whatever has ended is published before the adapters go."""
-        await asyncio.sleep(0)  # the plane's last events come by the loop
         await self._wiring.close()
-        await self._recordings.close()
+        await self._media.close()
 
 
 @asynccontextmanager
@@ -314,14 +266,18 @@ async def running(config: Config) -> AsyncIterator[Server]:
         yield server
 
 
-def _recording_settings(config: Config) -> Settings:
-    recording = config.recording
-    return Settings(
-        sample_rate=recording.sample_rate,
-        keep_unrecorded=recording.keep_unrecorded,
-        record_on_hold=recording.record_on_hold,
-        confirmation_tone=recording.confirmation_tone,
-        format=recording.format,
+def _loop_settings(config: Config) -> LoopSettings:
+    media, recording = config.media, config.recording
+    return LoopSettings(
+        PlaneSettings(media.addresses, media.advertised, media.port_range),
+        Settings(
+            sample_rate=recording.sample_rate,
+            keep_unrecorded=recording.keep_unrecorded,
+            record_on_hold=recording.record_on_hold,
+            confirmation_tone=recording.confirmation_tone,
+            format=recording.format,
+        ),
+        config.storage.backlog_mb << 20,
     )
 
 
@@ -339,18 +295,9 @@ def _threads(stack: AsyncExitStack, name: str, count: int) -> ThreadPoolExecutor
     return pool
 
 
-def _thread_crashed(error: Exception) -> None:
-    log.error("storage_thread_crashed", exc_info=error)
-
-
 def _rendition_failed(recording: RecordingId, reason: str, last_words: str) -> None:
     log.error("rendition_failed", recording=recording, reason=reason, worker=last_words)
 
 
 def _unix_ms() -> int:
     return time.time_ns() // NS_PER_MS
-
-
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

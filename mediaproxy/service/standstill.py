@@ -81,7 +81,10 @@ class Standstills:
 
     def shown(self, row: RecordingRow) -> RecordingRow:
         """As the API shows it: nobody is told that something is being recorded while it is not."""
-        if row.state != State.RECORDING.value:
-            return row
-        reason = self._trouble_of(row.id)
-        return row if reason is None else replace(row, state=FAILING, reasons=(*row.reasons, reason))
+        return failing(row, self._trouble_of(row.id))
+
+
+def failing(row: RecordingRow, reason: str | None) -> RecordingRow:
+    if reason is None or row.state != State.RECORDING.value:
+        return row
+    return replace(row, state=FAILING, reasons=(*row.reasons, reason))

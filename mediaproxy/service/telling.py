@@ -11,11 +11,9 @@ import structlog
 from mediaproxy.calllog.rows import AUDIO, LoggedCall, RecordingRow
 from mediaproxy.calls.plane import PlaneOperation, PlayTone, Tone
 from mediaproxy.clock import rfc3339
-from mediaproxy.ids import CallId
-from mediaproxy.observe import Metrics
 from mediaproxy.recording.states import Action, State, Toggled
-from mediaproxy.service.events import EventStream, EventValue
 from mediaproxy.service.live import Live, Lives
+from mediaproxy.service.media import EventValue, Outward
 from mediaproxy.service.tasks import Tasks
 from mediaproxy.storage import Outcome
 
@@ -34,26 +32,23 @@ log = structlog.get_logger()
 
 
 class Telling:
-    """`put_row` takes rows for the log, `perform` tones for the media plane, `indicate` words for parties."""
+    """`perform` takes tones for the media plane, `outward` all the rest."""
 
     def __init__(
         self,
         lives: Lives,
         *,
         perform: Callable[[PlaneOperation], None],
-        put_row: Callable[[RecordingRow], None],
-        indicate: Callable[[CallId, str], None],
-        metrics: Metrics,
-        events: EventStream,
+        outward: Outward,
         tasks: Tasks,
         confirmation_tone: bool,
     ) -> None:
         self._lives = lives
         self._perform = perform
-        self._put_row = put_row
-        self._indicate = indicate
-        self._metrics = metrics
-        self._events = events
+        self._put_row = outward.put_row
+        self._indicate = outward.indicate
+        self._counts = outward.counts
+        self._events = outward.events
         self._tasks = tasks
         self._confirmation_tone = confirmation_tone
 
@@ -132,10 +127,10 @@ class Telling:
         self._put_row(row)
         name = "recording.failed" if outcome.result == "failed" else "recording.completed"
         self._publish(name, live, row, result=outcome.result, reasons=list(outcome.reasons))
-        self._metrics.recording_finished(outcome.result)
+        self._counts.recording_finished(outcome.result)
         log.info("recording_finished", call=live.call.id, recording=live.id, result=outcome.result)
         if outcome.remark is not None:
-            self._metrics.alarm("recording_not_as_configured")
+            self._counts.alarm("recording_not_as_configured")
             log.warning("recording_not_as_configured", recording=live.id, why=outcome.remark)
 
     def indicate(self, live: Live, now_ns: int) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
@@ -22,14 +23,7 @@ from mediaproxy.calls.events import (
     RecordRequested,
 )
 from mediaproxy.calls.model import Policy
-from mediaproxy.calls.plane import (
-    AnnouncementEvent,
-    CodeDialled,
-    Describe,
-    PlaneEvent,
-    PlaneOperation,
-    Released,
-)
+from mediaproxy.calls.plane import CodeDialled, PlaneEvent, PlaneOperation, Released
 from mediaproxy.calls.proxy import Proxy
 from mediaproxy.clock import NS_PER_MS
 from mediaproxy.ids import RANDOM_BYTES, CallId, RecordingId, uuid7
@@ -39,7 +33,7 @@ from mediaproxy.recording.states import CLOSING, Action
 from mediaproxy.service.codes import Code, DialledCodes
 from mediaproxy.service.control import SIP_STATUS, Control, agent_on
 from mediaproxy.service.events import EventStream
-from mediaproxy.service.recordings import LiveRecordings, Settled
+from mediaproxy.service.media import Media, Settled
 from mediaproxy.service.tasks import Tasks
 
 log = structlog.get_logger()
@@ -102,10 +96,9 @@ class Wiring:
         self,
         *,
         proxy: Proxy,
-        perform: Callable[[PlaneOperation], None],
+        media: Media,
         settle: Callable[[], None],
         live: LiveCalls,
-        recordings: LiveRecordings,
         control: Control,
         call_log: CallLog,
         metrics: Metrics,
@@ -114,13 +107,13 @@ class Wiring:
         self._metrics = metrics
         self._events = events
         self._proxy = proxy
-        self._perform = perform
+        self._perform = media.perform
         self._settle = settle
         self._live = live
-        self._recordings = recordings
+        self._recordings = media.recordings
         self._control = control
         self._call_log = call_log
-        self._codes = DialledCodes(live.get, recordings, control)
+        self._codes = DialledCodes(live.get, media.recordings, control)
         self._tasks = Tasks("demand_failed")
 
     def on_output(self, output: Output) -> None:
@@ -134,23 +127,16 @@ class Wiring:
                 self._tasks.start(self._record_requested(output))
             case CallBroken():
                 log.error("call_broken", call=output.call, exc_info=output.error)
-            case Describe():
-                self._recordings.describe(output)
-                self._perform(output)
             case _:
                 self._perform(output)
 
     def on_plane_event(self, event: PlaneEvent) -> None:
-        if isinstance(event, AnnouncementEvent):
-            return self._recordings.receive_announcement(event, now_ns=time.monotonic_ns())
         if isinstance(event, Released):
             self._metrics.released(event.legs)
-            self._recordings.released(event)
         if isinstance(event, CodeDialled):
             self._code_dialled(event, in_rtp=True)
         self._proxy.receive_plane_event(event, now_ns=time.monotonic_ns())
         self._settle()
-        return None
 
     async def close(self) -> None:
         """Wait until nothing that was asked for is under way."""
@@ -167,14 +153,13 @@ class Wiring:
                 stored.add_done_callback(lambda _: self._row_stored(record.id))
             case CallAnswered():
                 if event.policy.policy is not Policy.OFF:
-                    self._recordings.arm(event, _recording_id(), now_ns=time.monotonic_ns())
+                    self._recordings.arm(event, _recording_id())
             case CallHeld():
                 self._recordings.hold(record.id, held=event.held)
             case CallEnded():
                 self._metrics.call_ended(record.disposition or "")
                 self._codes.ended(record.id)
-                self._recordings.ended(record, ended_ns=event.ended_ns)
-                self._publish(event)
+                self._recordings.ended(record, ended_ns=event.ended_ns, told=partial(self._publish, event))
         if not isinstance(event, CallStarted):
             self._call_log.put_call(record)
         log.info(EVENT_NAMES[type(event)], call=record.id, status=record.sip_status)

@@ -21,7 +21,8 @@ from mediaproxy.recording.ring import PacketRing
 from mediaproxy.recording.states import Action, Refusal
 from mediaproxy.service.events import EventStream
 from mediaproxy.service.live import Settings
-from mediaproxy.service.recordings import LiveRecordings, Settled
+from mediaproxy.service.media import Outward, Settled
+from mediaproxy.service.recordings import LiveRecordings
 from mediaproxy.service.sounds import Sounds
 from mediaproxy.storage import Spool, Storage
 
@@ -126,11 +127,15 @@ async def live_world(tmp_path: Path, sounds: Sounds | None = None) -> AsyncItera
         storage=storage,
         spool=spool,
         perform=operations.append,
-        put_row=rows.append,
         settings=Settings(RATE, keep_unrecorded=False, record_on_hold=True, confirmation_tone=True),
-        metrics=metrics,
-        events=events,
         sounds=sounds or Sounds({}),
+        outward=Outward(
+            on_plane_event=lambda event: None,
+            put_row=rows.append,
+            indicate=lambda call, word: None,
+            events=events,
+            counts=metrics,
+        ),
     )
     yield World(
         tmp_path / "rec", storage, spool, live, ring, operations, rows, metrics=metrics, events=events

@@ -83,6 +83,10 @@ class UserspacePlane:
         self._timer_ns: int | None = None
         self._closed = False
 
+    def __len__(self) -> int:
+        """The calls that have ports."""
+        return len(self._calls)
+
     def perform(self, operation: PlaneOperation) -> None:
         if isinstance(operation, Allocate):
             return self._allocate(operation)
