@@ -1,7 +1,9 @@
-"""The call log: one row a call and one a recording, durable whatever the end, on SQLAlchemy."""
+"""The call log: one row a call and one a recording, durable whatever the end, on SQLAlchemy.
 
-from mediaproxy.calllog.log import CallLog
-from mediaproxy.calllog.reader import Reader
+Here are the values; `calllog.log` and `calllog.reader` bring the database with them, which a media worker has
+no use for.
+"""
+
 from mediaproxy.calllog.rows import (
     CallFilter,
     Cursor,
@@ -14,12 +16,10 @@ from mediaproxy.calllog.rows import (
 
 __all__ = [
     "CallFilter",
-    "CallLog",
     "Cursor",
     "InterruptedCall",
     "IntervalRow",
     "LoggedCall",
     "Page",
-    "Reader",
     "RecordingRow",
 ]

@@ -15,7 +15,15 @@ from mediaproxy.calls.events import CallRecord
 from mediaproxy.calls.indication import Indications
 from mediaproxy.calls.leg import Leg
 from mediaproxy.calls.outcome import Outcome, answered, refused
-from mediaproxy.calls.plane import Allocated, AllocationFailed, DigitsSeen, LegId, MediaTimedOut, PlaneEvent
+from mediaproxy.calls.plane import (
+    Allocated,
+    AllocationFailed,
+    DigitsSeen,
+    LegId,
+    MediaLost,
+    MediaTimedOut,
+    PlaneEvent,
+)
 from mediaproxy.calls.renegotiation import Renegotiation, Stage
 from mediaproxy.calls.schedule import CallTimer
 from mediaproxy.calls.signalling import Reply
@@ -66,6 +74,7 @@ class Input(Enum):
     HANG_UP = auto()  # our own command
     LEG_LOST = auto()  # a leg no longer knows its dialog, or broke offer/answer
     MEDIA_TIMED_OUT = auto()
+    MEDIA_LOST = auto()  # what relayed it died
 
 
 class Happening(NamedTuple):
@@ -175,6 +184,8 @@ class Call(Coupling):
                 self.step(Input.ALLOCATION_FAILED)
             case MediaTimedOut():
                 self.step(Input.MEDIA_TIMED_OUT)
+            case MediaLost():
+                self.step(Input.MEDIA_LOST)
             case DigitsSeen(_, leg, arrived_ns):
                 self.infos.digits_seen(leg, arrived_ns)
 
@@ -362,6 +373,8 @@ _WITHDRAWN = Outcome("cancelled", 480, "us")
 _NO_ANSWER = Outcome("no_answer", 480, "us")
 _NO_PORTS = Outcome("failed", 503, "us")
 _NO_MEDIA = Outcome("media_timeout", 200, "us")
+_MEDIA_LOST = Outcome("interrupted", 200, "us", farewell='Q.850;cause=41;text="Temporary failure"')
+_MEDIA_LOST_EARLY = Outcome("interrupted", 503, "us")
 _UNUSABLE = Outcome("failed", 488, "callee")
 
 _S, _I = State, Input
@@ -370,6 +383,7 @@ _BY_CALLER, _BY_CALLEE, _BY_US = (_end(answered(who)) for who in ("caller", "cal
 TRANSITIONS: dict[tuple[State, Input], tuple[State, tuple[Action, ...]]] = {
     (_S.ALLOCATING, _I.ALLOCATED): (_S.INVITING, (_invite,)),
     (_S.ALLOCATING, _I.ALLOCATION_FAILED): (_S.ENDED, (_refuse_busy, _end(_NO_PORTS))),
+    (_S.ALLOCATING, _I.MEDIA_LOST): (_S.ENDED, (_refuse_busy, _end(_NO_PORTS))),
     (_S.ALLOCATING, _I.CANCELLED): (_S.ENDED, (_refuse(487), _end(_CANCELLED))),
     (_S.ALLOCATING, _I.CALLER_BYE): (_S.ENDED, (_refuse(487), _end(_CANCELLED))),
     (_S.ALLOCATING, _I.HANG_UP): (_S.ENDED, (_refuse(480), _end(_WITHDRAWN))),
@@ -382,6 +396,10 @@ TRANSITIONS: dict[tuple[State, Input], tuple[State, tuple[Action, ...]]] = {
     # A BYE within an early dialog is as good as a CANCEL (15).
     (_S.INVITING, _I.CALLER_BYE): (_S.CANCELLING, (_refuse(487), _end(_CANCELLED), _cancel_callee)),
     (_S.INVITING, _I.HANG_UP): (_S.CANCELLING, (_refuse(480), _end(_WITHDRAWN), _cancel_callee)),
+    (_S.INVITING, _I.MEDIA_LOST): (
+        _S.CANCELLING,
+        (_refuse_busy, _end(_MEDIA_LOST_EARLY), _cancel_callee),
+    ),
     (_S.CANCELLING, _I.ANSWERED): (_S.ENDED, (_reap,)),  # our CANCEL came too late (9.1)
     (_S.CANCELLING, _I.REFUSED): (_S.ENDED, ()),
     (_S.ANSWERED, _I.ROW_READY): (_S.CONFIRMING, (_confirm_caller,)),
@@ -390,17 +408,20 @@ TRANSITIONS: dict[tuple[State, Input], tuple[State, tuple[Action, ...]]] = {
     (_S.ANSWERED, _I.CALLEE_BYE): (_S.ENDED, (_refuse(480), _BY_CALLEE)),
     (_S.ANSWERED, _I.HANG_UP): (_S.ENDED, (_refuse(480), _BY_US, _bye_callee)),
     (_S.ANSWERED, _I.MEDIA_TIMED_OUT): (_S.ENDED, (_refuse(480), _end(_NO_MEDIA), _bye_callee)),
+    (_S.ANSWERED, _I.MEDIA_LOST): (_S.ENDED, (_refuse_busy, _end(_MEDIA_LOST), _bye_callee)),
     (_S.CONFIRMING, _I.ACKED): (_S.CONFIRMED, (_pass_ack,)),
     (_S.CONFIRMING, _I.ACK_MISSING): (_S.ENDED, (_BY_US, _bye_caller, _bye_callee)),
     (_S.CONFIRMING, _I.CALLER_BYE): (_S.ENDED, (_BY_CALLER, _bye_callee)),
     (_S.CONFIRMING, _I.CALLEE_BYE): (_S.CLOSING, (_BY_CALLEE,)),
     (_S.CONFIRMING, _I.HANG_UP): (_S.CLOSING, (_BY_US, _bye_callee)),
     (_S.CONFIRMING, _I.MEDIA_TIMED_OUT): (_S.CLOSING, (_end(_NO_MEDIA), _bye_callee)),
+    (_S.CONFIRMING, _I.MEDIA_LOST): (_S.CLOSING, (_end(_MEDIA_LOST), _bye_callee)),
     (_S.CONFIRMED, _I.CALLER_BYE): (_S.ENDED, (_BY_CALLER, _bye_callee)),
     (_S.CONFIRMED, _I.CALLEE_BYE): (_S.ENDED, (_BY_CALLEE, _bye_caller)),
     (_S.CONFIRMED, _I.HANG_UP): (_S.ENDED, (_BY_US, _bye_caller, _bye_callee)),
     (_S.CONFIRMED, _I.LEG_LOST): (_S.ENDED, (_BY_US, _bye_caller, _bye_callee)),
     (_S.CONFIRMED, _I.MEDIA_TIMED_OUT): (_S.ENDED, (_end(_NO_MEDIA), _bye_caller, _bye_callee)),
+    (_S.CONFIRMED, _I.MEDIA_LOST): (_S.ENDED, (_end(_MEDIA_LOST), _bye_caller, _bye_callee)),
     (_S.CLOSING, _I.ACKED): (_S.ENDED, (_bye_caller,)),
     (_S.CLOSING, _I.ACK_MISSING): (_S.ENDED, (_bye_caller,)),
     (_S.CLOSING, _I.CALLER_BYE): (_S.ENDED, ()),

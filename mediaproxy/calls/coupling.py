@@ -105,6 +105,7 @@ class Coupling:
         self._early: tuple[str | None, bytes] = (None, b"")  # a fork's tag, its answer as passed on
         self._fork_tags: dict[str | None, str] = {}  # the callee's -> ours towards the caller
         self._over = False
+        self._farewell: str | None = None  # why we hang up
         self._held = False
         self._answered_ns: int | None = None
 
@@ -377,7 +378,7 @@ class Coupling:
             return
         if leg is self.callee:
             self._acknowledge()
-        headers = None
+        headers = None if self._farewell is None else Headers.of(("Reason", self._farewell))
         if request is not None and request.method == "BYE":
             headers = copied(request, self.legs[leg.id.other].peer, body=False)
         self.signalling.send(leg, leg.request("BYE", headers), _ignore)
@@ -387,6 +388,7 @@ class Coupling:
         if self._over:
             return
         self._over = True
+        self._farewell = outcome.farewell
         context = self.context
         context.counters.live -= 1
         context.schedule.stop_all(self.id)

@@ -9,11 +9,12 @@ _UNREACHED = frozenset({408, 480})
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`ended_by` is caller, callee or us."""
+    """`ended_by` is caller, callee or us. `farewell` is what our BYEs give as the reason (RFC 3326)."""
 
     disposition: str
     sip_status: int
     ended_by: str
+    farewell: str | None = None
 
 
 def refused(status: int, *, rang: bool) -> Outcome:

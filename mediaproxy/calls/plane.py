@@ -272,6 +272,13 @@ class MediaTimedOut:
 
 
 @dataclass(frozen=True, slots=True)
+class MediaLost:
+    """Whatever relayed this call is gone, and its ports with it. Nothing follows of this call."""
+
+    call: CallId
+
+
+@dataclass(frozen=True, slots=True)
 class LegCounters:
     """What happened to one leg's packets. Never merged: each answers another question.
 
@@ -303,5 +310,12 @@ class Released:
 
 
 PlaneEvent = (
-    Allocated | AllocationFailed | CodeDialled | DigitsSeen | AnnouncementEvent | MediaTimedOut | Released
+    Allocated
+    | AllocationFailed
+    | CodeDialled
+    | DigitsSeen
+    | AnnouncementEvent
+    | MediaTimedOut
+    | MediaLost
+    | Released
 )

@@ -10,7 +10,7 @@ from mediaproxy import __version__
 from mediaproxy.errors import MediaproxyError
 from mediaproxy.loadtest.codecs import Codec
 from mediaproxy.loadtest.network import MAX_JITTER_MS, Network
-from mediaproxy.loadtest.plan import MAX_CALLS, MAX_CPS, MAX_DURATION_S, Bounds, Plan, Record
+from mediaproxy.loadtest.plan import MAX_CALLS, MAX_CPS, MAX_DURATION_S, MAX_WORKERS, Bounds, Plan, Record
 from mediaproxy.prove import plan as proof
 
 EXIT_FINDING = 1
@@ -30,6 +30,9 @@ ConfigOption = Annotated[
     typer.Option(
         "--config", "-c", help="The configuration (TOML).", envvar="MEDIAPROXY_CONFIG", show_envvar=True
     ),
+]
+WorkersOption = Annotated[
+    int, typer.Option("--workers", min=0, max=MAX_WORKERS, help="Media workers of the proxy that is started.")
 ]
 
 
@@ -120,9 +123,7 @@ def loadtest(
     max_toggle: Annotated[
         float, typer.Option("--max-toggle-ms", min=0, help="Bound of the p99 of a toggle by API; 0 = none.")
     ] = 0,
-    workers: Annotated[
-        int, typer.Option("--workers", min=0, max=64, help="Media processes of the proxy that is started.")
-    ] = 0,
+    workers: WorkersOption = 0,
     target: Annotated[
         str, typer.Option("--target", help="A proxy that runs already, as udp:HOST:PORT; needs --token.")
     ] = "",
@@ -187,6 +188,7 @@ def prove(
     memory: Annotated[
         bool, typer.Option(help="Search the proxy's memory too; that takes root, or CAP_SYS_PTRACE.")
     ] = True,
+    workers: WorkersOption = 0,
 ) -> None:
     """Prove that nothing said or dialled while recording is off is left anywhere.
 
@@ -197,7 +199,7 @@ def prove(
     """
     from mediaproxy.cli.prove import prove_nothing_is_left
 
-    plan = proof.Plan(calls, seconds, seed, memory)
+    plan = proof.Plan(calls, seconds, seed, memory, workers)
     raise typer.Exit(prove_nothing_is_left(plan, json_file=json_file))
 
 

@@ -14,6 +14,7 @@ from mediaproxy.clock import NS_PER_S
 from mediaproxy.config.findings import Finding, Severity
 from mediaproxy.config.sections import RecordingSection, RouteSection
 from mediaproxy.config.settings import Config
+from mediaproxy.media.ports import slices
 from mediaproxy.rtp.codes import INTER_DIGIT_NS
 
 Codes = tuple[tuple[str, str], ...]
@@ -124,9 +125,14 @@ def _code_pairs(key: str, codes: Codes, file: str) -> Iterator[Finding]:
 
 def _ports(config: Config, file: str) -> Iterator[Finding]:
     ports, text = config.media.port_range, config.media.ports
-    calls = (len(ports) - ports.start % 2) // PORTS_PER_CALL
+    workers = max(config.media.workers, 1)
+    calls = sum(len(each) // PORTS_PER_CALL for each in slices(ports, workers))
     if calls == 0:
-        yield _error(file, "media.ports", text, "too few for one call", f"give at least {PORTS_PER_CALL}")
+        problem = (
+            "too few for one call" if workers == 1 else f"too few for one call of each of {workers} workers"
+        )
+        remedy = f"give at least {PORTS_PER_CALL * workers}, the first one even"
+        yield _error(file, "media.ports", text, problem, remedy)
     elif config.sip.max_calls > calls:
         yield _warning(
             file,

@@ -39,7 +39,7 @@ def needs_restart(old: Config, new: Config) -> list[str]:
     """The keys that differ and are read at the start alone; everything else a reload may change."""
     fixed = {
         "sip": {"listen"},
-        "media": {"address", "advertise", "ports"},
+        "media": {"address", "advertise", "ports", "workers"},
         "api": {"listen"},
         "storage": {"backlog_mb", "directory", "renditions_mb"},
         "database": {"url"},

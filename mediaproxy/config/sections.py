@@ -87,6 +87,12 @@ class MediaSection(Section):
     timeout_s: float = Field(
         60.0, ge=0, le=86_400, description="no RTP on both legs ends the call; 0 = never"
     )
+    workers: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="processes that relay and record, as many as there are cores for it; 0 = the one alone",
+    )
 
     @property
     def addresses(self) -> dict[Family, str]:

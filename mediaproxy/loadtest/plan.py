@@ -10,6 +10,7 @@ from mediaproxy.loadtest.network import Network
 from mediaproxy.loadtest.wire import PTIME_NS
 
 MAX_CALLS = 100_000
+MAX_WORKERS = 64
 MAX_DURATION_S = 7200.0
 MAX_CPS = 500.0
 MIN_HOLD_S = 4.0  # of a call that is held meanwhile

@@ -128,3 +128,10 @@ def _beside(bound: socket.socket) -> socket.socket:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
     beside.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
     return beside
+
+
+def slices(ports: range, count: int) -> list[range]:
+    """So many ranges without a port in common, of as many pairs as can be had evenly."""
+    first = ports.start + ports.start % 2
+    pairs = max(ports.stop - first, 0) // 2 // count
+    return [range(first + 2 * pairs * n, first + 2 * pairs * (n + 1)) for n in range(count)]

@@ -3,8 +3,10 @@
 import ctypes
 import os
 import resource
+import signal
 
-PR_SET_DUMPABLE = 4  # prctl(2)
+PR_SET_PDEATHSIG = 1  # prctl(2)
+PR_SET_DUMPABLE = 4
 
 
 def harden_process() -> list[str]:
@@ -25,3 +27,10 @@ def harden_process() -> list[str]:
     if libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
         failed.append(f"PR_SET_DUMPABLE: {os.strerror(ctypes.get_errno())}")
     return failed
+
+
+def die_with_parent(parent: int) -> None:
+    """Whoever started us may be killed at any moment, also before we asked for this (Linux)."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)

@@ -15,13 +15,14 @@ Tell = Callable[[str, int, int], None]  # what is going on, how much of how much
 class Plan:
     """`calls` calls that talk for `seconds`; `seed` repeats markers, digits and toggles.
 
-    Without `memory` the memory of the server is not searched.
+    Without `memory` the memory of the server is not searched. `workers` are the proxy's.
     """
 
     calls: int = 4
     seconds: float = 20.0
     seed: int = 1
     memory: bool = True
+    workers: int = 0
 
 
 class Unproven(MediaproxyError):

@@ -68,6 +68,7 @@ class Proof:
             "calls": self.plan.calls,
             "seconds": self.plan.seconds,
             "seed": self.plan.seed,
+            "workers": self.plan.workers,
             **self.figures,
             "searched": {
                 "files": self.files.places,
@@ -90,7 +91,7 @@ async def prove(plan: Plan, directory: Path, tell: Tell) -> Proof:
     script, proof = script_of(plan.seed), Proof(plan)
     async with AsyncExitStack() as stack:
         _write_notice(directory / "notice.wav")
-        subject = Subject(directory, Record.RANDOM, more=MORE)
+        subject = Subject(directory, Record.RANDOM, more=MORE, workers=plan.workers)
         stack.callback(subject.stop)
         stack.callback(subject.api.close)
         await subject.start()

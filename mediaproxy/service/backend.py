@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from mediaproxy.api.backend import Demand, Published, Refusal, Toggled
-from mediaproxy.calllog import CallLog
+from mediaproxy.calllog.log import CallLog
 from mediaproxy.calllog.rows import CallFilter, Cursor, LoggedCall, Page, RecordingRow
 from mediaproxy.calls.events import CallRecord
 from mediaproxy.ids import CallId

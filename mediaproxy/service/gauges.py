@@ -6,7 +6,7 @@ from functools import partial
 from operator import attrgetter
 from typing import Any
 
-from mediaproxy.calllog import CallLog
+from mediaproxy.calllog.log import CallLog
 from mediaproxy.calls.proxy import Proxy
 from mediaproxy.observe import Metrics
 from mediaproxy.service.media import Media

@@ -2,11 +2,10 @@
 
 from dataclasses import replace
 
-from mediaproxy.calllog.rows import AUDIO, InterruptedCall, RecordingRow
+from mediaproxy.calllog.rows import InterruptedCall, RecordingRow
 from mediaproxy.calls.events import CallRecord
 from mediaproxy.calls.record import left
 from mediaproxy.recording.manifest import Actor
-from mediaproxy.recording.states import State
 from mediaproxy.service import rows
 from mediaproxy.storage import Outcome, Storage
 
@@ -39,7 +38,7 @@ def ended(interrupted: InterruptedCall, row: RecordingRow | None, outcome: Outco
 
 def provisional(row: RecordingRow, call: CallRecord) -> RecordingRow:
     """The call is over, its file is not yet to be had."""
-    return _cut(row, _duration_samples(call, row.sample_rate))
+    return rows.cut(row, _duration_samples(call, row.sample_rate), RECOVERY)
 
 
 def finished(row: RecordingRow, call: CallRecord, outcome: Outcome | None, storage: Storage) -> RecordingRow:
@@ -72,21 +71,3 @@ def _duration_samples(call: CallRecord, rate: int) -> int:
     if call.answered_at_ms is None or call.ended_at_ms is None:
         return 0
     return max(call.ended_at_ms - call.answered_at_ms, 0) * rate // MS_PER_S
-
-
-def _cut(row: RecordingRow, duration: int) -> RecordingRow:
-    """As long as the call, no interval open or beyond its end."""
-    intervals = []
-    for one in row.intervals:
-        end = duration if one.end_sample is None else min(one.end_sample, duration)
-        if one.start_sample < end:
-            intervals.append(replace(one, end_sample=end, ended_by=one.ended_by or RECOVERY))
-    return replace(
-        row,
-        state=State.FINISHED.value,
-        duration_samples=duration,
-        recorded_samples=sum(
-            (one.end_sample or 0) - one.start_sample for one in intervals if one.kind == AUDIO
-        ),
-        intervals=tuple(intervals),
-    )

@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from mediaproxy.calllog import CallLog
+from mediaproxy.calllog.log import CallLog
 from mediaproxy.recording.keeping import Limits
 from mediaproxy.service import rows
 from mediaproxy.service.events import EventStream

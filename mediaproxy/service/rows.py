@@ -1,5 +1,6 @@
 """From what the recorder and the storage say to what the log holds."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from mediaproxy.calllog.rows import AUDIO, IntervalRow, RecordingRow
 from mediaproxy.calls.events import CallAnswered
 from mediaproxy.calls.plane import LegId
 from mediaproxy.ids import CallId, RecordingId
-from mediaproxy.recording.manifest import Interval, Participant
+from mediaproxy.recording.manifest import Actor, Interval, Participant
 from mediaproxy.recording.recorder import Finished, Status
 from mediaproxy.recording.states import State
 from mediaproxy.storage import Outcome
@@ -35,12 +36,34 @@ def live_row(row: RecordingRow, status: Status, *, ended: bool) -> RecordingRow:
 def unopened(row: RecordingRow, closed_as: State) -> RecordingRow:
     """`row` without its opening, which is not in the journal yet and so may never have been."""
     intervals = tuple(each for each in row.intervals if each.end_sample is not None)
-    recorded = sum(
-        each.end_sample - each.start_sample
-        for each in intervals
-        if each.end_sample is not None and each.kind == AUDIO
+    return replace(row, state=closed_as.value, intervals=intervals, recorded_samples=_recorded(intervals))
+
+
+def as_of(row: RecordingRow, position: int) -> RecordingRow:
+    """`row` when the call clock stands at `position`, and nothing has changed but the time."""
+    if row.state == State.FINISHED.value:
+        return row
+    last = row.intervals[-1] if row.intervals else None
+    open_since = position if last is None or last.end_sample is not None else last.start_sample
+    audio = last is not None and last.kind == AUDIO
+    recorded = _recorded(row.intervals) + (max(position - open_since, 0) if audio else 0)
+    return replace(row, duration_samples=position, recorded_samples=recorded)
+
+
+def cut(row: RecordingRow, duration: int, by: Actor) -> RecordingRow:
+    """The call is over: the recording is as long, and no interval is open or beyond the end."""
+    intervals = []
+    for one in row.intervals:
+        end = duration if one.end_sample is None else min(one.end_sample, duration)
+        if one.start_sample < end:
+            intervals.append(replace(one, end_sample=end, ended_by=one.ended_by or by))
+    return replace(
+        row,
+        state=State.FINISHED.value,
+        duration_samples=duration,
+        recorded_samples=_recorded(intervals),
+        intervals=tuple(intervals),
     )
-    return replace(row, state=closed_as.value, intervals=intervals, recorded_samples=recorded)
 
 
 def finished_row(row: RecordingRow, finished: Finished) -> RecordingRow:
@@ -101,3 +124,12 @@ def participants(answered: CallAnswered) -> tuple[Participant, ...]:
 def channels(answered: CallAnswered) -> tuple[int, int]:
     """The channel index of each leg, by leg."""
     return (0, 1) if answered.carrier_leg is LegId.A else (1, 0)
+
+
+def _recorded(intervals: Iterable[IntervalRow]) -> int:
+    """Samples of audio in closed intervals."""
+    return sum(
+        each.end_sample - each.start_sample
+        for each in intervals
+        if each.end_sample is not None and each.kind == AUDIO
+    )

@@ -14,7 +14,7 @@ from mediaproxy import config as configuration
 from mediaproxy.api.app import create_app
 from mediaproxy.api.server import ApiServer
 from mediaproxy.api.tokens import Tokens
-from mediaproxy.calllog import CallLog
+from mediaproxy.calllog.log import CallLog
 from mediaproxy.calllog.rows import LoggedCall
 from mediaproxy.calls.plane import PlaneEvent
 from mediaproxy.calls.proxy import Proxy
@@ -34,8 +34,10 @@ from mediaproxy.service.media_loop import LoopSettings, MediaLoop
 from mediaproxy.service.pulse import TICK_S, pulse
 from mediaproxy.service.recovery import Recovery
 from mediaproxy.service.retention import Retention
-from mediaproxy.service.sounds import Sounds, load_sounds
+from mediaproxy.service.sound_files import load_sounds
+from mediaproxy.service.sounds import Sounds
 from mediaproxy.service.wiring import LiveCalls, Output, Wiring, wall_offset_ns
+from mediaproxy.service.workers import Workers, shares
 from mediaproxy.sip.transactions import TransactionLayer
 from mediaproxy.storage import Renditions, Storage, pending
 from mediaproxy.storage.redact import finish
@@ -57,6 +59,7 @@ class Server:
         self._cannot_keep: str | None = None
         self.metrics = Metrics()
         self.live = LiveCalls()
+        self.events = EventStream(run=f"{_unix_ms():x}", now_ms=_unix_ms, find=self._live_call)
         self.tokens = Tokens(config.api.known_tokens())
 
     @property
@@ -99,11 +102,12 @@ class Server:
         storage, interrupted = await self._open_storage(stack)
         call_log = await CallLog.open(self._config.database.url, on_alarm=self._alarm)
         stack.push_async_callback(call_log.close)
-        self._build(stack, storage, sounds, call_log)
-        recovery = Recovery(
+        self._recovery = recovery = Recovery(
             call_log=call_log, storage=storage, names=interrupted, metrics=self.metrics, events=self.events
         )
         await recovery.close_rows()
+        self._media = await self._open_media(stack, storage, sounds, call_log)
+        self._build(stack, storage, call_log)
         stack.push_async_callback(self._transport.stop)
         await self._transport.start(
             (target.transport, target.endpoint) for target in self._config.sip.listeners
@@ -136,10 +140,10 @@ class Server:
         await asyncio.to_thread(_make_good, storage)
         return storage, await asyncio.to_thread(pending, storage)
 
-    def _build(self, stack: AsyncExitStack, storage: Storage, sounds: Sounds, call_log: CallLog) -> None:
-        self._proxy = self._build_proxy()
-        self._transport: SipTransport[Any] = SipTransport(self._proxy, self._on_output)
-        self.events = EventStream(run=f"{_unix_ms():x}", now_ms=_unix_ms, find=self._live_call)
+    async def _open_media(
+        self, stack: AsyncExitStack, storage: Storage, sounds: Sounds, call_log: CallLog
+    ) -> Media:
+        """One media loop here, or workers that have one each."""
         outward = Outward(
             on_plane_event=self._on_plane_event,
             put_row=call_log.put_recording,
@@ -147,8 +151,20 @@ class Server:
             events=self.events,
             counts=self.metrics,
         )
-        self._media: Media = MediaLoop(_loop_settings(self._config), storage, sounds, outward)
-        stack.push_async_callback(self._media.close)
+        settings, count = _loop_settings(self._config), self._config.media.workers
+        if not count:
+            loop = MediaLoop(settings, storage, sounds, outward)
+            stack.push_async_callback(loop.close)
+            return loop
+        workers = Workers(shares(settings, count), storage.root, sounds, outward, self._recovery.repair)
+        stack.push_async_callback(workers.close)
+        await workers.start()
+        self.metrics.watch("media_workers_ready", "Processes that relay and record", lambda: workers.ready)
+        return workers
+
+    def _build(self, stack: AsyncExitStack, storage: Storage, call_log: CallLog) -> None:
+        self._proxy = self._build_proxy()
+        self._transport: SipTransport[Any] = SipTransport(self._proxy, self._on_output)
         control = Control(self.live.get, self._media.recordings, self.metrics)
         self._wiring = Wiring(
             proxy=self._proxy,

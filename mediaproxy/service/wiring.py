@@ -9,7 +9,7 @@ from functools import partial
 import structlog
 
 from mediaproxy.api.backend import Refusal
-from mediaproxy.calllog import CallLog
+from mediaproxy.calllog.log import CallLog
 from mediaproxy.calllog.rows import LoggedCall
 from mediaproxy.calls.events import (
     CallAnswered,

@@ -4,7 +4,7 @@ from mediaproxy.storage.entries import JournalResult, SpoolStats
 from mediaproxy.storage.judge import Verdict
 from mediaproxy.storage.outcome import Outcome, Refused, Repaired
 from mediaproxy.storage.renditions import Renditions
-from mediaproxy.storage.repair import pending, published, repair, repair_one
+from mediaproxy.storage.repair import in_spool, pending, published, repair, repair_one
 from mediaproxy.storage.spool import Spool
 from mediaproxy.storage.store import PublishedFile, Storage
 from mediaproxy.storage.verify import Verification, verify
@@ -21,6 +21,7 @@ __all__ = [
     "Storage",
     "Verdict",
     "Verification",
+    "in_spool",
     "pending",
     "published",
     "repair",

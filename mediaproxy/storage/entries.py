@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
 
 from mediaproxy.ids import RecordingId
 from mediaproxy.recording.journal import Ended, Record
@@ -31,6 +32,13 @@ class SpoolStats:
     published: int
     failed: int
     fsync_p99_ms: float  # of the last thousand journal writes
+
+    @classmethod
+    def of_all(cls, stats: Iterable["SpoolStats"]) -> "SpoolStats":
+        """Of several spools of one storage."""
+        each = list(stats)
+        total = {one.name: sum(getattr(stat, one.name) for stat in each) for one in fields(cls)}
+        return cls(**total | {"fsync_p99_ms": max((stat.fsync_p99_ms for stat in each), default=0.0)})
 
 
 @dataclass(slots=True)

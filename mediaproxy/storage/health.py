@@ -18,7 +18,6 @@ from mediaproxy.storage.store import Storage
 PROBE_S = 1.0
 LOOK_S = 0.25  # between two looks whether a thread hangs
 HUNG_S = 2.0  # no call to a disk that works takes so long
-PROBE = ".probe"
 
 _PROBE_BYTES = 4096
 
@@ -62,7 +61,7 @@ class Probe:
         return Probed(space, refused, writes and refused is None)
 
     def _write(self) -> None:
-        path = self._storage.live / PROBE
+        path = self._storage.probe
         try:
             disk.write_new(path, bytes(_PROBE_BYTES))
         finally:

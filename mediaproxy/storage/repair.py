@@ -35,6 +35,25 @@ def pending(storage: Storage) -> list[str]:
     return sorted({path.stem for path in storage.live.iterdir() if path.suffix in {".wav", ".journal"}})
 
 
+def in_spool(storage: Storage, name: str) -> bool:
+    """Whether anything lies there of a recording that a worker left when it died; drafts of it go. Beside
+    spools that run on this storage. `OSError`: nobody can say."""
+    if not is_id(name):
+        return True  # for `repair_one` to refuse
+    for draft in storage.live.glob(f"{name}.*.tmp"):
+        draft.unlink(missing_ok=True)
+    recording = RecordingId(name)
+    return _is_there(storage.journal(recording)) or _is_there(storage.live_audio(recording))
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def repair(storage: Storage, last_known_ms: LastKnown = nothing_known) -> list[Repaired | Refused]:
     """Close all that lies in the spool. Only while no spool is running on this storage."""
     found = (repair_one(storage, name, last_known_ms) for name in pending(storage))

@@ -28,6 +28,7 @@ from mediaproxy.storage.encoders import Encoders
 
 MIN_FREE_BYTES = 64 << 20
 MASTER_FORMATS = ("wav", "flac")
+PROBE = ".probe"
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -53,6 +54,7 @@ class Storage:
         self.encoders = Encoders()
         self.adopted = 0  # how many recordings the chain began with, when this start began it
         self.min_free_bytes = min_free_bytes
+        self.probe = root / "live" / PROBE
         self._lock: int | None = lock
         self.left_behind: int | None = None  # the lock's descriptor, once it is to be kept
 
@@ -94,6 +96,15 @@ class Storage:
         except OSError as error:
             raise _unusable(root, error) from error
         return cls(root, lock=None, private_key=private_key, min_free_bytes=0)
+
+    @classmethod
+    def join(cls, directory: Path, place: int, *, min_free_bytes: int = MIN_FREE_BYTES) -> "Storage":
+        """For a worker of the process that has it, whose recordings are those that it begins itself;
+        `place` tells it from other workers."""
+        storage = cls.attach(directory)
+        storage.min_free_bytes = min_free_bytes
+        storage.probe = storage.live / f"{PROBE}.{place}"
+        return storage
 
     def close(self) -> None:
         """Let another process have the directory. Idempotent."""
@@ -225,7 +236,7 @@ def _require_space(root: Path, min_free_bytes: int) -> None:
 
 def _probe(live: Path) -> None:
     """Find out now, and not in the first call, that nothing can be written here."""
-    probe = live / ".probe"
+    probe = live / PROBE
     try:
         disk.write_new(probe, bytes(_PROBE_BYTES))
     finally:

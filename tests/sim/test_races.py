@@ -3,7 +3,7 @@
 import pytest
 
 from mediaproxy.calls.events import CallEnded
-from mediaproxy.calls.plane import MediaTimedOut
+from mediaproxy.calls.plane import MediaLost, MediaTimedOut
 from mediaproxy.sip.dialog import Dialog
 from mediaproxy.sip.headers import Headers
 from tests.support.phone import Link, Phone, PhoneCall, Say, World, sdp
@@ -232,6 +232,43 @@ def test_media_that_stops() -> None:
     assert [request.method for request in call.requests] == ["BYE"]
     assert methods(alice) == ["INVITE", "BYE"]
     assert (world.last.disposition, world.last.ended_by) == ("media_timeout", "us")
+    world.assert_settled()
+
+
+def test_what_relayed_a_call_dies() -> None:
+    world = World(PLAN)
+    call, alice = a_call(world)
+    world.run(3)
+    world.tell(MediaLost(world.events[0].call.id))
+    world.run(40)
+    for request in (call.requests[-1], alice.calls[0].requests[-1]):
+        assert request.method == "BYE"
+        assert request.headers.first("reason") == 'Q.850;cause=41;text="Temporary failure"'
+    assert (world.last.disposition, world.last.sip_status, world.last.ended_by) == ("interrupted", 200, "us")
+    world.assert_settled()
+
+
+def test_what_would_have_relayed_a_call_dies_while_it_rings() -> None:
+    world = World(PLAN)
+    call, alice = a_call(world)
+    alice.answers = [Say(180)]
+    world.run(2)
+    world.tell(MediaLost(world.events[0].call.id))
+    world.run(40)
+    assert call.final == 503
+    assert any(data.startswith(b"CANCEL") for _, data in world.wire)
+    assert (world.last.disposition, world.last.sip_status) == ("interrupted", 503)
+    world.assert_settled()
+
+
+def test_what_was_asked_for_ports_dies() -> None:
+    world = World(PLAN)
+    world.plane_delay_s = 1.0
+    call, alice = a_call(world)
+    world.run(0.5)
+    world.tell(MediaLost(world.events[0].call.id))
+    world.run(40)
+    assert (call.final, alice.calls) == (503, [])
     world.assert_settled()
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from mediaproxy.calllog import CallLog
+from mediaproxy.calllog.log import CallLog
 from mediaproxy.calllog.rows import IntervalRow, RecordingRow
 from mediaproxy.recording import journal, wav
 from mediaproxy.recording.journal import Header, Record

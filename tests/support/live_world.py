@@ -1,7 +1,7 @@
 """One live recording with real recorder, ring and spool; time is handed in, the plane is a list."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -113,7 +113,11 @@ class World:
 
 
 @asynccontextmanager
-async def live_world(tmp_path: Path, sounds: Sounds | None = None) -> AsyncIterator[World]:
+async def live_world(
+    tmp_path: Path,
+    sounds: Sounds | None = None,
+    show: Callable[[CallId, RecordingRow, bool], None] | None = None,
+) -> AsyncIterator[World]:
     storage = Storage.open(tmp_path / "rec", min_free_bytes=0)
     crashes: list[Exception] = []
     spool = Spool(storage, asyncio.get_running_loop(), on_crash=crashes.append)
@@ -135,6 +139,7 @@ async def live_world(tmp_path: Path, sounds: Sounds | None = None) -> AsyncItera
             indicate=lambda call, word: None,
             events=events,
             counts=metrics,
+            show=show,
         ),
     )
     yield World(

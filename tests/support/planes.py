@@ -4,10 +4,15 @@ Nothing here waits for time to pass: that a packet was *not* relayed is shown by
 """
 
 import asyncio
+import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
-from typing import TypeVar
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
 
 from mediaproxy.calls.plane import (
     Allocate,
@@ -25,11 +30,19 @@ from mediaproxy.calls.plane import (
     Tap,
 )
 from mediaproxy.ids import CallId
-from mediaproxy.media.plane import Plane, PlaneSettings
+from mediaproxy.media.plane import Capability, PlaneSettings
 from mediaproxy.media.userspace import UserspacePlane
 from mediaproxy.net import Endpoint, Family
+from mediaproxy.observe import Metrics
 from mediaproxy.recording.ring import RECORD, PacketRing
 from mediaproxy.rtp.packet import build
+from mediaproxy.service.events import EventStream
+from mediaproxy.service.live import Settings
+from mediaproxy.service.media import Outward
+from mediaproxy.service.media_loop import LoopSettings
+from mediaproxy.service.sounds import Sounds
+from mediaproxy.service.workers import Workers
+from tests.support.plane_worker import MODULE, InspectedRing, Inspector
 
 PLANE_HOST = "127.0.0.20"
 CALLER_HOST = "127.0.0.2"
@@ -37,6 +50,7 @@ CALLEE_HOST = "127.0.0.3"
 STRANGER_HOST = "127.0.0.4"
 PORTS = range(41_000, 41_200)
 PATIENCE_S = 2.5
+STALLED_S = 0.2
 BOTH_FAMILIES = {Family.IPV4: PLANE_HOST, Family.IPV6: "::1"}
 CALL = CallId("call-1")
 PCMU, PCMA = Codec("PCMU", 8000), Codec("PCMA", 8000)
@@ -44,19 +58,118 @@ AUDIO = {0: PCMU, 8: PCMA}
 DIGITS = frozenset({101})
 
 E = TypeVar("E", bound=PlaneEvent)
-MakePlane = Callable[[PlaneSettings, Callable[[PlaneEvent], None], PacketRing, Callable[[], None]], Plane]
+OnEvent = Callable[[PlaneEvent], None]
 
 
-def userspace(
-    settings: PlaneSettings,
-    on_event: Callable[[PlaneEvent], None],
-    ring: PacketRing,
-    on_pressure: Callable[[], None],
-) -> Plane:
-    return UserspacePlane(settings, on_event=on_event, ring=ring, on_pressure=on_pressure)
+class InProcess:
+    """The userspace plane on the test's own loop."""
+
+    def __init__(self, settings: PlaneSettings, on_event: OnEvent, slots: int) -> None:
+        self.ring = PacketRing(slots)
+        self.pressure = 0
+        self._plane = UserspacePlane(
+            settings, on_event=on_event, ring=self.ring, on_pressure=self._on_pressure
+        )
+
+    async def open(self) -> None:
+        pass
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        return self._plane.capabilities
+
+    def perform(self, operation: PlaneOperation) -> None:
+        self._plane.perform(operation)
+
+    def done(self) -> None:
+        """What was asked for is."""
+
+    def counters(self, call: CallId) -> tuple[LegCounters, LegCounters] | None:
+        return self._plane.counters(call)
+
+    def descriptors(self) -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    @contextmanager
+    def standing_still(self, seconds: float) -> Iterator[None]:
+        """The plane's loop stands still while this lasts, and that is at least so long."""
+        yield
+        time.sleep(seconds)
+
+    async def close(self) -> None:
+        self._plane.close()
+
+    def _on_pressure(self) -> None:
+        self.pressure += 1
+        self.ring.take()
+        self.ring.free()
 
 
-PLANES: dict[str, MakePlane] = {"userspace": userspace}
+class InWorker:
+    """The same in a process of its own, asked by messages; an operation is waited for, as it is there."""
+
+    def __init__(self, settings: PlaneSettings, on_event: OnEvent, slots: int) -> None:
+        recording = Settings(8_000, keep_unrecorded=False, record_on_hold=True, confirmation_tone=True)
+        metrics = Metrics()
+        outward = Outward(
+            on_plane_event=on_event,
+            put_row=lambda row: None,
+            indicate=lambda call, word: None,
+            events=EventStream(run="run", now_ms=lambda: 0, find=lambda call: None),
+            counts=metrics,
+        )
+        self._workers = Workers(
+            [LoopSettings(settings, recording, slots)],
+            Path("/nowhere"),
+            Sounds({}),
+            outward,
+            lambda lost: None,
+            MODULE,
+        )
+        self._inspector = Inspector(self._send)
+        self.ring = InspectedRing(self._inspector)
+
+    async def open(self) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+            await self._workers.start()
+
+    @property
+    def pressure(self) -> int:
+        return int(self._inspector.ask("pressure"))
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        return frozenset(self._inspector.ask("plane.capabilities"))
+
+    def _send(self, message: object) -> None:
+        self._workers.workers[0].send(message)
+
+    def perform(self, operation: PlaneOperation) -> None:
+        self._workers.perform(operation)
+
+    def done(self) -> None:
+        self._inspector.ask("nothing")
+
+    def counters(self, call: CallId) -> tuple[LegCounters, LegCounters] | None:
+        counters: tuple[LegCounters, LegCounters] | None = self._inspector.ask("plane.counters", call)
+        return counters
+
+    def descriptors(self) -> int:
+        return int(self._inspector.ask("descriptors"))
+
+    @contextmanager
+    def standing_still(self, seconds: float) -> Iterator[None]:
+        self._inspector.ask("stand_still", seconds + STALLED_S)
+        begun = time.monotonic()
+        yield
+        assert time.monotonic() - begun < STALLED_S
+
+    async def close(self) -> None:
+        await self._workers.close()
+
+
+PLANES: dict[str, type[InProcess] | type[InWorker]] = {"userspace": InProcess, "worker": InWorker}
 
 
 class Party:
@@ -101,17 +214,20 @@ class Party:
 class Bench:
     """A plane, its ring, its events, and one call between two parties."""
 
-    def __init__(self, make: MakePlane, settings: PlaneSettings, slots: int) -> None:
+    def __init__(self, plane: str, settings: PlaneSettings, slots: int) -> None:
         self.events: list[PlaneEvent] = []
-        self.pressure = 0
-        self.ring = PacketRing(slots)
         self._happened = asyncio.Event()
-        self.plane = make(settings, self._on_event, self.ring, self._on_pressure)
+        self.plane = PLANES[plane](settings, self._on_event, slots)
         self.parties: list[Party] = []
+
+    @property
+    def ring(self) -> Any:
+        return self.plane.ring
 
     def perform(self, *operations: PlaneOperation) -> None:
         for operation in operations:
             self.plane.perform(operation)
+        self.plane.done()
 
     async def event(self, kind: type[E]) -> E:
         """The first event of this kind, taken out."""
@@ -175,19 +291,14 @@ class Bench:
         self.ring.free()
         return found
 
-    def close(self) -> None:
-        self.plane.close()
+    async def close(self) -> None:
+        await self.plane.close()
         for party in self.parties:
             party.close()
 
     def _on_event(self, event: PlaneEvent) -> None:
         self.events.append(event)
         self._happened.set()
-
-    def _on_pressure(self) -> None:
-        self.pressure += 1
-        self.ring.take()
-        self.ring.free()
 
 
 class TwoParties:
@@ -214,11 +325,12 @@ async def bench_of(
     slots: int = 256,
     hosts: Mapping[Family, str] = BOTH_FAMILIES,
 ) -> AsyncIterator[Bench]:
-    bench = Bench(PLANES[plane], PlaneSettings(hosts, hosts, ports, quarantine_s), slots)
+    bench = Bench(plane, PlaneSettings(hosts, hosts, ports, quarantine_s), slots)
     try:
+        await bench.plane.open()
         yield bench
     finally:
-        bench.close()
+        await bench.close()
 
 
 async def connected(bench: Bench, call: CallId = CALL, generation: int = 1) -> TwoParties:

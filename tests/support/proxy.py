@@ -59,8 +59,12 @@ class Net:
 
 
 def acceptance(net: Net) -> Config:
-    """The acceptance configuration, moved from 127.0.0 to this network."""
-    return tomllib.loads(ACCEPTANCE.read_text().replace("127.0.0.", f"{net.prefix}."))
+    """The acceptance configuration, moved from 127.0.0 to this network. With `MEDIAPROXY_TEST_WORKERS` every
+    test meets a proxy that has so many media workers."""
+    config = tomllib.loads(ACCEPTANCE.read_text().replace("127.0.0.", f"{net.prefix}."))
+    if workers := os.environ.get("MEDIAPROXY_TEST_WORKERS"):
+        config["media"]["workers"] = int(workers)
+    return config
 
 
 def changed(config: Config, changes: Mapping[str, Any]) -> Config:

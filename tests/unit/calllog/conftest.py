@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from mediaproxy.calllog import CallLog
+from mediaproxy.calllog.log import CallLog
 from tests.support.alarms import Alarms
 
 

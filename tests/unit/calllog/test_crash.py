@@ -11,7 +11,7 @@ import pytest
 WRITER = """
 import asyncio, sys
 from dataclasses import replace
-from mediaproxy.calllog import CallLog
+from mediaproxy.calllog.log import CallLog
 from tests.support.call_rows import call_row
 
 async def main():

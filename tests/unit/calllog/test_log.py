@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from mediaproxy.calllog import CallFilter, CallLog, IntervalRow, LoggedCall, writer
+from mediaproxy.calllog import CallFilter, IntervalRow, LoggedCall, writer
 from mediaproxy.calllog import log as calllog_log
+from mediaproxy.calllog.log import CallLog
 from mediaproxy.calls.events import Participant
 from mediaproxy.calls.plane import LegId
 from mediaproxy.recording.manifest import Actor

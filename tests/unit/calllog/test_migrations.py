@@ -11,8 +11,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection
 
-from mediaproxy.calllog import CallLog, Reader
 from mediaproxy.calllog.database import migrate, open_engine
+from mediaproxy.calllog.log import CallLog
+from mediaproxy.calllog.reader import Reader
 from mediaproxy.calllog.tables import metadata
 from mediaproxy.errors import Unavailable
 from tests.support.alarms import Alarms

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mediaproxy.calllog import CallFilter, CallLog, database
+from mediaproxy.calllog import CallFilter, database
 from mediaproxy.calllog import log as calllog_log
+from mediaproxy.calllog.log import CallLog
 from mediaproxy.errors import Unavailable
 from tests.support.alarms import Alarms
 from tests.support.call_rows import call_id, call_row

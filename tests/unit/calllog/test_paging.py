@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 from sqlalchemy.dialects.sqlite import dialect
 
-from mediaproxy.calllog import CallFilter, CallLog, Cursor, queries
+from mediaproxy.calllog import CallFilter, Cursor, queries
+from mediaproxy.calllog.log import CallLog
 from mediaproxy.calls.events import Participant
 from mediaproxy.calls.plane import LegId
 from tests.support.call_rows import START_MS, call_id, call_row, ended_call, recording_row

@@ -1,5 +1,7 @@
 """The table against itself: what no run of a single call would show."""
 
+import pytest
+
 from mediaproxy.calls.call import TRANSITIONS, Input, State
 
 ENDING = {State.CANCELLING, State.CLOSING, State.ENDED}
@@ -22,9 +24,10 @@ def test_an_ended_call_never_lives_again() -> None:
             assert following in ENDING
 
 
-def test_every_live_state_ends_when_we_say_so() -> None:
+@pytest.mark.parametrize("kind", [Input.HANG_UP, Input.MEDIA_LOST])
+def test_every_live_state_ends_when_we_say_so_or_cannot_go_on(kind: Input) -> None:
     for state in set(State) - ENDING:
-        following, actions = TRANSITIONS[state, Input.HANG_UP]
+        following, actions = TRANSITIONS[state, kind]
         assert following in ENDING
         assert actions
 

@@ -9,7 +9,8 @@ import pytest
 from mediaproxy.calls.model import Addressed, Announcement
 from mediaproxy.config import Severity, check, load, plan
 from mediaproxy.errors import Unavailable
-from mediaproxy.service.sounds import Sounds, load_sounds
+from mediaproxy.service.sound_files import load_sounds
+from mediaproxy.service.sounds import Sounds
 
 ROUTE = """
 [[agents]]

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from mediaproxy.calllog import CallLog
+from mediaproxy.calllog.log import CallLog
 from mediaproxy.calllog.rows import CallFilter, IntervalRow, LoggedCall, RecordingRow
 from mediaproxy.ids import CallId, RecordingId, uuid7
 from mediaproxy.observe import Metrics
 from mediaproxy.recording import journal, manifest
-from mediaproxy.service import recovery as recovery_module
+from mediaproxy.service import repairs as repairs_module
 from mediaproxy.service.events import EventStream
 from mediaproxy.service.recovery import Recovery
 from mediaproxy.storage import Refused, Repaired, Spool, Storage, disk, pending
@@ -207,7 +207,7 @@ async def test_what_the_disk_refuses_is_repaired_when_it_is_well_again(
     storage: Storage, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     """Without another start; meanwhile its file is awaited."""
-    monkeypatch.setattr(recovery_module, "RETRY_S", 0.01)
+    monkeypatch.setattr(repairs_module, "RETRY_S", 0.01)
     await spool_a_second(storage, publish=False)
     await left(storage, replace(ROW, policy="automatic"))
     refused, real = Event(), os.open
@@ -269,14 +269,14 @@ async def test_a_bug_in_one_repair_is_that_ones_alone(
     await spool_a_second(storage, publish=False)
     await left(storage, replace(ROW, policy="automatic"))
     (storage.live / "eeeeeeee-0000-0000-0000-000000000000.wav").write_bytes(b"")
-    real = recovery_module.repair_one
+    real = repairs_module.repair_one
 
     def broken(at: Storage, name: str, known: LastKnown) -> Repaired | Refused | None:
         if name.startswith("eeee"):
             raise ZeroDivisionError
         return real(at, name, known)
 
-    monkeypatch.setattr(recovery_module, "repair_one", broken)
+    monkeypatch.setattr(repairs_module, "repair_one", broken)
     recovery = await started_again(storage)
     assert [each.recording_id[:4] for each in recovery.refused] == ["eeee"]
     logged = await row_of(storage)
@@ -290,14 +290,14 @@ async def test_a_stop_meanwhile_leaves_the_rest_to_the_next_start(
     await spool_a_second(storage, publish=False)
     await left(storage, replace(ROW, policy="automatic"))
     begun, go_on = Event(), Event()
-    real = recovery_module.repair_one
+    real = repairs_module.repair_one
 
     def slow(at: Storage, name: str, known: LastKnown) -> Repaired | Refused | None:
         begun.set()
         go_on.wait(5)
         return real(at, name, known)
 
-    monkeypatch.setattr(recovery_module, "repair_one", slow)
+    monkeypatch.setattr(repairs_module, "repair_one", slow)
     (storage.live / "ffffffff-0000-0000-0000-000000000000.wav").write_bytes(b"")
     async with opened_log(storage) as log:
         recovery = recovery_of(storage, log)

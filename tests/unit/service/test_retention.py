@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from mediaproxy.calllog import CallLog
+from mediaproxy.calllog.log import CallLog
 from mediaproxy.recording.keeping import MS_PER_DAY, Limits
 from mediaproxy.service import retention
 from mediaproxy.service.events import EventStream

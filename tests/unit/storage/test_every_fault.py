@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from mediaproxy.recording.journal import Ended
 from mediaproxy.storage import Outcome, Spool, Storage, audio, journals, postponed, threads, verify
-from mediaproxy.storage.health import PROBE
+from mediaproxy.storage.store import PROBE
 from tests.support.counts import count
 from tests.support.faulty_disk import FaultyDisk
 from tests.support.recordings import (
