@@ -79,13 +79,17 @@ class Recordings(FollowedCalls, StandingRecordings, CommandedRecordings, Protoco
 
 
 class Media(Protocol):
-    """Relays and records. `failing` is the fixed word for what is wrong with the disk, or None."""
+    """Relays and records. `failing` is the fixed word for what is wrong with the disk, or None; `takes_calls`
+    says whether a new one would find anybody."""
 
     @property
     def recordings(self) -> Recordings: ...
 
     @property
     def failing(self) -> str | None: ...
+
+    @property
+    def takes_calls(self) -> bool: ...
 
     def stats(self) -> SpoolStats: ...
 

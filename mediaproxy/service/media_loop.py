@@ -71,6 +71,10 @@ class MediaLoop:
     def failing(self) -> str | None:
         return self._spool.failing
 
+    @property
+    def takes_calls(self) -> bool:
+        return not self._closed
+
     def stats(self) -> SpoolStats:
         return self._spool.stats()
 

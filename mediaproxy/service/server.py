@@ -233,6 +233,8 @@ class Server:
     def _not_ready(self) -> str | None:
         if self._draining:
             return "draining"
+        if not self._media.takes_calls:
+            return "no media worker takes calls"
         reason = self._cannot_keep
         return None if reason is None else f"{reason}: calls that would be recorded are refused"
 

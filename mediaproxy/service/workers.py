@@ -115,6 +115,10 @@ class Workers:
     def failing(self) -> str | None:
         return next((said.failing for said in self._said() if said.failing), None)
 
+    @property
+    def takes_calls(self) -> bool:
+        return bool(self._open_places())
+
     def stats(self) -> SpoolStats:
         return SpoolStats.of_all(said.stats for said in self._said())
 
@@ -160,18 +164,21 @@ class Workers:
     def _allocate(self, operation: Allocate) -> None:
         if operation.call in self._calls:
             raise Misuse("ports were asked for twice")
-        now_ns = monotonic_ns()
-        open_ = [place for place in self._places if place.takes_calls(now_ns)]
-        if not open_ or self._closing:
+        places = self._open_places()
+        if not places:
             failed = AllocationFailed(operation.call, "no media worker is there")
             asyncio.get_running_loop().call_soon(self._outward.on_plane_event, failed)
             return
-        place = min(open_, key=_load)
+        place = min(places, key=_load)
         assert place.worker is not None
         place.turn = next(self._turns)
         place.worker.calls.add(operation.call)
         self._calls[operation.call] = place.worker
         place.worker.send(operation)
+
+    def _open_places(self) -> list[_Place]:
+        now_ns = monotonic_ns()
+        return [place for place in self._places if not self._closing and place.takes_calls(now_ns)]
 
     def _forget(self, call: CallId) -> None:
         if worker := self._calls.pop(call, None):

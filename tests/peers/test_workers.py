@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -20,8 +21,12 @@ LOST_AT_MOST = RATE_HZ
 
 def workers_of(server):
     """The pids of the processes that relay."""
-    children = psutil.Process(server.pid).children()
-    return [each.pid for each in children if "mediaproxy.service.worker" in each.cmdline()]
+    found = []
+    for each in psutil.Process(server.pid).children():
+        with suppress(psutil.NoSuchProcess):  # also a zombie
+            if "mediaproxy.service.worker" in each.cmdline():
+                found.append(each.pid)
+    return found
 
 
 def worker_with(server, port):
@@ -114,6 +119,7 @@ async def test_a_worker_that_hangs_is_replaced(make_proxy, casts):
     cast = casts(server)
     dying, living = await two_calls(cast)
     victim = worker_of(server, dying)
+    await asyncio.sleep(1.5)
     os.kill(victim, signal.SIGSTOP)
     await dying.caller.hung_up(10)
     await dying.callee.hung_up(10)
@@ -137,15 +143,16 @@ async def test_without_a_worker_calls_are_refused_until_there_is_one(make_proxy,
     refused.ack(await refused.expect(503))
     await until(lambda: server.log.count('"media_worker_started"') == 2)
     deadline = time.monotonic() + 10
+    ringing = asyncio.create_task(alice.ring(20))
     while True:  # the ports rest from the last worker's calls
         call = carrier.invite(ON_DEMAND)
         final = await call.expect(180, 503)
         if final.status == 180:
             break
         call.ack(final)
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, "no worker takes calls"
         await asyncio.sleep(0.3)
-    rang = await alice.ring()
+    rang = await ringing
     answering = asyncio.create_task(rang.answer(speak=False))
     call.ack(await call.expect(200), speak=False)
     await answering
