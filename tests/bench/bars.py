@@ -5,6 +5,8 @@ from tests.bench.relay import Round
 from tests.bench.results import Bar, Results
 
 _MOST_RATIO = 1.2
+_MOST_WORKERS_RATIO = 1.1
+_MOST_TOGGLE_MS = 20.0
 _MOST_DELAY_MS = 5.0
 _MOST_KB = 50.0
 _MOST_SIGNALLING_US = 300.0
@@ -16,7 +18,7 @@ _LEAST_VERIFY = 500.0
 
 def judge(results: Results) -> list[Bar]:
     mine = results.of(ours.NAME)
-    bars = [*_relaying(mine), *_peer(results), *_memory(results)]
+    bars = [*_relaying(mine), *_peer(results), *_workers(results), *_memory(results)]
     if results.signalling_us is not None:
         took = results.signalling_us
         demand = f"an INVITE parsed, routed and re-sent in ≤ {_MOST_SIGNALLING_US:.0f} µs of CPU"
@@ -95,6 +97,31 @@ def _peer(results: Results) -> list[Bar]:
     told = f"{ratio:.2f} ×" + ("" if working else ", but the peer itself lost packets")
     return [
         Bar(f"CPU per relayed packet ≤ {_MOST_RATIO} × rtpengine", told, ratio <= _MOST_RATIO and working)
+    ]
+
+
+def _workers(results: Results) -> list[Bar]:
+    rounds, medians = results.of(ours.NAME_WITH_WORKERS), results.medians()
+    bars = []
+    if rounds:
+        ratio = medians[ours.NAME_WITH_WORKERS] / medians[ours.NAME]
+        lost = sum(round_.lost + round_.altered for round_ in rounds)
+        whole = all(round_.sound and round_.files == round_.files_expected for round_ in rounds)
+        bars.append(
+            Bar(
+                f"CPU per packet with {ours.WORKERS} workers ≤ {_MOST_WORKERS_RATIO} × one process",
+                f"{ratio:.2f} ×, {lost} lost" + ("" if whole else ", not every recording whole"),
+                ratio <= _MOST_WORKERS_RATIO and lost == 0 and whole,
+            )
+        )
+    return bars + [
+        Bar(
+            f"a toggle by API at {each.calls} calls on workers answered within {_MOST_TOGGLE_MS:.0f} ms p99",
+            f"{each.p99_ms:.1f} ms",
+            each.p99_ms <= _MOST_TOGGLE_MS,
+        )
+        for each in results.toggles
+        if each.workers
     ]
 
 

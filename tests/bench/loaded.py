@@ -51,9 +51,9 @@ async def _talk(proxy: Mediaproxy, directory: Path, calls: int) -> tuple[int, in
     return most, checked.files
 
 
-async def measure_toggles(directory: Path, calls: int) -> Toggles:
+async def measure_toggles(directory: Path, calls: int, workers: int = 0) -> Toggles:
     """Start recordings by API, call after call, then stop them again, while all of them talk."""
-    proxy = Mediaproxy(directory / "proxy", ON_DEMAND)
+    proxy = Mediaproxy(directory / "proxy", ON_DEMAND, workers)
     traffic = Traffic(directory / "traffic")
     try:
         await proxy.start()
@@ -67,7 +67,7 @@ async def measure_toggles(directory: Path, calls: int) -> Toggles:
         traffic.close()
         await proxy.stop()
     p50, p99, largest = np.percentile(took_ms, [50, 99, 100]).tolist()
-    return Toggles(calls, len(took_ms), p50, p99, largest, books.lost)
+    return Toggles(calls, len(took_ms), p50, p99, largest, books.lost, workers)
 
 
 async def _toggle_many(proxy: Mediaproxy) -> list[float]:

@@ -22,6 +22,8 @@ from tests.bench.softphones import Dialog, Softphones
 T = TypeVar("T")
 
 NAME = "mediaproxy"
+WORKERS = 2
+NAME_WITH_WORKERS = f"{NAME}, {WORKERS} workers"
 AUTOMATIC, ON_DEMAND = "+15550101", "+15550100"
 _HOST = "127.0.0.12"
 _SIP_PORT, _API_PORT = 45_060, 48_080
@@ -38,6 +40,7 @@ domain = "pbx.example"
 [media]
 address = "{_HOST}"
 ports = "20000-29999"
+workers = WORKERS
 
 [api]
 listen = "127.0.0.1:{_API_PORT}"
@@ -78,12 +81,13 @@ recording = "automatic"
 
 
 class Mediaproxy:
-    name = NAME
     program: tuple[str, ...] = (str(Path(sys.executable).with_name("mediaproxy")),)
     host = _HOST
 
-    def __init__(self, directory: Path, number: str = AUTOMATIC) -> None:
+    def __init__(self, directory: Path, number: str = AUTOMATIC, workers: int = 0) -> None:
+        self.name = NAME_WITH_WORKERS if workers else NAME
         self._directory = directory
+        self._workers = workers
         self._phones = Softphones(_CARRIER, _AGENT, (_HOST, _SIP_PORT), number)
         self._dialogs: list[Dialog] = []
         self._process: subprocess.Popen[bytes] | None = None
@@ -100,7 +104,7 @@ class Mediaproxy:
     async def start(self) -> None:
         self._directory.mkdir(parents=True)
         configuration = self._directory / "bench.toml"
-        configuration.write_text(_CONFIGURATION)
+        configuration.write_text(_CONFIGURATION.replace("WORKERS", str(self._workers)))
         log = self._directory / "serve.log"
         command = [*self.program, "serve", "--config", str(configuration)]
         with log.open("wb") as output:

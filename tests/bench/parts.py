@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from tests.bench import loaded, micro, micro_masters, micro_recorder, relay, signalling
-from tests.bench.ours import Mediaproxy
+from tests.bench.ours import WORKERS, Mediaproxy
 from tests.bench.proxy import ProxyUnderTest
 from tests.bench.results import Results
 from tests.bench.rtpengine import Rtpengine
@@ -71,6 +71,19 @@ async def _toggles(settings: Settings, results: Results, directory: Path, say: S
         results.toggles.append(await loaded.measure_toggles(directory / str(calls), calls))
 
 
+async def _workers(settings: Settings, results: Results, directory: Path, say: Say) -> None:
+    """One process and several in turn, each with the same calls."""
+    for number in range(settings.rounds):
+        for workers in (0, WORKERS):
+            place = directory / f"{number}-{workers}"
+            proxy = Mediaproxy(place / "proxy", workers=workers)
+            say(f"round {number + 1} of {settings.rounds}: {settings.calls} calls through {proxy.name}")
+            results.rounds.append(await relay.run_round(proxy, place, settings.calls, settings.seconds))
+    calls = max(settings.toggle_calls)
+    say(f"toggles by API while {calls} calls talk through {WORKERS} workers")
+    results.toggles.append(await loaded.measure_toggles(directory / "toggles", calls, WORKERS))
+
+
 async def _signalling(settings: Settings, results: Results, directory: Path, say: Say) -> None:
     say("signalling: INVITEs through the core")
     results.signalling_us = await asyncio.to_thread(signalling.measure)
@@ -95,6 +108,7 @@ PARTS: dict[str, Part] = {
     "relay": _relay,
     "memory": _memory,
     "toggles": _toggles,
+    "workers": _workers,
     "signalling": _signalling,
     "recording": _recording,
     "masters": _masters,

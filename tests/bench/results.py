@@ -48,6 +48,7 @@ class Toggles:
     p99_ms: float
     largest_ms: float
     lost: int
+    workers: int = 0
 
 
 @dataclass(frozen=True, slots=True)

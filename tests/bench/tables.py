@@ -100,7 +100,7 @@ def _memory(results: Results) -> Table:
 def _toggles(results: Results) -> Table:
     rows = tuple(
         (
-            str(toggles.calls),
+            f"{toggles.calls}, {toggles.workers} workers" if toggles.workers else str(toggles.calls),
             str(toggles.toggles),
             f"{toggles.p50_ms:.1f}",
             f"{toggles.p99_ms:.1f}",

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench import ours
 from tests.bench.bars import judge
 from tests.bench.relay import Round
 from tests.bench.report import write
-from tests.bench.results import Masters, Memory, Results
+from tests.bench.results import Masters, Memory, Results, Toggles
 
 GOOD = Round(
     proxy="mediaproxy", calls=200, packets=300_000, cpu_us_per_packet=12.0, cores=0.2,
@@ -49,6 +50,22 @@ def test_the_median_of_the_rounds_counts() -> None:
 
 def test_a_peer_that_lost_packets_is_no_measure() -> None:
     assert verdicts(GOOD, replace(PEER, faultless=False)) == [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("change", "met"),
+    [({}, True), ({"cpu_us_per_packet": 13.3}, False), ({"lost": 1}, False), ({"files": 199}, False)],
+)
+def test_workers_are_held_against_one_process(change: dict[str, float], met: bool) -> None:
+    workers = replace(GOOD, proxy=ours.NAME_WITH_WORKERS, cpu_us_per_packet=13.1)
+    assert verdicts(GOOD, replace(workers, **change))[-1] is met
+
+
+def test_a_toggle_on_workers_is_answered_in_time() -> None:
+    toggles = [
+        Toggles(500, 150, 4.0, p99_ms, 30.0, 0, workers) for p99_ms, workers in [(19, 2), (21, 2), (99, 0)]
+    ]
+    assert [bar.passed for bar in judge(Results({}, {}, toggles=toggles))] == [True, False]
 
 
 def test_nothing_measured_is_nothing_judged() -> None:
