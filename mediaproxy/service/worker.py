@@ -98,6 +98,7 @@ class Worker:
             case messages.Begin():
                 return self._begin(message)
             case messages.Close():
+                self.begun.set()
                 return self.ending.set()
             case messages.Certain(ticket, certain):
                 waiting = self._certain.get(ticket)

@@ -65,6 +65,11 @@ class WorkerProcess:
             theirs.close()
         await asyncio.get_running_loop().create_unix_connection(lambda: self._link, sock=ours)
 
+    @property
+    def responsive(self) -> bool:
+        """It was heard of lately."""
+        return self.ready and not self._silent_looks
+
     def send(self, message: object) -> None:
         if self.alive:
             self._link.send(message)

@@ -64,7 +64,7 @@ class _Place:
     said: messages.Alive | None = None
 
     def takes_calls(self, now_ns: int) -> bool:
-        return self.worker is not None and self.worker.ready and now_ns >= self.rested_ns
+        return self.worker is not None and self.worker.responsive and now_ns >= self.rested_ns
 
 
 class Workers:

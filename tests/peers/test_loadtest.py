@@ -26,11 +26,12 @@ def loadtest(tmp_path: Path, *options: str, timeout: float = 60) -> tuple[int, d
     return shown.returncode, told, shown.stdout + shown.stderr
 
 
-def test_ten_calls_toggled_at_random_lose_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [0, 2])
+def test_ten_calls_toggled_at_random_lose_nothing(tmp_path: Path, workers: int) -> None:
     figures = tmp_path / "figures.json"
     command = [
         *COMMAND, "loadtest", "--calls", "10", "--cps", "10", "--duration", "3", "--record", "random",
-        "--toggle-every", "1.5",
+        "--toggle-every", "1.5", "--workers", str(workers),
         "--json", str(figures), "--report", str(tmp_path / "report"),
     ]  # fmt: skip
     shown = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

@@ -20,7 +20,7 @@ pytestmark = [
 # A proxy that taps payload while the gate is closed, never wipes the ring, and logs every digit.
 LEAKS = """
 import sys
-if "serve" in sys.argv:
+if "serve" in sys.argv or "mediaproxy.service.worker" in sys.orig_argv:
     from mediaproxy.calls.plane import Tap
     from mediaproxy.recording import recorder, ring
     from mediaproxy.rtp import codes
@@ -43,7 +43,8 @@ if "serve" in sys.argv:
 """
 
 
-def test_nothing_is_left_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [0, 2])
+def test_nothing_is_left_behind(tmp_path: Path, workers: int) -> None:
     report = tmp_path / "report.json"
     seconds, calls = count((4, 2), full=(120, 20))
     command = [
@@ -55,6 +56,8 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
         str(seconds),
         "--calls",
         str(calls),
+        "--workers",
+        str(workers),
     ]
     ran = subprocess.run(
         [*command, "--json", str(report)], check=False, capture_output=True, text=True, timeout=300
@@ -70,9 +73,11 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
     assert "0 hits" in ran.stdout
 
 
+@pytest.mark.parametrize("workers", [0, 2])
 async def test_whatever_leaks_is_found_with_its_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
+    """Audio is in the memory of workers alone, where there are any."""
     leaking, directory = tmp_path / "leaking", tmp_path / "run"
     leaking.mkdir()
     directory.mkdir()
@@ -85,7 +90,7 @@ async def test_whatever_leaks_is_found_with_its_place(
             (directory / "recordings" / "live" / "planted.txt").write_text(script.marker.hex())
             (directory / "trace.log").write_text(" ".join(script.number))
 
-    proof = await prove(Plan(calls=2, seconds=4, seed=7), directory, plant)
+    proof = await prove(Plan(calls=2, seconds=4, seed=7, workers=workers), directory, plant)
     assert not proof.good
     found = {(hit.place.split(" ")[0], hit.form) for hit in (*proof.files.hits, *proof.memory.hits)}
     assert ("recordings/live/planted.txt", "marker as µ-law in hex") in found

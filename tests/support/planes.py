@@ -51,6 +51,7 @@ STRANGER_HOST = "127.0.0.4"
 PORTS = range(41_000, 41_200)
 PATIENCE_S = 2.5
 STALLED_S = 0.2
+ROOM_BYTES = 1 << 20  # a worker relays while the test is still sending
 BOTH_FAMILIES = {Family.IPV4: PLANE_HOST, Family.IPV6: "::1"}
 CALL = CallId("call-1")
 PCMU, PCMA = Codec("PCMU", 8000), Codec("PCMA", 8000)
@@ -178,6 +179,7 @@ class Party:
     def __init__(self, host: str, port: int = 0) -> None:
         self.socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ROOM_BYTES)
         self.socket.bind((host, port))
         self.endpoint = Endpoint(*self.socket.getsockname()[:2])
         self.received: list[bytes] = []
