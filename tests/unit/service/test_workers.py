@@ -67,7 +67,7 @@ async def workers(count: int, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
         await running.close()
 
 
-async def ticking_until(running: Workers, condition: Any, seconds: float = 15.0) -> None:
+async def ticking_until(running: Workers, condition: Any, seconds: float = 60.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             running.tick(time.monotonic_ns())
