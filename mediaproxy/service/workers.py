@@ -191,7 +191,8 @@ class Workers:
         match message:
             case messages.Ready():
                 worker.ready = True
-                log.info("media_worker_started", worker=place.number, pid=worker.pid)
+                if place.rested_ns:  # another one was here before
+                    log.warning("media_worker_replaced", worker=place.number, pid=worker.pid)
             case messages.Alive(troubles=troubles):
                 if troubles or (place.said is not None and place.said.troubles):
                     self.recordings.troubled(worker, troubles)

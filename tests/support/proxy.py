@@ -10,6 +10,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -258,8 +259,17 @@ class ProxyProcess:
         return sorted(os.readlink(link).split(":[")[0] for link in links if link.is_symlink())
 
     def bound_udp(self) -> set[Address]:
-        """The UDP addresses that the server has bound now."""
-        return {(a.laddr.ip, a.laddr.port) for a in psutil.Process(self.pid).net_connections("udp")}
+        """The UDP addresses that the server and its workers have bound now."""
+        found = set()
+        for process in self.processes():
+            with suppress(psutil.NoSuchProcess):
+                found |= {(a.laddr.ip, a.laddr.port) for a in process.net_connections("udp")}
+        return found
+
+    def processes(self) -> list[psutil.Process]:
+        """The server and all that it started."""
+        server = psutil.Process(self.pid)
+        return [server, *server.children(recursive=True)]
 
     def rss_bytes(self) -> int:
         return int(psutil.Process(self.pid).memory_info().rss)
