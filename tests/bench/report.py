@@ -12,10 +12,11 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table as TerminalTable
 
+from tests.bench import ours, rtpengine
 from tests.bench.results import Results
 from tests.bench.tables import Table, tables
 
-_COLOURS = {"mediaproxy": "#0f766e", "rtpengine": "#b45309"}
+_COLOURS = {ours.NAME: "#0f766e", ours.NAME_WITH_WORKERS: "#4338ca", rtpengine.NAME: "#b45309"}
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>mediaproxy benchmark</title><style>
 body{{font:15px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#1c1917}}
 table{{border-collapse:collapse;margin:.5rem 0 1rem}}th{{background:#f5f5f4}}
