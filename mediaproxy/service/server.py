@@ -156,7 +156,9 @@ class Server:
             loop = MediaLoop(settings, storage, sounds, outward)
             stack.push_async_callback(loop.close)
             return loop
-        workers = Workers(shares(settings, count), storage.root, sounds, outward, self._recovery.repair)
+        workers = Workers(
+            shares(settings, count), storage.root, sounds, outward, self._recovery.repair, storage.keep
+        )
         stack.push_async_callback(workers.close)
         await workers.start()
         self.metrics.watch("media_workers_ready", "Processes that relay and record", lambda: workers.ready)

@@ -41,6 +41,7 @@ CLOSE_S: Final = 20.0  # its recordings and its threads have less
 QUICK_NS: Final = 10 * NS_PER_S  # one that lived no longer is not replaced at once
 FIRST_DELAY_NS: Final = 250 * NS_PER_MS
 MAX_DELAY_NS: Final = 10 * NS_PER_S
+KILLED_S: Final = 1.0
 POLL_S: Final = 0.02
 
 WORKER_DIED = "media_worker_died"
@@ -68,7 +69,8 @@ class _Place:
 
 
 class Workers:
-    """Implements `service.media.Media`. `on_lost` gets the recordings of a worker that is gone."""
+    """Implements `service.media.Media`. `on_lost` gets the recordings of a worker that is gone, `on_left` is
+    called when one is left behind in the disk, and may write yet."""
 
     def __init__(
         self,
@@ -77,6 +79,7 @@ class Workers:
         sounds: Sounds,
         outward: Outward,
         on_lost: Callable[[list[Lost]], None],
+        on_left: Callable[[], None],
         module: str = MODULE,
     ) -> None:
         self._module = module
@@ -85,6 +88,7 @@ class Workers:
         self._sounds = sounds
         self._outward = outward
         self._on_lost = on_lost
+        self._on_left = on_left
         self._calls: dict[CallId, WorkerProcess] = {}
         self._turns = count(1)
         self._starting: set[asyncio.Task[None]] = set()
@@ -155,7 +159,9 @@ class Workers:
             if not worker.is_gone():
                 log.error("media_worker_left_behind", pid=worker.pid)
                 worker.kill()
-        await _gone(workers, POLL_S)
+        await _gone(workers, KILLED_S)
+        if not all(worker.is_gone() for worker in workers):
+            self._on_left()
         for place in self._places:
             place.worker = None
 

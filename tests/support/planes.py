@@ -125,6 +125,7 @@ class InWorker:
             Sounds({}),
             outward,
             lambda lost: None,
+            lambda: None,
             MODULE,
         )
         self._inspector = Inspector(self._send)

@@ -58,7 +58,13 @@ async def workers(count: int, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
     heard = Heard()
     running = Workers(
-        shares(SETTINGS, count), Path("/nowhere"), Sounds({}), heard.outward, lambda lost: None, MODULE
+        shares(SETTINGS, count),
+        Path("/nowhere"),
+        Sounds({}),
+        heard.outward,
+        lambda lost: None,
+        lambda: None,
+        MODULE,
     )
     try:
         await running.start()
