@@ -38,17 +38,18 @@ class PortPair:
     def narrow(self, source: Source) -> None:
         """From now on `rtp` hears and sends to `source` alone; what it holds already may be anybody's.
 
-        OSError: not connected, everything is as it was."""
-        if self.others is None:
-            others = _beside(self.rtp)
-            try:
-                self.rtp.connect(source)
-            except OSError:
-                others.close()
-                raise
-            self.others = others
-        else:
+        OSError: not connected, everything is as it was. Connected first, so that nothing of `source` ever
+        comes to another socket."""
+        others = _unbound(self.rtp.family) if self.others is None else None
+        try:
             self.rtp.connect(source)
+            if others is not None:
+                _bind_beside(others, self.rtp)
+                self.others = others
+        except OSError:
+            if others is not None:
+                others.close()
+            raise
 
     def close(self) -> None:
         self.rtp.close()
@@ -114,20 +115,16 @@ def _unbound(family: int) -> socket.socket:
     return unbound
 
 
-def _beside(bound: socket.socket) -> socket.socket:
-    """A second socket on the same port. It may be shared for just this moment: no other process gets in."""
-    beside = _unbound(bound.family)
+def _bind_beside(beside: socket.socket, bound: socket.socket) -> None:
+    """To the same port, which may be shared for just this moment: no other process gets in."""
+    pair = (bound, beside)
+    for each in pair:
+        each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        for each in (bound, beside):
-            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         beside.bind(bound.getsockname())
-    except OSError:
-        beside.close()
-        raise
     finally:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
-    beside.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
-    return beside
+        for each in pair:
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
 
 
 def slices(ports: range, count: int) -> list[range]:

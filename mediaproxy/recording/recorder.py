@@ -139,7 +139,7 @@ class Recorder:
         """Begin a recording. An automatic one opens at 0, tentatively like every opening: the result is
         to be journalled and then confirmed or annulled. Ask `tap_changes` afterwards."""
         if not self._free:
-            self._resize(2 * len(self._by_slot))
+            self._resize(len(self._by_slot) * 3 // 2)
         clock = CallClock(arm.answered_ns, arm.sample_rate)
         live = LiveRecording(
             arm.generation, self._free.pop(), clock, arm.policy, arm.channels, self._pool, self._transits,

@@ -15,8 +15,8 @@ def has_its_shape(value: object) -> bool:
 
 
 def _fits(value: object, hint: Any) -> bool:
-    if isinstance(hint, NewType):
-        return _fits(value, hint.__supertype__)
+    if isinstance(hint, NewType):  # a text is an id of ours
+        return _fits(value, hint.__supertype__) and (not isinstance(value, str) or value.isascii())
     if isinstance(hint, UnionType):
         return any(_fits(value, each) for each in get_args(hint))
     if get_origin(hint) is tuple:

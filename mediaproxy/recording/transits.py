@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 SLICES_PER_S = 4
 SECONDS = 10
 SLICES = SECONDS * SLICES_PER_S
-_NEVER = -(1 << 40)  # no slice of any call
+_NEVER = -(1 << 31)  # no slice of any call
 _NONE = 1 << 62
 
 
@@ -21,7 +21,7 @@ class LeastTransits:
 
     def __init__(self, rows: int = 16) -> None:
         self._least: NDArray[np.int64] = np.zeros((rows, SLICES), dtype=np.int64)
-        self._slice: NDArray[np.int64] = np.full((rows, SLICES), _NEVER, dtype=np.int64)
+        self._slice: NDArray[np.int32] = np.full((rows, SLICES), _NEVER, dtype=np.int32)
         self._free = list(range(rows - 1, -1, -1))
 
     def take_row(self) -> int:

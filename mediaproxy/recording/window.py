@@ -5,7 +5,7 @@ What nothing was written to reads as zeros, so loss, DTX and a closed gate all c
 right length. The first write of a position wins, also when it wrote zeros.
 
 A window holds G.711 as it came, a byte a sample, and decodes both channels by one look-up a frame when they
-are handed out: so it is small (a row of a pool, 0.76 s) and cheap to move. A stall of ours or a slow journal
+are handed out: so it is small (a row of a pool, 0.74 s) and cheap to move. A stall of ours or a slow journal
 makes it move to a long row, 8 s, until it fits the short one again. Any other sound makes it linear for as
 long as that sound is in it; linear frames have no row, for what other codecs say is written here only when
 its turn has come. Without audio it holds no memory at all.
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from mediaproxy.audio.g711 import ALAW_TO_PCM, ULAW_TO_PCM, alaw_encode, ulaw_encode
 
-ROW_FRAMES = 6_080
+ROW_FRAMES = 5_952
 MAX_FRAMES = 64_000
 BLOCK_ROWS = 512
 LONG_BLOCK_ROWS = 64

@@ -47,7 +47,9 @@ T = TypeVar("T")
 def measure_all() -> Recording:
     """Must run in a thread without an event loop."""
     runs = sorted((uvloop.run(measure()) for _ in range(_REPEATS)), key=lambda cost: cost.core_percent)
-    return replace(runs[_REPEATS // 2], kb_per_call=measure_memory())
+    return replace(
+        runs[_REPEATS // 2], recorder_kb=measure_memory("recorder"), with_spool_kb=measure_memory("both")
+    )
 
 
 async def measure(calls: int = CALLS, tick_ms: int = TICK_MS, seconds: float = 3.0) -> Recording:
@@ -66,33 +68,41 @@ async def measure(calls: int = CALLS, tick_ms: int = TICK_MS, seconds: float = 3
         hand_out=took["hand out"],
         flush=took["flush"],
         threads=took["threads"],
-        kb_per_call=0.0,
+        recorder_kb=0.0,
+        with_spool_kb=0.0,
     )
 
 
-def measure_memory() -> float:
-    """KB of resident memory that one more recorded call takes, between one and two blocks of windows."""
-    return (_resident_with(2 * BLOCK_ROWS) - _resident_with(BLOCK_ROWS)) / BLOCK_ROWS
+def measure_memory(who: str) -> float:
+    """KB of resident memory that one more recorded call takes, between one and two blocks of windows: of the
+    "recorder", whose audio nobody keeps, or of "both", it and the spool with its files."""
+    return (_resident_with(2 * BLOCK_ROWS, who) - _resident_with(BLOCK_ROWS, who)) / BLOCK_ROWS
 
 
-def _resident_with(calls: int) -> int:
+def _resident_with(calls: int, who: str) -> int:
     """KB of a process of its own."""
-    command = [sys.executable, "-m", __name__, str(calls)]
+    command = [sys.executable, "-m", __name__, str(calls), who]
     return int(subprocess.run(command, check=True, capture_output=True, timeout=120).stdout)
 
 
-async def _loaded(calls: int) -> int:
+async def _loaded(calls: int, who: str) -> int:
+    if who == "recorder":
+        return await _load(None, dict.fromkeys(range(1, calls + 1), _name(0)))
     async with _recording(calls) as (spool, names):
-        Collector().settle()
-        run = _Run(spool, names, TICK_MS)
-        await run.talk(_RAMP_MS + _WARM_UP_MS)
-        return run.most_kb
+        return await _load(spool, names)
+
+
+async def _load(spool: Spool | None, names: dict[int, RecordingId]) -> int:
+    Collector().settle()
+    run = _Run(spool, names, TICK_MS)
+    await run.talk(_RAMP_MS + _WARM_UP_MS)
+    return run.most_kb
 
 
 class _Run:
     """Calls that are answered one after the other, then talk for ever."""
 
-    def __init__(self, spool: Spool, names: dict[int, RecordingId], tick_ms: int) -> None:
+    def __init__(self, spool: Spool | None, names: dict[int, RecordingId], tick_ms: int) -> None:
         self.spent: dict[str, float] = {}  # CPU seconds by name
         self.most_kb = 0
         self._spool, self._names = spool, names
@@ -116,20 +126,25 @@ class _Run:
     async def _tick(self) -> None:
         others_s = time.process_time() - time.thread_time()
         writes = self._spend("drain", lambda: self._recorder.drain(self._ring))
-        self._spend("hand out", lambda: self._hand_out(writes))
-        self._spend("flush", lambda: self._spool.flush(self._cycle * wire.PTIME_NS))
+        if self._spool is not None:
+            await self._keep(self._spool, writes)
         self.most_kb = max(self.most_kb, _resident_kb())
-        while self._spool.backlog_bytes:
-            await asyncio.sleep(0.001)
         others_s = time.process_time() - time.thread_time() - others_s
         self.spent["threads"] = self.spent.get("threads", 0.0) + others_s
 
-    def _hand_out(self, writes: list[Write]) -> None:
+    async def _keep(self, spool: Spool, writes: list[Write]) -> None:
+        self._spend("hand out", lambda: self._hand_out(spool, writes))
+        self._spend("flush", lambda: spool.flush(self._cycle * wire.PTIME_NS))
+        self.most_kb = max(self.most_kb, _resident_kb())
+        while spool.backlog_bytes:
+            await asyncio.sleep(0.001)
+
+    def _hand_out(self, spool: Spool, writes: list[Write]) -> None:
         for write in writes:
             if write.frames is None:
-                self._spool.extend(self._names[write.generation], write.end)
+                spool.extend(self._names[write.generation], write.end)
             else:
-                self._spool.write(self._names[write.generation], write.start, write.frames)
+                spool.write(self._names[write.generation], write.start, write.frames)
 
     def _answer(self) -> None:
         """Evenly, until all were."""
@@ -176,7 +191,7 @@ async def _recording(calls: int) -> AsyncIterator[tuple[Spool, dict[int, Recordi
     directory = Path(tempfile.mkdtemp(prefix="mediaproxy-bench-"))
     storage = Storage.open(directory, min_free_bytes=0)
     spool = Spool(storage, asyncio.get_running_loop(), on_crash=_crashed)
-    names = {number: RecordingId(uuid7(1, number.to_bytes(10, "big"))) for number in range(1, calls + 1)}
+    names = {number: _name(number) for number in range(1, calls + 1)}
     try:
         await asyncio.gather(*(spool.create(_header(name)) for name in names.values()))
         opened = Toggled(1, 0, "start", _BY, "recording")
@@ -188,6 +203,10 @@ async def _recording(calls: int) -> AsyncIterator[tuple[Spool, dict[int, Recordi
         shutil.rmtree(directory)
 
 
+def _name(number: int) -> RecordingId:
+    return RecordingId(uuid7(1, number.to_bytes(10, "big")))
+
+
 def _header(name: RecordingId) -> Header:
     return Header(name, CallId(name), "bench", 1, _RATE, "automatic")
 
@@ -197,4 +216,4 @@ def _crashed(error: Exception) -> None:
 
 
 if __name__ == "__main__":
-    print(uvloop.run(_loaded(int(sys.argv[1]))))
+    print(uvloop.run(_loaded(int(sys.argv[1]), sys.argv[2])))

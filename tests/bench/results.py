@@ -53,7 +53,8 @@ class Toggles:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What recording costs in all: CPU of a core in percent, and where it went; KB of one more call."""
+    """What recording costs in all: CPU of a core in percent, and where it went; KB of one more call, the
+    recorder's alone and the spool's with it."""
 
     calls: int
     place: float
@@ -61,7 +62,8 @@ class Recording:
     hand_out: float
     flush: float
     threads: float
-    kb_per_call: float
+    recorder_kb: float
+    with_spool_kb: float
 
     @property
     def core_percent(self) -> float:

@@ -300,7 +300,7 @@ async def test_a_disk_that_hangs_delays_no_packet_and_loses_no_sample(tmp_path, 
         await freezing
         log = (directory / "serve.log").read_text()
     assert outcome.good, outcome.faults[:10]
-    assert outcome.recordings == calls
+    assert outcome.audit.recordings == calls
     assert {"failing"} in [states for at, states in seen if at <= TOLD_S]
     assert "storage_hung" in log
     assert "recording_restored" in log

@@ -41,10 +41,10 @@ def pool_of(ports: range, family: Family = Family.IPV4, host: str = HOST) -> Por
 @pytest.mark.parametrize(
     ("ports", "expected"),
     [
-        (range(42_000, 42_006), [42_000, 42_002, 42_004]),
-        (range(42_001, 42_006), [42_002, 42_004]),
-        (range(42_000, 42_005), [42_000, 42_002]),
-        (range(42_001, 42_003), []),
+        (range(31_000, 31_006), [31_000, 31_002, 31_004]),
+        (range(31_001, 31_006), [31_002, 31_004]),
+        (range(31_000, 31_005), [31_000, 31_002]),
+        (range(31_001, 31_003), []),
     ],
 )
 def test_only_whole_pairs_inside_the_range_are_taken(pairs: Pairs, ports: range, expected: list[int]) -> None:
@@ -58,46 +58,46 @@ def test_only_whole_pairs_inside_the_range_are_taken(pairs: Pairs, ports: range,
 
 
 def test_first_given_back_is_first_taken_again(pairs: Pairs) -> None:
-    pool = pool_of(range(42_010, 42_016))
+    pool = pool_of(range(31_010, 31_016))
     for _ in range(3):
         pairs.take(pool)
-    for now_ns, port in enumerate((42_012, 42_014, 42_010)):
+    for now_ns, port in enumerate((31_012, 31_014, 31_010)):
         pairs.give_back(pool, port, now_ns)
     later = 2 * QUARANTINE_NS
-    assert [pairs.take(pool, later) for _ in range(3)] == [42_012, 42_014, 42_010]
+    assert [pairs.take(pool, later) for _ in range(3)] == [31_012, 31_014, 31_010]
 
 
 def test_a_port_rests_before_it_is_taken_again(pairs: Pairs) -> None:
-    pool = pool_of(range(42_020, 42_022))
+    pool = pool_of(range(31_020, 31_022))
     pairs.take(pool)
-    pairs.give_back(pool, 42_020, 100)
+    pairs.give_back(pool, 31_020, 100)
     with pytest.raises(Unavailable, match="no media port is free"):
         pool.take(99 + QUARANTINE_NS)
-    assert pairs.take(pool, 100 + QUARANTINE_NS) == 42_020
+    assert pairs.take(pool, 100 + QUARANTINE_NS) == 31_020
 
 
 def test_all_others_are_taken_before_one_that_rested(pairs: Pairs) -> None:
-    pool = pool_of(range(42_030, 42_038))
-    assert pairs.take(pool) == 42_030
-    pairs.give_back(pool, 42_030, 0)
+    pool = pool_of(range(31_030, 31_038))
+    assert pairs.take(pool) == 31_030
+    pairs.give_back(pool, 31_030, 0)
     later = 10 * QUARANTINE_NS
-    assert [pairs.take(pool, later) for _ in range(4)] == [42_032, 42_034, 42_036, 42_030]
+    assert [pairs.take(pool, later) for _ in range(4)] == [31_032, 31_034, 31_036, 31_030]
 
 
-@pytest.mark.parametrize("held", [42_040, 42_041])
+@pytest.mark.parametrize("held", [31_040, 31_041])
 @pytest.mark.parametrize("host", [HOST, "0.0.0.0"])
 def test_what_another_process_holds_is_passed_over_and_tried_again_later(
     pairs: Pairs, held: int, host: str
 ) -> None:
-    pool = pool_of(range(42_040, 42_044))
+    pool = pool_of(range(31_040, 31_044))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
         # Even from one that would share it.
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind((host, held))
-        assert pairs.take(pool) == 42_042
+        assert pairs.take(pool) == 31_042
         with pytest.raises(Unavailable):
             pool.take(0)
-    assert pairs.take(pool) == 42_040
+    assert pairs.take(pool) == 31_040
 
 
 def test_a_range_that_is_all_held_fails_in_bounded_time_without_leaking() -> None:
@@ -107,8 +107,8 @@ def test_a_range_that_is_all_held_fails_in_bounded_time_without_leaking() -> Non
 
 
 def test_ipv6_ports_are_of_their_own(pairs: Pairs) -> None:
-    four, six = pool_of(range(42_050, 42_052)), pool_of(range(42_050, 42_052), Family.IPV6, "::1")
-    assert pairs.take(four) == pairs.take(six) == 42_050
+    four, six = pool_of(range(31_050, 31_052)), pool_of(range(31_050, 31_052), Family.IPV6, "::1")
+    assert pairs.take(four) == pairs.take(six) == 31_050
     assert pairs[1].rtp.family == socket.AF_INET6
 
 
@@ -129,7 +129,7 @@ def heard_by(sock: socket.socket) -> list[bytes]:
 def test_a_narrowed_port_hears_its_party_and_others_beside_it(
     pairs: Pairs, family: Family, host: str, moved_host: str
 ) -> None:
-    pair = pool_of(range(42_010, 42_012), family, host).take(0)
+    pair = pool_of(range(31_010, 31_012), family, host).take(0)
     pairs.append(pair)
     at = pair.rtp.getsockname()
     with _bound(family, host) as party, _bound(family, host) as stranger, _bound(family, moved_host) as moved:
@@ -151,7 +151,7 @@ def test_a_narrowed_port_hears_its_party_and_others_beside_it(
 
 
 def test_no_other_process_gets_into_a_narrowed_port(pairs: Pairs) -> None:
-    pair = pool_of(range(42_010, 42_012)).take(0)
+    pair = pool_of(range(31_010, 31_012)).take(0)
     pairs.append(pair)
     pair.narrow(("127.0.0.22", 9))
     for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
@@ -162,7 +162,7 @@ def test_no_other_process_gets_into_a_narrowed_port(pairs: Pairs) -> None:
 
 
 def test_a_port_that_cannot_be_narrowed_stays_as_it_is(pairs: Pairs) -> None:
-    pair = pool_of(range(42_010, 42_012)).take(0)
+    pair = pool_of(range(31_010, 31_012)).take(0)
     pairs.append(pair)
     with pytest.raises(PermissionError):
         pair.narrow(("255.255.255.255", 9))  # without SO_BROADCAST

@@ -20,6 +20,7 @@ from tests.support.planes import (
     PLANE_HOST,
     STRANGER_HOST,
     Bench,
+    InProcess,
     bench_of,
     connected,
     speech,
@@ -32,9 +33,13 @@ SDES = b"\x81\xca\x00\x03\x00\x00\x00\x07\x01\x03abc\x00\x00\x00"
 LOSSY = b"\x81\xc9\x00\x07\x00\x00\x00\x07\x00\x00\x00\xa1\x40\x00\x00\x0c" + bytes(16)  # RR on 0xA1
 
 
+def plane_of(bench: Bench) -> UserspacePlane:
+    assert isinstance(bench.plane, InProcess)
+    return bench.plane._plane
+
+
 def leg_of(bench: Bench, leg: LegId) -> Leg:
-    assert isinstance(bench.plane, UserspacePlane)
-    return bench.plane._calls[CALL].legs[leg]
+    return plane_of(bench)._calls[CALL].legs[leg]
 
 
 async def test_a_flood_from_a_stranger_stops_neither_other_calls_nor_the_drain_mark() -> None:
@@ -68,18 +73,16 @@ async def test_a_flood_from_a_stranger_stops_neither_other_calls_nor_the_drain_m
 async def test_nobodys_last_words_stay_in_the_buffer() -> None:
     async with bench_of("userspace") as bench:
         call = await connected(bench)
-        assert isinstance(bench.plane, UserspacePlane)
         call.send(A, speech(1))
         assert await call.hears(B, 1) == [speech(1)]
-        assert not any(bench.plane._relay._buffer)
+        assert not any(plane_of(bench)._relay._buffer)
 
 
 async def test_the_drain_mark_moves_though_no_pass_finds_every_socket_empty() -> None:
     """As under load: whenever one socket is found empty, the other one holds a packet."""
     async with bench_of("userspace") as bench:
         call = await connected(bench)
-        assert isinstance(bench.plane, UserspacePlane)
-        relay = bench.plane._relay
+        relay = plane_of(bench)._relay
         before = bench.ring.drain_mark_ns
         for index in range(100):  # without a turn of the loop
             call.send(LegId(index % 2), speech(index))
@@ -92,7 +95,7 @@ async def test_a_muted_socket_can_be_released() -> None:
     async with bench_of("userspace") as bench:
         call = await connected(bench)
         stranger = bench.party(STRANGER_HOST)
-        relay = bench.plane._relay
+        relay = plane_of(bench)._relay
 
         async def flood() -> None:
             for _ in range(300):
@@ -145,7 +148,7 @@ def taken(counters: LegCounters) -> list[int]:
 async def test_a_tone_goes_alone_only_after_a_tenth_of_a_second_without_audio() -> None:
     async with bench_of("userspace") as bench:
         call = await connected(bench)
-        detour = bench.plane._detour
+        detour = plane_of(bench)._detour
         bench.perform(PlayTone(CALL, B, Tone.STARTED))
         call.send(A, speech(1))
         await until(lambda: bench.counters(A).injected == 1)
@@ -259,7 +262,7 @@ async def test_what_strangers_sent_before_the_source_was_locked_is_not_relayed()
     async with bench_of("userspace") as bench:
         call = await connected(bench)
         stranger = bench.party(STRANGER_HOST)
-        relay = bench.plane._relay
+        relay = plane_of(bench)._relay
         for seq in range(3):  # without a turn of the loop: all of it waits in one socket
             call.send(A, speech(seq))
             stranger.send(speech(100 + seq), call.local[A])
@@ -275,7 +278,7 @@ async def test_what_strangers_sent_before_the_source_was_locked_is_not_relayed()
 async def test_a_party_that_moves_is_heard_from_where_it_is_and_no_longer_from_where_it_was() -> None:
     async with bench_of("userspace") as bench:
         call = await connected(bench)
-        relay, pair = bench.plane._relay, leg_of(bench, A).pair
+        relay, pair = plane_of(bench)._relay, leg_of(bench, A).pair
         call.send(A, speech(1))
         await call.hears(B, 1)
         await until(lambda: pair.rtp.fileno() in relay._lines)
@@ -301,5 +304,5 @@ async def test_a_released_leg_leaves_nothing_behind() -> None:
         await call.hears(A, 1)
         await call.hears(B, 1)
         bench.perform(Release(CALL))
-        relay = bench.plane._relay
+        relay = plane_of(bench)._relay
         assert not any((*relay._tables, relay._emptying))

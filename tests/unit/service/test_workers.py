@@ -1,6 +1,7 @@
 """Where calls are placed, and what becomes of them when a worker dies; the workers are processes."""
 
 import asyncio
+import itertools
 import os
 import signal
 import socket
@@ -30,7 +31,7 @@ from tests.support.plane_worker import MODULE
 
 HOST = {Family.IPV4: "127.0.0.21"}
 SETTINGS = LoopSettings(
-    PlaneSettings(HOST, HOST, range(42_000, 42_040), quarantine_s=0.3),
+    PlaneSettings(HOST, HOST, range(31_100, 31_140), quarantine_s=0.3),
     Settings(8_000, keep_unrecorded=False, record_on_hold=True, confirmation_tone=False),
     1 << 20,
 )
@@ -94,7 +95,7 @@ async def test_calls_go_to_who_has_the_fewest_and_in_turn_among_equals(
         with pytest.raises(Misuse):
             running.perform(Allocate(CallId("c0"), 9))
         await ticking_until(running, lambda: len(heard.of(Allocated)) == 6)
-        low = {e.call for e in heard.of(Allocated) if e.local[0].port < 42_020}
+        low = {e.call for e in heard.of(Allocated) if e.local[0].port < 31_120}
         assert low == {"c0", "c2", "c4"}
         for call in ("c1", "c3"):
             running.perform(Release(CallId(call)))
@@ -120,9 +121,14 @@ async def test_one_that_dies_loses_its_calls_and_is_replaced_when_its_ports_have
         assert len(other.calls) == 3
         await ticking_until(running, lambda: running.ready == 2)
         assert victim not in running.workers
-        await asyncio.sleep(0.3)
-        running.perform(Allocate(CallId("c5"), 5))
-        assert len(other.calls) == 3
+        numbers = itertools.count(5)
+
+        def goes_to_the_new_one() -> bool:  # unless a busy machine keeps it from saying that it is well
+            number = next(numbers)
+            running.perform(Allocate(CallId(f"c{number}"), number))
+            return f"c{number}" not in other.calls
+
+        await ticking_until(running, goes_to_the_new_one)
         await ticking_until(running, lambda: {"c4", "c5"} <= {e.call for e in heard.of(Allocated)})
 
 
