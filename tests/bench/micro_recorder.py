@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,6 +28,7 @@ from mediaproxy.recording.recorder import Recorder, Write
 from mediaproxy.recording.ring import PacketRing
 from mediaproxy.recording.window import BLOCK_ROWS
 from mediaproxy.service.collector import Collector
+from mediaproxy.service.taps import AT_ONCE
 from mediaproxy.storage import Spool, Storage
 from tests.bench import micro_drain
 from tests.bench.results import Recording
@@ -125,21 +127,25 @@ class _Run:
 
     async def _tick(self) -> None:
         others_s = time.process_time() - time.thread_time()
-        writes = self._spend("drain", lambda: self._recorder.drain(self._ring))
+        while self._ring.used:  # as `service.taps` does
+            writes = self._spend("drain", lambda: self._recorder.drain(self._ring, AT_ONCE))
+            self._spend("hand out", partial(self._hand_out, writes))
         if self._spool is not None:
-            await self._keep(self._spool, writes)
+            await self._keep(self._spool)
         self.most_kb = max(self.most_kb, _resident_kb())
         others_s = time.process_time() - time.thread_time() - others_s
         self.spent["threads"] = self.spent.get("threads", 0.0) + others_s
 
-    async def _keep(self, spool: Spool, writes: list[Write]) -> None:
-        self._spend("hand out", lambda: self._hand_out(spool, writes))
+    async def _keep(self, spool: Spool) -> None:
         self._spend("flush", lambda: spool.flush(self._cycle * wire.PTIME_NS))
         self.most_kb = max(self.most_kb, _resident_kb())
         while spool.backlog_bytes:
             await asyncio.sleep(0.001)
 
-    def _hand_out(self, spool: Spool, writes: list[Write]) -> None:
+    def _hand_out(self, writes: list[Write]) -> None:
+        spool = self._spool
+        if spool is None:
+            return
         for write in writes:
             if write.frames is None:
                 spool.extend(self._names[write.generation], write.end)
