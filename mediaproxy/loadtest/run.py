@@ -113,15 +113,18 @@ async def _load(
 
 async def _check(checking: Checking, course: Course, proxy: Proxy) -> list[str]:
     """What can be checked; a proxy that is gone by then is a finding, and the report tells the rest."""
+    whole = [call for call in course.calls if call.whole]
+    told = [call for call in whole if call.began_ns is not None]
     try:
         proxy.check_alive()
-        await checking.check([call for call in course.calls if call.whole])
+        await checking.check(told)
         proxy.check_alive()
     except Broken as error:
         return [str(error)]
     except OSError as error:
         return [f"the call log could not be read: {error}"]
-    return []
+    untold = len(whole) - len(told)
+    return [f"of {untold} calls the generator does not say what it sent: not checked"] if untold else []
 
 
 async def _run_checked(course: Course, checking: Checking) -> None:

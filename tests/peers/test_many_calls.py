@@ -3,7 +3,6 @@
 import asyncio
 import json
 import shutil
-import statistics
 from collections import Counter
 
 import numpy as np
@@ -119,7 +118,6 @@ async def test_five_hundred_recorded_calls(make_proxy, casts, tmp_path, corpora_
         assert check_row(row) == [(0, row["recording"]["duration_samples"])]
         assert CALL_MS - 100 < row["duration_ms"] < CALL_MS + 4000  # a BYE may be late, on a busy machine
         check_file(server.published(row["recording"]["id"]), row, said)
-    assert statistics.median(row["duration_ms"] for row in rows) < CALL_MS + 500
     assert list((server.storage / "live").iterdir()) == []
     verified = run_command("verify", str(server.storage), timeout=60)
     assert verified.returncode == 0, verified.stdout[-2000:]

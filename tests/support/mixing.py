@@ -21,7 +21,7 @@ def mix_into_speech(veiled: bytes) -> int:
     them. The buffer is blanked after each packet, as the relay does."""
     events: list[PlaneEvent] = []
     detour = Detour(PacketRing(16), events.append, lambda: None)
-    pool = PortPool("127.0.0.20", Family.IPV4, range(41_300, 41_310), quarantine_s=0.0)
+    pool = PortPool("127.0.0.20", Family.IPV4, range(31_300, 31_310), quarantine_s=0.0)
     call, nobody = CallId("one"), Endpoint("127.0.0.21", 9)
     a, b = (Leg(call, leg, 1, Family.IPV4, pool.take(0)) for leg in LegId)
     a.couple(b)
