@@ -33,7 +33,10 @@ from tests.support.planes import (
 
 A, B = LegId.A, LegId.B
 
-pytestmark = pytest.mark.parametrize("plane", PLANES)
+pytestmark = [
+    pytest.mark.parametrize("plane", PLANES),
+    pytest.mark.xdist_group("the very ports"),  # two processes would hold them from each other
+]
 
 
 async def test_each_leg_gets_an_even_port_of_the_range_and_the_odd_one_above(plane: str) -> None:

@@ -116,7 +116,7 @@ async def test_loss_jitter_and_reordering_leave_holes_and_shift_nothing(proxy, c
     length = row["recording"]["duration_samples"]
     said = carrier.media.said()
     offset = offset_of(one, said, (0, length))
-    first, last = max(0, offset), min(length, offset + len(said)) - 800
+    first, last = max(80, offset), min(length, offset + len(said)) - 800  # at an opening doubt is silence
     np.testing.assert_array_equal(one[first:last], said[first - offset : last - offset])
     assert 0.1 < np.mean(one[first:last] == 0) < 0.35
     relayed_alike(carrier.media.sent, alice.media.received)
