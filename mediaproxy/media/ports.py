@@ -38,8 +38,8 @@ class PortPair:
     def narrow(self, source: Source) -> None:
         """From now on `rtp` hears and sends to `source` alone; what it holds already may be anybody's.
 
-        OSError: not connected, everything is as it was. Connected first, so that nothing of `source` ever
-        comes to another socket."""
+        OSError: `source` cannot be connected to, and everything is as it was; or nobody else can be heard.
+        Connected first, so that nothing of `source` ever comes to another socket."""
         others = _unbound(self.rtp.family) if self.others is None else None
         try:
             self.rtp.connect(source)
