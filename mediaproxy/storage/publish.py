@@ -61,8 +61,7 @@ def publish(
     target = storage.audio(header.recording_id, header.answered_at_ms, made.form)
     claims = _manifest(header, ended, result, reasons, Master(target.name, made.sha256), redactions)
     document = manifest.encode(manifest.sign(claims, storage.private_key))
-    day = storage.make_day(header.answered_at_ms)
-    disk.write_new(storage.manifest(header.recording_id, header.answered_at_ms), document)
+    day = _say(storage, header, document)
     disk.sync_directory(day)
     made.path.rename(target)
     disk.sync_directory(day)
@@ -115,6 +114,18 @@ def _concluded(storage: Storage, header: Header) -> Outcome:
         there = str(storage.published_audio(header.recording_id, header.answered_at_ms))
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), there)
     return outcome
+
+
+def _say(storage: Storage, header: Header, document: bytes, tries: int = 10) -> Path:
+    """The manifest in the directory of its day, of which retention removes what is empty at any moment."""
+    try:
+        day = storage.make_day(header.answered_at_ms)
+        disk.write_new(storage.manifest(header.recording_id, header.answered_at_ms), document)
+    except FileNotFoundError:
+        if tries == 1:
+            raise
+        return _say(storage, header, document, tries - 1)
+    return day
 
 
 def _master(storage: Storage, header: Header, ended: Ended, live: Path, patience_s: float) -> _Made:

@@ -108,7 +108,7 @@ def check_nothing_lost(server, row, pair):
     for track, phone in zip(tracks, (pair.caller.phone, pair.callee.phone), strict=True):
         offset = offset_of(track, phone.media.said(), (0, length))
         end = min(length, offset + len(phone.media.said()))
-        check_track(track, phone.media.said(), [(max(0, offset), end)], head_slack=0)
+        check_track(track, phone.media.said(), [(max(0, offset), end)])
     check_relayed(pair)
     assert run_command("verify", str(server.storage)).returncode == 0
 

@@ -48,7 +48,7 @@ async def test_automatic_records_all_of_the_call(proxy, cast, law):
         assert not more, frame_map(track)
         assert said_from < HEARD_LATE
         offset = offset_of(track, phone.media.said(), (0, length))
-        check_track(track, phone.media.said(), [(max(0, offset), said_to)], head_slack=0)
+        check_track(track, phone.media.said(), [(max(0, offset), said_to)])
         check_on_the_clock([offset], phone.media, pair.callee.answered_ns)
         assert said_to >= offset + len(phone.media.said()) or said_to == length, frame_map(track)
     relayed_alike(carrier.media.sent, alice.media.received)
@@ -137,7 +137,7 @@ async def test_a_telephone_that_falls_silent_leaves_silence_of_the_same_length(p
     (first, second) = spans_of(one)
     assert second[0] - first[1] == pytest.approx(4800, abs=2 * PTIME_SAMPLES)
     offset = offset_of(one, said, first)
-    check_track(one, said, [(first[0], second[1])], head_slack=0)
+    check_track(one, said, [(first[0], second[1])])
     check_on_the_clock([offset], carrier.media, pair.callee.answered_ns)
     (spoke,) = spans_of(two)
     assert spoke[1] < row["recording"]["duration_samples"] - 4000
