@@ -24,7 +24,7 @@ from mediaproxy.recording.lanes import ANY_MARKER, Batch, Ints, Lanes
 from mediaproxy.recording.live import CHUNK_MS, Ease, LiveRecording, Record
 from mediaproxy.recording.manifest import Actor, Interval, StreamFacts
 from mediaproxy.recording.packets import Margins
-from mediaproxy.recording.ring import HAS_PAYLOAD, HEADER, IS_DIGIT, SLOT_BYTES, PacketRing
+from mediaproxy.recording.ring import HAS_PAYLOAD, HEADER, IS_DIGIT, SLOT_BYTES, PacketRing, heads
 from mediaproxy.recording.states import Action, Refusal, State, Toggled
 from mediaproxy.recording.tracks import G711_HZ, Laws
 from mediaproxy.recording.transits import LeastTransits
@@ -43,7 +43,7 @@ WORDS = np.dtype(
         "names": ["generation", "who", "next", "arrival_ns", "pass_number"],
         "formats": ["<u4", "<i8", "<i8", "<i8", "<u4"],
         "offsets": [0, 4, 12, 20, 28],
-        "itemsize": SLOT_BYTES,
+        "itemsize": HEADER.size,
     }
 )
 
@@ -238,7 +238,8 @@ class Recorder:
         (any call)."""
         try:
             for records in ring.take(most):
-                self._receive(records, ring.earliest_ns(records["pass_number"]))
+                known = heads(records)
+                self._receive(records, known, ring.earliest_ns(known["pass_number"]))
         finally:
             ring.free()  # whatever happens: audio stays in it no longer than this, and it never jams
         for key in ring.take_dropped():
@@ -327,14 +328,14 @@ class Recorder:
 
     # Packets.
 
-    def _receive(self, records: NDArray[np.void], earliest_ns: Ints) -> None:
+    def _receive(self, records: NDArray[np.void], known: NDArray[np.void], earliest_ns: Ints) -> None:
         """Records of one segment of the ring, for each leg in their order."""
         raw = records.view(np.uint8).reshape(len(records), SLOT_BYTES)
         if not self._fast:
             for at in range(len(records)):
                 self._receive_one(raw, at, int(earliest_ns[at]))
             return
-        words = records.view(WORDS)
+        words = known.view(WORDS)
         generation, who = words["generation"].astype(np.int64), words["who"] & ANY_MARKER
         slot = self._slot_of.take(generation % GENERATIONS).astype(np.int64)
         lanes = np.where(self._generation.take(slot) == generation, slot * 2 + (who & 1), 0)
