@@ -34,6 +34,7 @@ FIRST_SLOTS = 64
 GENERATIONS = 1 << 16  # of the look-up; generations that fall on one another go the slow way
 FEW = 4  # fewer records than this are not worth a step over all lanes
 NEVER_NS = (1 << 63) - 1
+MAX_TAKEN_NS = 40 * NS_PER_MS  # of the 88 ms that a row holds beyond lag and chunk
 CHUNK = CHUNK_MS * G711_HZ // 1000
 CHUNK_NS = CHUNK_MS * NS_PER_MS
 
@@ -125,6 +126,7 @@ class Recorder:
         self._laws = Laws()
         self._lanes = Lanes(self._pool, self._transits)
         self._live: dict[int, LiveRecording] = {}
+        self._mark_ns = self._written_ns = 0  # up to when was taken, and written out
         self._holding: dict[int, LiveRecording] = {}
         self._tapping: dict[int, LiveRecording] = {}  # whose tap may have to change
         # Slot 0 is nobody's: what is not known falls on it.
@@ -233,9 +235,13 @@ class Recorder:
                 del self._tapping[generation]
         return changes
 
-    def drain(self, ring: PacketRing, most: int | None = None) -> list[Write]:
-        """Take everything, or at most so many records, from the ring, place it, and return what became final
-        (any call)."""
+    def drain(self, ring: PacketRing) -> list[Write]:
+        """Take everything from the ring, place it, and return what became final (any call)."""
+        self.take(ring)
+        return self.write_out()
+
+    def take(self, ring: PacketRing, most: int | None = None) -> None:
+        """Take everything, or at most so many records, from the ring, and place it."""
         try:
             for records in ring.take(most):
                 known = heads(records)
@@ -246,7 +252,16 @@ class Recorder:
             live = self._live.get(key >> 1)
             if live is not None:
                 live.ring_full()
-        mark_ns = ring.taken_until_ns
+        self._mark_ns = ring.taken_until_ns
+
+    @property
+    def lags(self) -> bool:
+        """So much was taken that windows may soon be full: `write_out` before more is."""
+        return self._mark_ns - self._written_ns >= MAX_TAKEN_NS
+
+    def write_out(self) -> list[Write]:
+        """What became final by what was taken (any call)."""
+        mark_ns = self._written_ns = self._mark_ns
         self._settle(mark_ns)
         return self._write_out(mark_ns)
 

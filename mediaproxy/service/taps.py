@@ -71,10 +71,14 @@ class Taps:
         if began_ns < self._rests_until_ns:
             return
         while now_ns - began_ns < TURN_NS:
-            self.hand_out(self._recorder.drain(self._ring, AT_ONCE))
-            now_ns = time.monotonic_ns()
+            self._recorder.take(self._ring, AT_ONCE)
             if not self._ring.used:
                 break
+            if self._recorder.lags:
+                self.hand_out(self._recorder.write_out())
+            now_ns = time.monotonic_ns()
+        self.hand_out(self._recorder.write_out())
+        now_ns = time.monotonic_ns()
         self._rests_until_ns = now_ns + (now_ns - began_ns)
 
     def hand_out(self, writes: list[Write]) -> None:
