@@ -266,11 +266,11 @@ def _payload(records: NDArray[np.void], length: int) -> NDArray[np.void]:
 
 def _alike(groups: Ints) -> Iterator[tuple[int, Ints]]:
     """Each group with the indices that it stands at. Mostly there is but one."""
-    if (groups == groups[0]).all():
-        yield int(groups[0]), np.arange(len(groups))
-        return
-    for group in np.unique(groups).tolist():
-        yield group, np.flatnonzero(groups == group)
+    left = np.arange(len(groups))
+    while len(left):
+        same = groups[left] == groups[left[0]]
+        yield int(groups[left[0]]), left[same]
+        left = left[~same]
 
 
 def _successors(words: Ints) -> Ints:

@@ -479,12 +479,16 @@ def _open_since(gate: Gate) -> OpenInterval | None:
 
 def _one_a_lane(lanes: Ints) -> Iterator[Ints]:
     """Indices in rounds: the n-th record of each lane is in the n-th round; all of lane 0 in the first."""
+    if np.bincount(lanes)[1:].max(initial=0) <= 1:  # as with hundreds of calls
+        yield np.arange(len(lanes))
+        return
     order = np.argsort(lanes, kind="stable")
     ordered = lanes[order]
     nobodys = int(np.searchsorted(ordered, 1))
-    starts = np.flatnonzero(np.diff(ordered[nobodys:], prepend=0)) + nobodys
-    counts = np.diff(starts, append=len(ordered))
+    bounds = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1], [True])))
+    starts, counts = bounds[:-1], bounds[1:] - bounds[:-1]
     if nobodys:
         yield order[:nobodys]
+        starts, counts = starts[1:], counts[1:]
     for number in range(int(counts.max(initial=0))):
         yield order[starts[counts > number] + number]
