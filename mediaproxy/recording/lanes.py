@@ -140,6 +140,7 @@ class Lanes:
         if lent is None:
             return
         live, track, stream = lent
+        self._catch_up(live, lane)
         numbers: list[int] = self._lanes[:, lane].tolist()
         self._lanes[WHO, lane] = NOT_LENT
         stream.advance(numbers[COUNT], numbers[LAST])
@@ -147,10 +148,11 @@ class Lanes:
             live.window.extend(track.channel, numbers[POSITION])
 
     def before_touch(self, live: LiveRecording) -> None:
-        """Tell the window how far its tracks were written."""
+        """Tell the window how far its tracks were handed out and written."""
         for lane in (live.slot * 2, live.slot * 2 + 1):
             lent = self._lent.get(lane)
             if lent is not None and self._lanes.item(GROUP, lane) >= 0:
+                self._catch_up(live, lane)
                 live.window.extend(lent[1].channel, self._lanes.item(POSITION, lane))
 
     def after_touch(self, live: LiveRecording) -> None:
@@ -199,29 +201,30 @@ class Lanes:
             steady &= (numbers[BEGAN] <= numbers[BASE]) & (numbers[POSITION] > until)
             steady &= numbers[ROOM] == self._pool.row_frames
         chosen = np.flatnonzero(steady)
-        left, right = left[:, chosen], right[:, chosen]
-        taken: list[memoryview] = [_NOTHING] * len(chosen)
-        for kind, same in _alike(left[GROUP] << 2 | left[LAW] | right[LAW]) if len(chosen) else ():
+        slots, left, right = slots[chosen], left[:, chosen], right[:, chosen]
+        order: list[Ints] = []
+        taken: list[memoryview] = []
+        for kind, same in _alike(left[GROUP] << 2 | left[LAW] | right[LAW]):
             rows = left[INTO, same] // (CHANNELS * self._pool.row_frames)
             used = int((np.maximum(left[POSITION, same], right[POSITION, same]) - left[BASE, same]).max())
-            sound = self._pool.take_front(kind >> 2, rows, frames, used, (kind & 1, kind >> 1 & 1))
-            for at, said in zip(same.tolist(), sound, strict=True):
-                taken[at] = said
-        slots = slots[chosen]
-        crossed = left[INTO] // self._pool.row_frames & 1
-        ends = np.where(crossed, (right[POSITION], left[POSITION]), (left[POSITION], right[POSITION]))
-        self._move_on(slots, left[BASE] + frames, ends)
-        return slots, taken
+            order.append(slots[same])
+            taken += self._pool.take_front(kind >> 2, rows, frames, used, (kind & 1, kind >> 1 & 1))
+        self._lanes[BASE, slots * 2] = self._lanes[BASE, slots * 2 + 1] = left[BASE] + frames
+        return np.concatenate(order) if order else slots, taken
 
     def bases(self, slots: Ints) -> Ints:
         """Where the windows of calls begin that lend a leg."""
         bases: Ints = self._lanes[BASE].take(slots * 2)
         return bases
 
-    def _move_on(self, slots: Ints, until: Ints, ends: Ints) -> None:
-        self._lanes[BASE, slots * 2] = self._lanes[BASE, slots * 2 + 1] = until
-        for lane, *moved in zip((slots * 2).tolist(), until.tolist(), *ends.tolist(), strict=True):
-            self._lent[lane][0].window.moved_on(*moved)
+    def _catch_up(self, live: LiveRecording, lane: int) -> None:
+        """Tell the window what was handed out since it was looked at last: both legs are lent since then."""
+        base = self._lanes.item(BASE, lane)
+        if base > live.window.base:
+            ends: list[int] = self._lanes[POSITION, live.slot * 2 : live.slot * 2 + 2].tolist()
+            if live.tracks[0].channel:
+                ends.reverse()
+            live.window.moved_on(base, *ends)
 
     def _regular(self, numbers: Ints, batch: Batch, arrival: Ints, end: Ints) -> NDArray[np.bool_]:
         earliest = (batch.earliest_ns - numbers[ANSWERED]) // NS_PER_SAMPLE
@@ -254,9 +257,6 @@ class Lanes:
             view = np.ndarray((rows.size - length + 1,), f"V{length}", rows, strides=(1,))
             self._views[block, length] = view
         return view
-
-
-_NOTHING = memoryview(b"")
 
 
 def _payload(records: NDArray[np.void], length: int) -> NDArray[np.void]:

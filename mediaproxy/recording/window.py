@@ -416,7 +416,7 @@ def decode_both(left: Codes, right: Codes, laws: tuple[int, int]) -> NDArray[np.
     both = right.astype(np.uint16)
     both <<= 8
     both |= left
-    return STEREO[laws[0]][laws[1]].take(both)
+    return STEREO[laws[0]][laws[1]].take(both, mode="clip")  # none is out of range: so none is looked at
 
 
 def _stereo(left: Pcm, right: Pcm) -> NDArray[np.uint32]:
