@@ -27,12 +27,13 @@ _DATA_AT = HEADER_BYTES - 8
 _BEXT_BYTES = _DATA_AT - _BEXT_AT - 8
 _HISTORY_BYTES = _BEXT_BYTES - 602
 _REFERENCE_AT, _REFERENCE_BYTES = 256 + 32, 32  # in bext
-_LINES = struct.Struct("<I")
-_LINES_AT = _BEXT_AT + 8 + 602 - _LINES.size  # the last of bext's reserved bytes
+_U32 = struct.Struct("<I")
+_LINES_AT = _BEXT_AT + 8 + 602 - _U32.size  # the last of bext's reserved bytes
 _U32_MAX = (1 << 32) - 1
 _RIFF_ENDS = _U32_MAX  # what RIFF cannot hold is RF64
 
 _BEXT = struct.Struct(f"<256s32s32s10s8sQH64s10x180x{_HISTORY_BYTES}s")  # EBU Tech 3285, version 1
+_RIFF = struct.Struct("<4sI4s4sI28x")
 _DS64 = struct.Struct("<4sIQQQI")
 _FMT = struct.Struct("<4sIHHIIHH")
 _CUE_POINT = struct.Struct("<II4sIII")
@@ -78,22 +79,29 @@ def header(
     While the file lives, `lines` of its journal are durable when this is promised: so the two cannot be
     parted, nor either be cut, unnoticed. It stands in bext's reserved bytes, and goes at publishing.
     """
-    if lines:
-        at = _LINES_AT - _FMT_AT
-        constant = constant[:at] + _LINES.pack(lines) + constant[at + _LINES.size :]
+    head = bytearray(_FMT_AT) + constant + b"data\0\0\0\0"
+    promise(head, frames, tail_bytes, channels=channels, lines=lines)
+    return bytes(head)
+
+
+def promise(
+    head: bytearray, frames: int, tail_bytes: int = 0, *, channels: int = CHANNELS, lines: int = 0
+) -> None:
+    """Make a header, whatever it promised before, that of a file of so many frames."""
     data_bytes = frames * 2 * channels
     riff_bytes = HEADER_BYTES + data_bytes + tail_bytes - 8
     if riff_bytes < _RIFF_ENDS:
-        lead = struct.pack("<4sI4s4sI28x", b"RIFF", riff_bytes, b"WAVE", b"JUNK", _JUNK_BYTES)
+        _RIFF.pack_into(head, 0, b"RIFF", riff_bytes, b"WAVE", b"JUNK", _JUNK_BYTES)
     else:
-        lead = struct.pack("<4sI4s", b"RF64", _U32_MAX, b"WAVE")
-        lead += _DS64.pack(b"ds64", _JUNK_BYTES, riff_bytes, data_bytes, frames, 0)
+        _RIFF.pack_into(head, 0, b"RF64", _U32_MAX, b"WAVE", b"ds64", _JUNK_BYTES)
+        _DS64.pack_into(head, 12, b"ds64", _JUNK_BYTES, riff_bytes, data_bytes, frames, 0)
         data_bytes = _U32_MAX
-    return lead + constant + struct.pack("<4sI", b"data", data_bytes)
+    _U32.pack_into(head, _LINES_AT, lines)
+    _U32.pack_into(head, _DATA_AT + 4, data_bytes)
 
 
 def constant_part(identity: Identity, *, channels: int = CHANNELS, made_from: str = "") -> bytes:
-    """`fmt ` and `bext`: made once a recording, so that a patch costs next to nothing.
+    """`fmt ` and `bext`, which never change.
 
     `made_from` says what master a copy was made from.
     """
@@ -159,7 +167,7 @@ def recording_of(head: bytes) -> str:
 
 def journal_lines(head: bytes) -> int:
     """How many lines of the journal are durable; 0 where nothing is said of it."""
-    return int(_LINES.unpack_from(head, _LINES_AT)[0])
+    return int(_U32.unpack_from(head, _LINES_AT)[0])
 
 
 def parse(head: bytes) -> Shape:

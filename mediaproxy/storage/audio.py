@@ -65,12 +65,14 @@ class AudioWriter:
     def perform(self, batch: list[list[Flush]]) -> None:
         """All that waits for a file goes out together. An empty batch tries again what failed."""
         touched = [self._accept(flush) for flushes in batch for flush in flushes]
-        work = {id(file): file for file in touched if file.recording not in self._stuck}
+        work = dict.fromkeys(touched)
         now = time.monotonic()
         if self._stuck and (not batch or now >= self._retry_at):
             self._retry_at = now + RETRY_S
-            work |= {id(file): file for file in map(self._files.__getitem__, list(self._stuck))}
-        for file in work.values():
+            work |= dict.fromkeys(map(self._files.__getitem__, self._stuck))
+        elif self._stuck:
+            work = dict.fromkeys(file for file in touched if file.recording not in self._stuck)
+        for file in work:
             self._work(file)
             if self._flushed.audio_bytes > TOLD_BYTES:
                 self._tell()
@@ -142,7 +144,7 @@ class _LiveFile:
     """A file that grows; opened when there is first something to write, open until its last flush."""
 
     __slots__ = (
-        "_constant", "_fd", "_header", "_promised", "_size", "_storage", "_written_bytes",
+        "_fd", "_head", "_header", "_promised", "_size", "_storage", "_written_bytes",
         "last", "lines", "recording", "waiting", "wanted",
     )  # fmt: skip
 
@@ -155,7 +157,7 @@ class _LiveFile:
         self._header = header
         self._storage = storage
         self._fd = -1
-        self._constant = b""
+        self._head = bytearray()
         self._size = wav.HEADER_BYTES
         self._promised = 0
         self._written_bytes = 0
@@ -165,13 +167,16 @@ class _LiveFile:
         if not self.waiting:
             return 0
         fd = self._open()
-        if len(self.waiting) == 1:
-            self._put_one(fd, self.waiting[0])
+        if len(self.waiting) == 1:  # nearly always
+            first, frames = self.waiting[0]
+            start, size = wav.data_end(first), len(frames)
+            disk.write_one(fd, frames, start)
             self.waiting.clear()
-        else:
-            for block in list(_runs(self.waiting)):
-                self._put(fd, block)
-                del self.waiting[: len(block)]
+            self._size = max(self._size, start + size)
+            return size
+        for block in list(_runs(self.waiting)):
+            self._put(fd, block)
+            del self.waiting[: len(block)]
         return self.take_written()
 
     def take_written(self) -> int:
@@ -187,7 +192,8 @@ class _LiveFile:
         if end > self._size:
             os.ftruncate(fd, end)
             self._size = end
-        disk.write_one(fd, wav.header(self._constant, frames, lines=self.lines), 0)
+        wav.promise(self._head, frames, lines=self.lines)
+        disk.write_one(fd, self._head, 0)
         self._promised = frames
 
     def give_up(self) -> int:
@@ -205,16 +211,8 @@ class _LiveFile:
     def _open(self) -> int:
         if self._fd < 0:
             self._fd = disk.open_existing(self._storage.live_audio(self.recording))
-            self._constant = wav.constant_part(identity(self._header))
+            self._head = bytearray(wav.header(wav.constant_part(identity(self._header)), 0))
         return self._fd
-
-    def _put_one(self, fd: int, piece: Piece) -> None:
-        first, frames = piece
-        offset = wav.data_end(first)
-        disk.write_one(fd, frames, offset)
-        size = len(frames)
-        self._size = max(self._size, offset + size)
-        self._written_bytes += size
 
     def _put(self, fd: int, block: Sequence[Piece]) -> None:
         disk.write_at(fd, [piece.frames for piece in block], wav.data_end(block[0].first))

@@ -92,14 +92,14 @@ def write_at(fd: int, pieces: Sequence[bytes | memoryview], offset: int) -> None
         offset += size
 
 
-def write_one(fd: int, piece: bytes | memoryview, offset: int) -> None:
+def write_one(fd: int, piece: bytes | bytearray | memoryview, offset: int) -> None:
     """`write_at` of one piece, for those who do it thousands of times a second."""
     written = os.pwrite(fd, piece, offset)
     if written < len(piece):
         _write_rest(fd, piece, offset, written)
 
 
-def _write_rest(fd: int, content: bytes | memoryview, offset: int, written: int) -> None:
+def _write_rest(fd: int, content: bytes | bytearray | memoryview, offset: int, written: int) -> None:
     while written < len(content):
         step = os.pwrite(fd, memoryview(content)[written:], offset + written)
         if step == 0:
