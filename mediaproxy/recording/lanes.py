@@ -49,7 +49,7 @@ class Batch(NamedTuple):
     earliest_ns: Ints
     at: Ints
 
-    def pick(self, chosen: NDArray[np.bool_] | Ints) -> "Batch":
+    def pick(self, chosen: NDArray[np.bool_] | Ints | slice) -> "Batch":
         return Batch(
             self.who[chosen],
             self.next[chosen],

@@ -24,7 +24,7 @@ from mediaproxy.recording.lanes import ANY_MARKER, Batch, Ints, Lanes
 from mediaproxy.recording.live import CHUNK_MS, Ease, LiveRecording, Record
 from mediaproxy.recording.manifest import Actor, Interval, StreamFacts
 from mediaproxy.recording.packets import Margins
-from mediaproxy.recording.ring import HAS_PAYLOAD, HEADER, IS_DIGIT, SLOT_BYTES, PacketRing, heads
+from mediaproxy.recording.ring import HAS_PAYLOAD, HEADER, IS_DIGIT, SLOT_BYTES, PacketRing
 from mediaproxy.recording.states import Action, Refusal, State, Toggled
 from mediaproxy.recording.tracks import G711_HZ, Laws
 from mediaproxy.recording.transits import LeastTransits
@@ -243,8 +243,8 @@ class Recorder:
     def take(self, ring: PacketRing, most: int | None = None) -> None:
         """Take everything, or at most so many records, from the ring, and place it."""
         try:
-            for records in ring.take(most):
-                known = heads(records)
+            taken = ring.take(most)
+            for records, known in zip(taken, ring.heads, strict=True):
                 self._receive(records, known, ring.earliest_ns(known["pass_number"]))
         finally:
             ring.free()  # whatever happens: audio stays in it no longer than this, and it never jams
@@ -357,17 +357,18 @@ class Recorder:
         everyone = np.arange(len(records), dtype=np.int64)
         batch = Batch(who, words["next"].copy(), words["arrival_ns"].copy(), earliest_ns, everyone)
         for chosen in _one_a_lane(lanes):
-            self._receive_some(records, raw, chosen, lanes, batch)
+            self._receive_some(records, raw, lanes[chosen], batch.pick(chosen))
 
     def _receive_some(
-        self, records: NDArray[np.void], raw: NDArray[np.uint8], chosen: Ints, lanes: Ints, batch: Batch
+        self, records: NDArray[np.void], raw: NDArray[np.uint8], lanes: Ints, batch: Batch
     ) -> None:
         """At most one record a lane, but for lane 0, where everything is."""
-        if len(chosen) >= FEW:
-            placed = self._lanes.place(lanes[chosen], batch.pick(chosen), records)
-            chosen = chosen[~placed]
-        for at in chosen.tolist():
-            self._receive_one(raw, at, int(batch.earliest_ns[at]))
+        at, earliest_ns = batch.at, batch.earliest_ns
+        if len(at) >= FEW:
+            refused = ~self._lanes.place(lanes, batch, records)
+            at, earliest_ns = at[refused], earliest_ns[refused]
+        for each in zip(at.tolist(), earliest_ns.tolist(), strict=True):
+            self._receive_one(raw, *each)
 
     def _receive_one(self, raw: NDArray[np.uint8], at: int, earliest_ns: int) -> None:
         """One record by the rule."""
@@ -477,10 +478,10 @@ def _open_since(gate: Gate) -> OpenInterval | None:
     return OpenInterval(opening.start, opening.started_by, gate.kind)
 
 
-def _one_a_lane(lanes: Ints) -> Iterator[Ints]:
+def _one_a_lane(lanes: Ints) -> Iterator[Ints | slice]:
     """Indices in rounds: the n-th record of each lane is in the n-th round; all of lane 0 in the first."""
     if np.bincount(lanes)[1:].max(initial=0) <= 1:  # as with hundreds of calls
-        yield np.arange(len(lanes))
+        yield slice(None)
         return
     order = np.argsort(lanes, kind="stable")
     ordered = lanes[order]

@@ -72,6 +72,7 @@ class PacketRing:
         "_taken",
         "_view",
         "_written",
+        "heads",
     )
 
     def __init__(self, slots: int = DEFAULT_SLOTS, *, now_ns: int = 0) -> None:
@@ -85,6 +86,7 @@ class PacketRing:
         self._written = 0
         self._read = 0
         self._taken = 0
+        self.heads: list[NDArray[np.void]] = []  # of what was taken, as `HEAD`
         self._dropped: dict[int, int] = {}
         # A pass without records gets no number, so the records in the ring span at most `slots` passes.
         self._passes = array("q", [now_ns]) * slots
@@ -217,14 +219,17 @@ class PacketRing:
         """Everything that arrived before it has been taken: D, or where the waiting records begin."""
         if self._written == self._read:
             return self._drain_mark_ns
-        oldest = self._records["pass_number"][self._read & self._mask : (self._read & self._mask) + 1]
-        return min(self._drain_mark_ns, int(self.earliest_ns(oldest)[0]))
+        oldest: int = HEADER.unpack_from(self._memory, (self._read & self._mask) * SLOT_BYTES)[-1]
+        return min(self._drain_mark_ns, self._passes[oldest & self._mask])
 
     def take(self, most: int | None = None) -> list[NDArray[np.void]]:
-        """The waiting records, oldest first, as at most two views of `RECORD`; valid until `free`."""
+        """The waiting records, oldest first, as at most two views of `RECORD`; valid until `free`. `heads`
+        has their headers then."""
         waiting = self._written - self._read
         self._taken = waiting if most is None else min(most, waiting)
-        return self._views()
+        views = self._views()
+        self.heads = [_heads(records) for records in views]
+        return views
 
     def _views(self) -> list[NDArray[np.void]]:
         start, count = self._read & self._mask, self._taken
@@ -240,13 +245,13 @@ class PacketRing:
 
     def free(self) -> None:
         """Overwrite what `take` returned with zeros and give the slots back."""
-        for records in self._views():
-            known = heads(records)
+        for records, known in zip(self._views(), self.heads, strict=True):
             carried = known["length"][known["flags"] & HAS_PAYLOAD != 0]
             if len(carried):
                 records["payload"][:, : int(carried.max())] = 0
         self._read += self._taken
         self._taken = 0
+        self.heads = []
 
     def take_dropped(self) -> dict[int, int]:
         """Records dropped since the last call for want of a slot, by `generation * 2 + leg`."""
@@ -258,7 +263,7 @@ class PacketRing:
         self._dropped[key] = self._dropped.get(key, 0) + 1
 
 
-def heads(records: NDArray[np.void]) -> NDArray[np.void]:
+def _heads(records: NDArray[np.void]) -> NDArray[np.void]:
     """The records' headers side by side, as `HEAD`: each record is far from the next, so that every field
     read in place would fetch all of them anew."""
     there: NDArray[np.void] = np.ndarray(records.shape, f"V{HEAD.itemsize}", records, 0, records.strides)

@@ -105,7 +105,7 @@ class LiveRecording:
         if self._barriers:
             return self._take_until(min(*self._barriers.values(), self.frames))
         self.handed = self.frames
-        if not self._openings:
+        if len(self._openings) < 2 and not self._refused:
             return self._swap()
         return self._take_until(self.frames) if self._refused else self._take_settled()
 
