@@ -1,8 +1,9 @@
 """The ring between the tap and the recorder: fixed-size records in one block of memory.
 
 The producer (a media plane) and the consumer (the recorder) run on the same loop. The producer
-never blocks, raises or allocates: a full ring drops the record, counts it, and the sample positions
-it would have filled read as silence. A plane in the kernel can fill a ring of the same layout.
+never blocks, raises or allocates: a full ring drops records until a quarter of it is free, counts them,
+and the sample positions they would have filled read as silence. A plane in the kernel can fill a ring
+of the same layout.
 
 One *pass* is one round of the plane over its sockets:
 
@@ -24,6 +25,7 @@ SLOT_BYTES = 1536
 HEADER = Struct("<IBBBBIHHIqI")
 MAX_PAYLOAD_BYTES = SLOT_BYTES - HEADER.size
 DEFAULT_SLOTS = 8192
+SPARED = 4  # a full ring takes nothing until so large a part of it is free
 
 HAS_PAYLOAD = 1  # flag: the record carries its payload; else `length` alone tells its size
 IS_DIGIT = 2  # flag: the span of a withheld digit; `length` is its duration in timestamp units
@@ -68,6 +70,7 @@ class PacketRing:
         "_passes",
         "_read",
         "_records",
+        "_room",
         "_slots",
         "_taken",
         "_view",
@@ -79,7 +82,7 @@ class PacketRing:
         if slots <= 0 or slots & (slots - 1):
             raise ValueError("the number of slots must be a power of two")
         self._slots = slots
-        self._mask = slots - 1
+        self._mask = self._room = slots - 1
         self._memory = bytearray(b"\0") * (slots * SLOT_BYTES)  # repeats by memset, so it is resident
         self._view = memoryview(self._memory)
         self._records: NDArray[np.void] = np.frombuffer(self._memory, dtype=RECORD)
@@ -132,7 +135,7 @@ class PacketRing:
         """Copy a packet with its payload (Tap.PAYLOAD), padding and extensions left out."""
         at = self._written
         length = len(payload)
-        if at - self._read > self._mask or length > MAX_PAYLOAD_BYTES:
+        if at - self._read > self._room or length > MAX_PAYLOAD_BYTES:
             self._drop(generation, leg)
             return
         start = (at & self._mask) * SLOT_BYTES
@@ -158,7 +161,7 @@ class PacketRing:
     ) -> None:
         """Copy a packet's header alone (Tap.HEADERS); `length` is what its payload would have had."""
         at = self._written
-        if at - self._read > self._mask:
+        if at - self._read > self._room:
             self._drop(generation, leg)
             return
         _pack_into(
@@ -183,7 +186,7 @@ class PacketRing:
         To be put for every packet of the digit, with the duration that it names.
         """
         at = self._written
-        if at - self._read > self._mask:
+        if at - self._read > self._room:
             self._drop(generation, leg)
             return
         _pack_into(
@@ -252,6 +255,10 @@ class PacketRing:
         self._read += self._taken
         self._taken = 0
         self.heads = []
+        if self._written - self._read <= self._slots - self._slots // SPARED:
+            self._room = self._mask
+        if self._read == self._written:  # begin anew where the caches are warm
+            self._read = self._written = self._pass_written = 0
 
     def take_dropped(self) -> dict[int, int]:
         """Records dropped since the last call for want of a slot, by `generation * 2 + leg`."""
@@ -259,6 +266,10 @@ class PacketRing:
         return dropped
 
     def _drop(self, generation: int, leg: int) -> None:
+        """Who falls behind gets a breathing space: a stream with one long hole costs the recorder far less
+        than one with many short ones, so it catches up, and little more is lost."""
+        if self._written - self._read >= self._slots:
+            self._room = self._mask - self._slots // SPARED
         key = generation * 2 + leg
         self._dropped[key] = self._dropped.get(key, 0) + 1
 

@@ -110,8 +110,8 @@ class Relay:
         self._epoll.close()
 
     def wake(self) -> None:
-        """Something is ready. One pass, or as many as it takes to read what waits behind other packets, within
-        bounds; what is left wakes the loop again, after its other tasks."""
+        """Something is ready. One pass, or as many as it takes to read what waits behind other packets,
+        within bounds; what is left wakes the loop again, after its other tasks."""
         if self._dense and not self._searches:
             early_ns = self._began_ns + _CYCLE_NS - monotonic_ns()
             if early_ns > 0:

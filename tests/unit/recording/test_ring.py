@@ -210,15 +210,18 @@ class Machine(RuleBasedStateMachine):
         self.ring = PacketRing(SLOTS)
         self.model: list[tuple[int, bytes]] = []
         self.seq = self.dropped = 0
+        self.full = False
 
     @rule(payload=st.binary(min_size=1, max_size=40))
     def put(self, payload: bytes) -> None:
         self.seq += 1
         put(self.ring, self.seq, payload)
-        if len(self.model) < SLOTS:
-            self.model.append((self.seq, payload))
-        else:
+        if len(self.model) == SLOTS:
+            self.full = True
+        if self.full:
             self.dropped += 1
+        else:
+            self.model.append((self.seq, payload))
 
     @rule(most=st.none() | st.integers(1, SLOTS))
     def drain(self, most: int | None) -> None:
@@ -228,6 +231,7 @@ class Machine(RuleBasedStateMachine):
         assert found == self.model[:most]
         self.ring.free()
         self.model = self.model[len(found) :]
+        self.full &= len(self.model) > SLOTS * 3 // 4
         left = b"".join(payload for _, payload in self.model)
         assert np.frombuffer(memory(self.ring), dtype=RECORD)["payload"].sum() == sum(left)
 
