@@ -176,10 +176,12 @@ class LiveRecording:
                 for placed in stream.settle(mark, is_open=is_open):
                     self._write(track, stream, placed)
 
-    def ring_full(self) -> None:
-        """Packets found no slot in the ring: what they held reads as silence."""
+    def ring_full(self, leg: int, mark: int) -> None:
+        """The leg's packets found no slot in the ring until `mark`: what they held reads as silence."""
         if self.states.gate.is_open:
             self.reasons.add(RING_FULL)
+        for stream in self.tracks[leg].streams.values():
+            stream.missed(mark)
 
     def break_off(self) -> None:
         """A fault of ours met this call: no packet is taken any more, nothing that is held is placed."""

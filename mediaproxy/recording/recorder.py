@@ -237,22 +237,25 @@ class Recorder:
 
     def drain(self, ring: PacketRing) -> list[Write]:
         """Take everything from the ring, place it, and return what became final (any call)."""
-        self.take(ring)
-        return self.write_out()
+        while True:
+            self.take(ring)
+            if not ring.used:
+                return self.write_out()
 
     def take(self, ring: PacketRing, most: int | None = None) -> None:
-        """Take everything, or at most so many records, from the ring, and place it."""
+        """Take what waits in the ring, or at most so many records, up to where any were dropped; place it."""
         try:
             taken = ring.take(most)
             for records, known in zip(taken, ring.heads, strict=True):
                 self._receive(records, known, ring.earliest_ns(known["pass_number"]))
         finally:
             ring.free()  # whatever happens: audio stays in it no longer than this, and it never jams
+        self._mark_ns = ring.taken_until_ns
         for key in ring.take_dropped():
             live = self._live.get(key >> 1)
             if live is not None:
-                live.ring_full()
-        self._mark_ns = ring.taken_until_ns
+                self._lanes.recall(live)
+                live.ring_full(key & 1, live.clock.position(self._mark_ns))
 
     @property
     def lags(self) -> bool:

@@ -61,8 +61,8 @@ class PacketRing:
     __slots__ = (
         "_before_ns",
         "_drain_mark_ns",
-        "_dropped",
         "_earliest_ns",
+        "_holes",
         "_mask",
         "_memory",
         "_pass_number",
@@ -90,7 +90,7 @@ class PacketRing:
         self._read = 0
         self._taken = 0
         self.heads: list[NDArray[np.void]] = []  # of what was taken, as `HEAD`
-        self._dropped: dict[int, int] = {}
+        self._holes: list[tuple[int, dict[int, int]]] = []  # before which record, and what is missing
         # A pass without records gets no number, so the records in the ring span at most `slots` passes.
         self._passes = array("q", [now_ns]) * slots
         self._earliest_ns: NDArray[np.int64] = np.frombuffer(self._passes, dtype=np.int64)
@@ -226,9 +226,9 @@ class PacketRing:
         return min(self._drain_mark_ns, self._passes[oldest & self._mask])
 
     def take(self, most: int | None = None) -> list[NDArray[np.void]]:
-        """The waiting records, oldest first, as at most two views of `RECORD`; valid until `free`. `heads`
-        has their headers then."""
-        waiting = self._written - self._read
+        """The waiting records, oldest first, as at most two views of `RECORD`; valid until `free`, as are
+        their `heads`. None of them came after any that was dropped and not told by `take_dropped`."""
+        waiting = (self._holes[0][0] if self._holes else self._written) - self._read
         self._taken = waiting if most is None else min(most, waiting)
         views = self._views()
         self.heads = [_heads(records) for records in views]
@@ -257,21 +257,23 @@ class PacketRing:
         self.heads = []
         if self._written - self._read <= self._slots - self._slots // SPARED:
             self._room = self._mask
-        if self._read == self._written:  # begin anew where the caches are warm
-            self._read = self._written = self._pass_written = 0
 
     def take_dropped(self) -> dict[int, int]:
-        """Records dropped since the last call for want of a slot, by `generation * 2 + leg`."""
-        dropped, self._dropped = self._dropped, {}
-        return dropped
+        """Records dropped for want of a slot between what was taken and what comes next, by
+        `generation * 2 + leg`."""
+        if not self._holes or self._holes[0][0] > self._read:
+            return {}
+        return self._holes.pop(0)[1]
 
     def _drop(self, generation: int, leg: int) -> None:
         """Who falls behind gets a breathing space: a stream with one long hole costs the recorder far less
         than one with many short ones, so it catches up, and little more is lost."""
         if self._written - self._read >= self._slots:
             self._room = self._mask - self._slots // SPARED
-        key = generation * 2 + leg
-        self._dropped[key] = self._dropped.get(key, 0) + 1
+        if not self._holes or self._holes[-1][0] != self._written:
+            self._holes.append((self._written, {}))
+        dropped, key = self._holes[-1][1], generation * 2 + leg
+        dropped[key] = dropped.get(key, 0) + 1
 
 
 def _heads(records: NDArray[np.void]) -> NDArray[np.void]:

@@ -238,6 +238,10 @@ class Stream:
         """Packets passed untapped: the next sequence number tells nothing about loss."""
         self.last_seq = None
 
+    def missed(self, mark: int) -> None:
+        """Packets that came until `mark` were not kept: a gap of ours, which tells nothing of the network."""
+        self.last_arrival = max(self.last_arrival, mark)
+
     def give_back(self) -> None:
         self._transits.give_back(self._row)
 

@@ -415,6 +415,28 @@ def test_a_full_ring_is_a_reason() -> None:
     assert finished.reasons == ("ring_full",)
 
 
+@pytest.mark.parametrize("fast", [True, False])
+def test_what_a_full_ring_dropped_is_no_gap_of_the_network(
+    fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So nothing is held: a recorder that fell behind is at once as fast as before."""
+    loop = Loop(Policy.AUTOMATIC, fast=fast)
+    loop.recorder.confirm(1, 1)
+    loop.run(1_000)
+    with monkeypatch.context() as stalled:
+        stalled.setattr(loop, "drain", lambda: None)
+        loop.run(1_000 + 20 * 256 + 400)  # 256 find a slot, 20 and the next one none
+    loop.run(loop.now_ms + 40)
+    stream = loop.recorder._live[1].tracks[A].streams[100]
+    assert stream.hold is None
+    assert loop.recorder._lanes._lent.keys() == ({loop.recorder._live[1].slot * 2} if fast else set())
+    loop.run(loop.now_ms + 1_000)
+    finished, file = loop.finish()
+    assert finished.reasons == ("ring_full",)
+    silent = np.flatnonzero(file[8_000:-800, 0] == 0) + 8_000
+    assert (silent[0], len(silent)) == (1_000 * 8 + 256 * PTIME, 21 * PTIME)
+
+
 def test_at_most_four_streams_a_leg_are_placed_at_once() -> None:
     loop = Loop(Policy.AUTOMATIC)
     loop.recorder.confirm(1, 1)

@@ -28,6 +28,12 @@ def seqs(ring: PacketRing) -> list[int]:
     return [int(seq) for records in ring.take() for seq in records["seq"]]
 
 
+def taken(ring: PacketRing, most: int | None = None) -> list[int]:
+    found = [int(seq) for records in ring.take(most) for seq in records["seq"]]
+    ring.free()
+    return found
+
+
 def memory(ring: PacketRing) -> bytes:
     """The whole block: slots that wait and slots that were freed."""
     return bytes(ring._memory)
@@ -86,9 +92,27 @@ def test_a_full_ring_drops_and_counts_by_leg() -> None:
     for seq in range(SLOTS + 3):
         put(ring, seq)
     put(ring, 99, leg=1)
-    assert seqs(ring) == list(range(SLOTS))
+    assert ring.take_dropped() == {}  # not before what came earlier is taken
+    assert taken(ring) == list(range(SLOTS))
     assert ring.take_dropped() == {14: 3, 15: 1}
     assert ring.take_dropped() == {}
+
+
+def test_what_was_dropped_is_told_in_its_place() -> None:
+    ring = PacketRing(SLOTS)
+    for seq in range(SLOTS + 1):
+        put(ring, seq)
+    assert taken(ring, 1) == [0]
+    put(ring, 100)  # still too little is free
+    assert taken(ring, 1) == [1]
+    put(ring, 101)
+    put(ring, 102)
+    put(ring, 103)
+    assert ring.take_dropped() == {}
+    assert taken(ring) == list(range(2, SLOTS))
+    assert ring.take_dropped() == {14: 2}
+    assert taken(ring) == [101, 102]
+    assert ring.take_dropped() == {14: 1}
 
 
 def test_a_packet_that_does_not_fit_a_slot_is_dropped_and_harms_no_other() -> None:
@@ -96,8 +120,9 @@ def test_a_packet_that_does_not_fit_a_slot_is_dropped_and_harms_no_other() -> No
     put(ring, 1, b"x" * MAX_PAYLOAD_BYTES)
     put(ring, 2, b"x" * (MAX_PAYLOAD_BYTES + 1))
     put(ring, 3, b"y")
-    assert seqs(ring) == [1, 3]
+    assert taken(ring) == [1]
     assert ring.take_dropped() == {14: 1}
+    assert taken(ring) == [3]
 
 
 def test_what_was_drained_is_overwritten() -> None:
@@ -209,7 +234,8 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.ring = PacketRing(SLOTS)
         self.model: list[tuple[int, bytes]] = []
-        self.seq = self.dropped = 0
+        self.seq = 0
+        self.holes: list[list[int]] = []  # before which record of the model, and how many are missing
         self.full = False
 
     @rule(payload=st.binary(min_size=1, max_size=40))
@@ -218,8 +244,10 @@ class Machine(RuleBasedStateMachine):
         put(self.ring, self.seq, payload)
         if len(self.model) == SLOTS:
             self.full = True
+        if self.full and (not self.holes or self.holes[-1][0] != len(self.model)):
+            self.holes.append([len(self.model), 0])
         if self.full:
-            self.dropped += 1
+            self.holes[-1][1] += 1
         else:
             self.model.append((self.seq, payload))
 
@@ -228,9 +256,12 @@ class Machine(RuleBasedStateMachine):
         views = self.ring.take(most)
         found = [(int(r["seq"]), r["payload"][: r["length"]].tobytes()) for view in views for r in view]
         assert len(views) <= 2
-        assert found == self.model[:most]
+        assert found == self.model[: self.holes[0][0] if self.holes else None][:most]
         self.ring.free()
         self.model = self.model[len(found) :]
+        self.holes = [[at - len(found), missing] for at, missing in self.holes]
+        assert sum(self.ring.take_dropped().values()) == sum(n for at, n in self.holes if not at)
+        self.holes = [hole for hole in self.holes if hole[0]]
         self.full &= len(self.model) > SLOTS * 3 // 4
         left = b"".join(payload for _, payload in self.model)
         assert np.frombuffer(memory(self.ring), dtype=RECORD)["payload"].sum() == sum(left)
