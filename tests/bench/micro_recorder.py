@@ -130,6 +130,7 @@ class _Run:
             if self._recorder.lags or not self._ring.used:
                 writes = self._spend("take", self._recorder.write_out)
                 self._spend("hand out", partial(self._hand_out, writes))
+                del writes  # nobody but the spool keeps them
         if self._spool is not None:
             await self._keep(self._spool)
         self.most_kb = max(self.most_kb, _resident_kb())
