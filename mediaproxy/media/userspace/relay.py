@@ -1,14 +1,9 @@
 """The hot path: passes over all ready sockets, forwarding first and tapping second.
 
 A pass asks the epoll descriptor once and reads each ready socket once, so a socket in a flood gets no
-more turns than the others. What is not ready is empty: once each socket was found so, nothing older than
-the beginning of that search waits anywhere, and that is the ring's drain mark. A socket that keeps a search
-going for `_FLOOD_PASSES` passes is left alone until the next sweep: its kernel buffer overflows, other
-calls' media and the drain mark go on.
-
-Waking up costs more than a packet does. With many packets on their way a pass begins no sooner than
-`_CYCLE_NS` after the one before, and finds several; not while anything waits behind another packet, and
-never for a few calls.
+more turns than the others. A pass that finds nothing ready is the ring's drain mark. A socket that
+never falls silent for `_FLOOD_PASSES` passes is left alone until the next sweep: its kernel buffer
+overflows, other calls' media and the drain mark go on.
 
 A leg whose source is locked has a *line*: its RTP socket is connected, so whatever is read from it is the
 party's, once what came before that is read. Every other RTP socket is *open*: sources are checked there.
@@ -20,10 +15,9 @@ import select
 from collections.abc import Callable
 from contextlib import suppress
 from socket import socket
-from time import monotonic_ns, sleep
+from time import monotonic_ns
 from typing import Any, Final
 
-from mediaproxy.clock import NS_PER_S
 from mediaproxy.limits import MAX_RTP_BYTES
 from mediaproxy.media.ports import Source
 from mediaproxy.media.userspace.leg import Action, Leg
@@ -31,9 +25,7 @@ from mediaproxy.recording.ring import PacketRing
 from mediaproxy.rtp.packet import HEADER, HEADER_BYTES, PLAIN, SEQUENCE, SEQUENCE_AT, payload_bounds
 from mediaproxy.rtp.rtcp import is_rtcp, renumber_reports
 
-_CYCLE_NS: Final = 400_000
-_DENSE: Final = 100  # packets from one sweep to the next
-_PASSES: Final = 32
+_PASSES: Final = 32  # per wake-up, then the loop's other tasks have their turn
 _FLOOD_PASSES: Final = 640  # more than a socket's buffer holds
 _READY_SPARE: Final = 64
 _BLANK: Final = bytes(MAX_RTP_BYTES + 1)
@@ -65,12 +57,10 @@ class Relay:
         view = memoryview(self._buffer)
         self._view = view
         self._views = tuple(view[:size] for size in range(MAX_RTP_BYTES + 1))
-        self._began_ns = 0  # of the last pass
-        self._reads = 0  # since the last sweep
-        self._dense = False
+        self._busy_passes = 0
         self._unseen: set[int] = set()  # descriptors that may hold what came before `_searching_ns`
         self._searching_ns = 0
-        self._searches = 0  # passes since then
+        self._suspects: set[int] = set()
         self._muted: list[int] = []
 
     def fileno(self) -> int:
@@ -110,70 +100,56 @@ class Relay:
         self._epoll.close()
 
     def wake(self) -> None:
-        """Something is ready. One pass, or as many as it takes to read what waits behind other packets,
-        within bounds; what is left wakes the loop again, after its other tasks."""
-        if self._dense and not self._searches:
-            early_ns = self._began_ns + _CYCLE_NS - monotonic_ns()
-            if early_ns > 0:
-                sleep(early_ns / NS_PER_S)
+        """Something is ready, or it is time to look: passes until nothing is, within bounds."""
         for _ in range(_PASSES):
-            self._pass()
-            if not self._searches:
+            if self._pass():
                 return
 
     def exhaust(self) -> None:
         """Relay and tap all that has arrived so far; bounded only as a flood is."""
-        now_ns = monotonic_ns()
         for _ in range(_FLOOD_PASSES):
-            self._pass()
-            if self._ring.drain_mark_ns >= now_ns:
+            if self._pass():
                 return
 
     def sweep(self) -> None:
-        """Look without being woken, and give muted sockets another chance. To be called every 20 ms."""
+        """As `wake`, and muted sockets get another chance. To be called every 20 ms."""
         for descriptor in self._muted:
             self._epoll.register(descriptor, select.EPOLLIN)
         self._muted.clear()
-        self._dense, self._reads = self._reads >= _DENSE, 0
-        self._pass()
+        self.wake()
 
-    def _pass(self) -> None:
-        """One read of every ready socket."""
+    def _pass(self) -> bool:
+        """One read of every ready socket. True: none was."""
         ring, now = self._ring, monotonic_ns()
-        self._began_ns = now
+        ring.begin_pass(now)
         ready = self._epoll.poll(0, 3 * len(self._rtcp_legs) + _READY_SPARE)
         if self._emptying:
             self._make_lines(ready)
-        self._note_empty(ready, now)
-        ring.begin_pass(now)
         if not ready:
             ring.end_pass(emptied=True)
-            return
-        self._reads += len(ready)
+            self._busy_passes = 0
+            self._unseen.clear()
+            return True
         self._read(ready)
         self._view[:] = _BLANK  # nobody's last words stay here
         ring.end_pass(emptied=False)
         if ring.pressed:
             self._on_pressure()
+        self._busy_passes += 1
+        if self._busy_passes > _PASSES:
+            self._look_for_empty(ready, now)
+        if self._busy_passes >= _FLOOD_PASSES:
+            self._hunt(ready)
+        return False
 
-    def _note_empty(self, ready: list[tuple[int, int]], now_ns: int) -> None:
-        """Go on with the search for what came before `_searching_ns`, or begin the next one."""
-        descriptors = dict(ready).keys()
+    def _look_for_empty(self, ready: list[tuple[int, int]], now_ns: int) -> None:
+        """Under load no pass finds all sockets empty at once, but what is not ready is empty: once each
+        was found so, nothing older than the beginning of that search waits anywhere."""
+        descriptors = {descriptor for descriptor, _ in ready}
         self._unseen &= descriptors
         if not self._unseen:
             self._ring.found_empty_since(self._searching_ns)
-            self._unseen, self._searching_ns, self._searches = set(descriptors), now_ns, 0
-            return
-        self._searches += 1
-        if self._searches >= _FLOOD_PASSES:
-            self._mute(self._unseen)
-            self._unseen = set()
-
-    def _mute(self, descriptors: set[int]) -> None:
-        for descriptor in descriptors:
-            if any(descriptor in table for table in self._tables):
-                self._epoll.unregister(descriptor)
-                self._muted.append(descriptor)
+            self._unseen, self._searching_ns = descriptors, now_ns
 
     def _read(self, ready: list[tuple[int, int]]) -> None:
         lines, buffer, views, view = self._lines, self._buffer, self._views, self._view
@@ -329,3 +305,13 @@ class Relay:
                 outlet.sendto(self._views[size], destination)
         except OSError:
             leg.send_failed += 1
+
+    def _hunt(self, ready: list[tuple[int, int]]) -> None:
+        """Mute what was ready in two passes running, long after anything's backlog is read."""
+        now = {descriptor for descriptor, _ in ready}
+        if self._busy_passes > _FLOOD_PASSES:
+            for descriptor in now & self._suspects:
+                if any(descriptor in table for table in self._tables):
+                    self._epoll.unregister(descriptor)
+                    self._muted.append(descriptor)
+        self._suspects = now
