@@ -32,6 +32,7 @@ from mediaproxy.recording.window import Stretch, WindowPool
 
 FIRST_SLOTS = 64
 GENERATIONS = 1 << 16  # of the look-up; generations that fall on one another go the slow way
+CALLS_AT_ONCE = 64  # whose decoded audio is in memory at once, a chunk of each
 FEW = 4  # fewer records than this are not worth a step over all lanes
 NEVER_NS = (1 << 63) - 1
 MAX_TAKEN_NS = 40 * NS_PER_MS  # of the 88 ms that a row holds beyond lag and chunk
@@ -240,7 +241,7 @@ class Recorder:
         while True:
             self.take(ring)
             if not ring.used:
-                return self.write_out()
+                return list(self.write_out())
 
     def take(self, ring: PacketRing, most: int | None = None) -> None:
         """Take what waits in the ring, or at most so many records, up to where any were dropped; place it."""
@@ -262,11 +263,14 @@ class Recorder:
         """So much was taken that windows may soon be full: `write_out` before more is."""
         return self._mark_ns - self._written_ns >= MAX_TAKEN_NS
 
-    def write_out(self) -> list[Write]:
-        """What became final by what was taken (any call)."""
+    def write_out(self) -> Iterator[Write]:
+        """What became final by what was taken (any call). To be asked for to its end at once: it is decoded
+        meanwhile, some calls at a time."""
         mark_ns = self._written_ns = self._mark_ns
         self._settle(mark_ns)
-        return self._write_out(mark_ns)
+        due = np.flatnonzero(self._due_ns <= mark_ns)
+        for first in range(0, len(due), CALLS_AT_ONCE):
+            yield from self._write_out(due[first : first + CALLS_AT_ONCE], mark_ns)
 
     def status(self, generation: int, now_ns: int) -> Status | None:
         """A live recording as of `now_ns`; None when it is unknown."""
@@ -430,9 +434,8 @@ class Recorder:
             if not live.holds:
                 self._holding.pop(generation, None)
 
-    def _write_out(self, mark_ns: int) -> list[Write]:
+    def _write_out(self, due: Ints, mark_ns: int) -> list[Write]:
         writes: list[Write] = []
-        due = np.flatnonzero(self._due_ns <= mark_ns)
         while some := self._take_easy(due):
             writes += some
             due = due[self._due_ns[due] <= mark_ns]

@@ -1,7 +1,7 @@
 """What is heard of live calls, and where it goes: descriptions and taps one way, samples the other."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from mediaproxy.calls.plane import Describe, LegId, PlaneOperation, SetTap
@@ -81,7 +81,7 @@ class Taps:
         now_ns = time.monotonic_ns()
         self._rests_until_ns = now_ns + (now_ns - began_ns)
 
-    def hand_out(self, writes: list[Write]) -> None:
+    def hand_out(self, writes: Iterable[Write]) -> None:
         for write in writes:
             live = self._lives.of(write.generation)
             if write.frames is None:

@@ -11,10 +11,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,7 +25,7 @@ from mediaproxy.ids import CallId, RecordingId, uuid7
 from mediaproxy.loadtest import wire
 from mediaproxy.recording.journal import Header, Toggled
 from mediaproxy.recording.manifest import Actor
-from mediaproxy.recording.recorder import Recorder, Write
+from mediaproxy.recording.recorder import CALLS_AT_ONCE, Recorder, Write
 from mediaproxy.recording.ring import PacketRing
 from mediaproxy.recording.window import BLOCK_ROWS
 from mediaproxy.service.collector import Collector
@@ -128,9 +129,9 @@ class _Run:
         while self._ring.used:  # as `service.taps` does
             self._spend("place", lambda: self._recorder.take(self._ring, AT_ONCE))
             if self._recorder.lags or not self._ring.used:
-                writes = self._spend("take", self._recorder.write_out)
-                self._spend("hand out", partial(self._hand_out, writes))
-                del writes  # nobody but the spool keeps them
+                writes = self._recorder.write_out()
+                while some := self._spend("take", partial(_some_of, writes)):
+                    self._spend("hand out", partial(self._hand_out, some))
         if self._spool is not None:
             await self._keep(self._spool)
         self.most_kb = max(self.most_kb, _resident_kb())
@@ -187,6 +188,10 @@ class _Run:
         result = work()
         self.spent[name] = self.spent.get(name, 0.0) + time.thread_time() - began
         return result
+
+
+def _some_of(writes: Iterator[Write]) -> list[Write]:
+    return list(islice(writes, CALLS_AT_ONCE))
 
 
 def _resident_kb() -> int:

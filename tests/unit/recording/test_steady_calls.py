@@ -64,7 +64,7 @@ def drain_in_pieces(recorder: Recorder, ring: PacketRing, at_once: int) -> list[
     """Handed out only when it must be."""
     while ring.used:
         recorder.take(ring, at_once)
-    return recorder.write_out() if recorder.lags else []
+    return list(recorder.write_out()) if recorder.lags else []
 
 
 def packets_in_one(generation: int, leg: LegId) -> int:
