@@ -77,6 +77,7 @@ class LiveRecordings:
         self._journalling = Journalling(
             recorder, spool, outward.counts, self._tasks, stands=self._announce, annulled=self._annulled
         )
+        self._drained: asyncio.Future[None] | None = None  # what ended calls wait for
         self._telling = Telling(
             self._lives,
             perform=perform,
@@ -144,7 +145,7 @@ class LiveRecordings:
 
     async def _finish(self, live: Live, ended_ns: int, event: Released) -> None:
         await live.opening_settled()
-        self._taps.drain()
+        await asyncio.shield(self._next_drain())
         finished = self._recorder.finish(live.generation, ended_ns, CALL_END)
         if finished is None:
             return
@@ -158,8 +159,23 @@ class LiveRecordings:
         self._lives.remove(live)
         self._telling.published(live, rows.published_row(live.row, outcome, self._storage.root), outcome)
 
+    def _next_drain(self) -> asyncio.Future[None]:
+        """The next tick's, for all calls that ended since the last."""
+        if self._drained is None:
+            self._drained = asyncio.get_running_loop().create_future()
+        return self._drained
+
+    def _drain_for_ended(self) -> None:
+        drained, self._drained = self._drained, None
+        if drained is not None:
+            try:
+                self._taps.drain()
+            finally:
+                drained.set_result(None)
+
     def tick(self, *, now_ns: int) -> None:
         """Every few tens of milliseconds: from the ring to the spool."""
+        self._drain_for_ended()
         self._taps.relieve()
         self._taps.set(now_ns)
         self._announcements.tick(now_ns)

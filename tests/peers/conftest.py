@@ -40,7 +40,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if item.get_closest_marker("timeout") is None:
                 item.add_marker(pytest.mark.timeout(TIMEOUT_S))
             # Telephones that get no turn send late, and say nothing of the proxy: then once more.
-            item.add_marker(pytest.mark.flaky(reruns=2, condition="config.turns.were_missed()"))
+            if item.config.pluginmanager.hasplugin("rerunfailures"):
+                item.add_marker(pytest.mark.flaky(reruns=2, condition="config.turns.were_missed()"))
 
 
 class Turns:

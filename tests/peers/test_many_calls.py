@@ -26,6 +26,7 @@ from tests.support.speech import PCMU_FILE
 AUTOMATIC = "+15550101"
 CALLS, RATE, CALL_MS = 500, 50, 1500
 SPOKEN = CALL_MS * RATE_HZ // 1000  # samples; SIPp falls silent then, whenever its BYE comes
+TAIL = RATE_HZ // 4
 SETTLE_S = 6.0  # ports rest in quarantine before they are closed or used again
 RSS_GROWTH_BYTES = 60 << 20
 DATABASE, DATABASE_POOL = "db.sqlite", 8  # descriptors that a pool may hold on to
@@ -70,7 +71,8 @@ def holdings(server):
 
 def check_file(path, row, said):
     """As long as the call; each channel the speech at one offset, except at re-anchors that are counted, and
-    zeros where SIPp lost packets, which are counted too.
+    zeros where SIPp lost packets, which are counted too. (How an end is cut that comes amid late packets is
+    for those who know when each was sent.)
 
     SIPp that was not woken in time sends a burst later; when that runs ahead, the offset moves. All its
     echoes share a socket, which overflows when it is not woken for long.
@@ -81,7 +83,7 @@ def check_file(path, row, said):
     for channel, leg in ((0, "A"), (1, "B")):
         counted = sum(s["reanchors"] for s in streams if s["leg"] == leg)
         lost = sum(s["lost"] for s in streams if s["leg"] == leg)
-        pieces, missing = pieces_of(frames[:, channel], said)
+        pieces, missing = pieces_of(frames[:-TAIL, channel], said)
         assert pieces <= 1 + counted, streams
         assert missing <= PTIME_SAMPLES * lost, streams
         assert np.flatnonzero(frames[:, channel])[-1] > min(len(frames), SPOKEN) - 1600
@@ -89,29 +91,30 @@ def check_file(path, row, said):
 
 def pieces_of(track, said):
     """How many stretches of one constant offset make up a track, from its first sample to its last; and how
-    many samples within them are missing."""
+    many samples of what was said lie between them, apart from where the offset moved back: there the earlier
+    stretch keeps its place."""
     sounding = np.flatnonzero(track)
     at, last, count, missing = sounding[0], sounding[-1], 0, 0
-    offset = None
+    offset, heard = None, 0  # `heard`: up to where of `said`
     while at < last:
         before, offset = offset, offset_of(track, said, (at, len(track)))
+        if before is not None:
+            missing += max(0, np.count_nonzero(said[heard : at - offset]) - max(0, before - offset))
         want = expected_track(said, offset, len(track))
         wrong = np.flatnonzero(track[at:last] != want[at:last])
         if len(wrong) and wrong[0] < CERTAIN_RUN:
             return len(track), missing  # what was never said
         count += offset != before
         at = at + wrong[0] if len(wrong) else last
-        silent = np.flatnonzero(track[at:last])
-        if len(silent) and silent[0]:
-            missing += np.count_nonzero(want[at : at + silent[0]])
-            at += silent[0]
+        heard = at - offset
+        at += np.argmax(track[at : last + 1] != 0)
     return count, missing
 
 
 @pytest.mark.timeout(300)
 async def test_five_hundred_recorded_calls(make_proxy, casts, tmp_path, corpora_path, needs_sipp, alone):
     shutil.copy(corpora_path / PCMU_FILE, tmp_path / "speech.ul")
-    said = PCMU.decode((tmp_path / "speech.ul").read_bytes())[: 8000 * 5]
+    said = PCMU.decode((tmp_path / "speech.ul").read_bytes())[: RATE_HZ * 10]
     server = make_proxy()
     api = casts(server).api()
     await batch(tmp_path, server, 20)

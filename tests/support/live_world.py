@@ -112,6 +112,13 @@ class World:
         return [op.tone for op in self.operations if isinstance(op, PlayTone)]
 
 
+async def _tick_for_ever(world: World) -> None:
+    """As the loop of a process does, also while it closes."""
+    while True:
+        await asyncio.sleep(0.01)
+        world.live.tick(now_ns=world.now_ns)
+
+
 @asynccontextmanager
 async def live_world(
     tmp_path: Path,
@@ -142,9 +149,12 @@ async def live_world(
             show=show,
         ),
     )
-    yield World(
+    world = World(
         tmp_path / "rec", storage, spool, live, ring, operations, rows, metrics=metrics, events=events
     )
+    ticking = asyncio.create_task(_tick_for_ever(world))
+    yield world
+    ticking.cancel()
     await spool.close()
     storage.close()
     assert not crashes

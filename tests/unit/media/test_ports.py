@@ -12,6 +12,8 @@ from mediaproxy.net import Family
 HOST = "127.0.0.21"
 QUARANTINE_NS = 5_000_000_000
 
+pytestmark = pytest.mark.xdist_group("the very ports")  # two processes would hold them from each other
+
 
 class Pairs(list[PortPair]):
     """What a test took, to be closed behind it."""
