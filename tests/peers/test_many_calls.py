@@ -43,6 +43,7 @@ async def batch(folder, server, calls):
         counts = await carrier.run()
         assert counts.successful == calls
         assert (await agent.finish()).successful == calls
+    return counts.mean_call_ms
 
 
 async def all_rows(api, expected):
@@ -96,7 +97,7 @@ def pieces_of(track, said):
     sounding = np.flatnonzero(track)
     at, last, count, missing = sounding[0], sounding[-1], 0, 0
     offset, heard = None, 0  # `heard`: up to where of `said`
-    while at < last:
+    while last - at > PTIME_SAMPLES:  # in less than a packet nothing is certain
         before, offset = offset, offset_of(track, said, (at, len(track)))
         if before is not None:
             missing += max(0, np.count_nonzero(said[heard : at - offset]) - max(0, before - offset))
@@ -114,7 +115,7 @@ def pieces_of(track, said):
 @pytest.mark.timeout(300)
 async def test_five_hundred_recorded_calls(make_proxy, casts, tmp_path, corpora_path, needs_sipp, alone):
     shutil.copy(corpora_path / PCMU_FILE, tmp_path / "speech.ul")
-    said = PCMU.decode((tmp_path / "speech.ul").read_bytes())[: RATE_HZ * 10]
+    said = PCMU.decode((tmp_path / "speech.ul").read_bytes())[: RATE_HZ * 60]
     server = make_proxy()
     api = casts(server).api()
     await batch(tmp_path, server, 20)
@@ -122,14 +123,16 @@ async def test_five_hundred_recorded_calls(make_proxy, casts, tmp_path, corpora_
     await asyncio.sleep(SETTLE_S)
     before, memory = holdings(server), server.rss_bytes()
 
-    await batch(tmp_path, server, CALLS)
+    sipp_mean_ms = await batch(tmp_path, server, CALLS)
     rows = await all_rows(api, CALLS + 20)
     assert len({row["id"] for row in rows}) == CALLS + 20
     assert len({row["recording"]["id"] for row in rows}) == CALLS + 20
     for row in rows:
         assert check_row(row) == [(0, row["recording"]["duration_samples"])]
-        assert CALL_MS - 100 < row["duration_ms"] < CALL_MS + 4000  # a BYE may be late, on a busy machine
+        assert row["duration_ms"] > CALL_MS - 100
         check_file(server.published(row["recording"]["id"]), row, said)
+    # A BYE may be late, on a busy machine; SIPp says how long its calls were from INVITE to 200.
+    assert np.mean([row["duration_ms"] for row in rows[:CALLS]]) < sipp_mean_ms + 20
     assert list((server.storage / "live").iterdir()) == []
     verified = run_command("verify", str(server.storage), timeout=60)
     assert verified.returncode == 0, verified.stdout[-2000:]

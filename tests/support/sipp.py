@@ -23,6 +23,7 @@ class Counts:
     failed: int
     retransmissions: int
     unexpected: int
+    mean_call_ms: float  # from its INVITE to the last message
 
 
 class Sipp:
@@ -96,6 +97,7 @@ class Sipp:
             failed=int(last["FailedCall(C)"]),
             retransmissions=int(last["Retransmissions(C)"]),
             unexpected=int(last["FailedUnexpectedMessage(C)"]),
+            mean_call_ms=_ms(last["CallLength(C)"]),
         )
 
     def report(self) -> str:
@@ -103,6 +105,12 @@ class Sipp:
         error = self._file("err")
         text = error.read_text(errors="replace") if error.exists() else ""
         return text[-4000:] or self._file("out").read_text(errors="replace")[-2000:]
+
+
+def _ms(duration: str) -> float:
+    """`hours:minutes:seconds:microseconds`."""
+    hours, minutes, seconds, micros = map(int, duration.split(":"))
+    return ((hours * 60 + minutes) * 60 + seconds) * 1e3 + micros / 1e3
 
 
 def installed() -> bool:
