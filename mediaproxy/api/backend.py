@@ -1,4 +1,4 @@
-"""What the HTTP interface needs from the running proxy: one seam of six methods, one of one."""
+"""What the HTTP interface needs from the running proxy."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from mediaproxy.calllog.rows import CallFilter, Cursor, LoggedCall, Page, RecordingRow
+from mediaproxy.calls.events import CallRecord
+from mediaproxy.calls.plane import LegId
 from mediaproxy.errors import MediaproxyError
 from mediaproxy.ids import CallId, RecordingId
 from mediaproxy.recording.chain import Head
@@ -73,6 +75,20 @@ class Redacted:
     replaces: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """A SIP message of a call's `leg`, `at_ms` in Unix time, `elapsed_us` after the call's first one."""
+
+    leg: LegId
+    at_ms: int
+    elapsed_us: int
+    sent: bool
+    transport: str
+    local: str
+    remote: str
+    text: str
+
+
 class Backend(Protocol):
     """Everything reflects live calls first, stored rows second.
 
@@ -87,6 +103,10 @@ class Backend(Protocol):
     async def call_of_recording(self, recording: str) -> LoggedCall | None: ...
 
     async def toggle(self, demand: Demand) -> Toggled | Refusal: ...
+
+    def trace(self, call: CallRecord) -> list[Traced]:
+        """What was said on both legs, oldest first, as far as it is still kept."""
+        ...
 
     def published(self, recording: RecordingRow) -> Published | None:
         """None when nothing was kept (no file in the row)."""

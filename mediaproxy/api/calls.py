@@ -30,9 +30,11 @@ from mediaproxy.api.shapes import (
     CallsJson,
     RecordingJson,
     ToggledJson,
+    TraceJson,
     call_json,
     recording_json,
     toggled_json,
+    trace_json,
 )
 from mediaproxy.api.tokens import Role
 from mediaproxy.calllog.rows import CallFilter, Cursor, LoggedCall, Page
@@ -104,6 +106,7 @@ class CallRoutes:
         router.add_api_route("/v1/calls", self.list_calls, response_model=CallsJson)
         router.add_api_route("/v1/calls/{id}", self.get_call, response_model=CallJson)
         router.add_api_route("/v1/calls/{id}/recording", self.get_recording, response_model=RecordingJson)
+        router.add_api_route("/v1/calls/{id}/trace", self.get_trace, response_model=TraceJson)
         for action, toggle in zip(Action, self._toggles, strict=True):
             router.add_api_route(
                 f"/v1/calls/{{id}}/recording/{action.value}",
@@ -129,6 +132,13 @@ class CallRoutes:
         if logged.recording is None:
             raise Problem(problems.NO_RECORDING)
         return json_response(recording_json(logged.recording))
+
+    async def get_trace(self, request: Request, id: str) -> Response:
+        """The SIP messages of a recent call, without credentials, keys and digits. For admins."""
+        logged = await self._known_call(id)
+        if caller_of(request).role is not Role.ADMIN:
+            raise Problem(problems.ADMINS_ALONE)
+        return json_response(trace_json(self._backend.trace(logged.call)))
 
     def _toggle_route(self, action: Action) -> Callable[..., Awaitable[Response]]:
         async def toggle(request: Request, id: str, key: IdempotencyKey = None) -> Response:

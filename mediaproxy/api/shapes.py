@@ -7,7 +7,7 @@ from base64 import b64encode
 
 from typing_extensions import TypedDict
 
-from mediaproxy.api.backend import PublicKey, Redacted, Toggled
+from mediaproxy.api.backend import PublicKey, Redacted, Toggled, Traced
 from mediaproxy.calllog.encode import storable
 from mediaproxy.calllog.rows import IntervalRow, LoggedCall, RecordingRow
 from mediaproxy.calls.events import CallRecord, Participant
@@ -126,6 +126,21 @@ class HeadJson(TypedDict):
     head: str
 
 
+class MessageJson(TypedDict):
+    leg: str
+    at: str
+    elapsed_us: int
+    sent: bool
+    transport: str
+    local: str
+    remote: str
+    text: str
+
+
+class TraceJson(TypedDict):
+    messages: list[MessageJson]
+
+
 class ProblemJson(TypedDict):
     type: str
     title: str
@@ -191,6 +206,10 @@ def toggled_json(toggled: Toggled) -> ToggledJson:
     }
 
 
+def trace_json(traced: list[Traced]) -> TraceJson:
+    return {"messages": [_message_json(one) for one in traced]}
+
+
 def redacted_json(row: RecordingRow, done: Redacted) -> RedactedJson:
     start, end = done.redaction.start_sample, done.redaction.end_sample
     return {
@@ -245,6 +264,19 @@ def _interval_json(one: IntervalRow, rate: int) -> IntervalJson:
         "end_ms": None if one.end_sample is None else _ms(one.end_sample, rate),
         "started_by": _actor_json(one.started_by),
         "ended_by": None if one.ended_by is None else _actor_json(one.ended_by),
+    }
+
+
+def _message_json(one: Traced) -> MessageJson:
+    return {
+        "leg": one.leg.name,
+        "at": rfc3339(one.at_ms),
+        "elapsed_us": one.elapsed_us,
+        "sent": one.sent,
+        "transport": one.transport,
+        "local": one.local,
+        "remote": one.remote,
+        "text": storable(one.text),
     }
 
 

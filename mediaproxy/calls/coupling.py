@@ -35,7 +35,7 @@ from mediaproxy.ids import CallId
 from mediaproxy.net import Endpoint, Family
 from mediaproxy.sdp.anchor import Origin
 from mediaproxy.sdp.audio import NOT_ACCEPTABLE
-from mediaproxy.sip.dialog import Dialog, new_call_id, new_tag
+from mediaproxy.sip.dialog import Dialog, new_tag
 from mediaproxy.sip.flow import Flow
 from mediaproxy.sip.headers import Headers
 from mediaproxy.sip.messages import Request, Response
@@ -144,7 +144,7 @@ class Coupling:
         self.stop_timer(CallTimer.ALLOCATION)
         arrival, context = self.arrival, self.context
         self.media = Media(self.id, local, context.emit, word=self._first_word)
-        call_id = new_call_id(context.random)
+        call_id = str(self.id)  # of the callee's dialog: as unique, and found again by whoever has the log
         request = outgoing_invite(
             arrival.received.request,
             sender=arrival.sender,

@@ -307,6 +307,23 @@ def calls(
 
 
 @app.command()
+def trace(
+    call: Annotated[str, typer.Argument(help="A call's id, as the log has it.")],
+    api: Annotated[str, typer.Option("--api", help="The proxy's API.")] = "http://127.0.0.1:8080",
+    token: Annotated[str, typer.Option("--token", help="An admin's.", envvar="MEDIAPROXY_TOKEN")] = "",
+    whole: Annotated[bool, typer.Option("--whole", help="Every message with all its lines.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As the API has it.")] = False,
+) -> None:
+    """Draw who said what in a recent call: the SIP messages of both legs, as a ladder.
+
+    Without credentials, keys and dialled digits. 1 when nothing of the call is kept any more.
+    """
+    from mediaproxy.cli.trace import show_trace
+
+    raise typer.Exit(show_trace(call, api, token, whole=whole, as_json=as_json))
+
+
+@app.command()
 def verifier(
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write it.", dir_okay=False)] = Path(
         "verifier.html"

@@ -39,6 +39,7 @@ def needs_restart(old: Config, new: Config) -> list[str]:
     """The keys that differ and are read at the start alone; everything else a reload may change."""
     fixed = {
         "sip": {"listen"},
+        "capture": {"server", "id"},
         "media": {"address", "advertise", "ports", "workers"},
         "api": {"listen"},
         "storage": {"backlog_mb", "directory", "renditions_mb"},

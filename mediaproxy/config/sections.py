@@ -78,6 +78,19 @@ class SipSection(Section):
         return self.domain or (f"[{host}]" if ":" in host else host)
 
 
+class CaptureSection(Section):
+    """Copies of all SIP messages, for Homer and its like (HEP3)."""
+
+    server: Annotated[str, parses(parse_endpoint)] | None = Field(
+        None, description="ADDRESS:PORT, over UDP; unset = none"
+    )
+    id: int = Field(1, ge=0, lt=1 << 32, description="by which it tells this proxy from others")
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        return None if self.server is None else parse_endpoint(self.server)
+
+
 class MediaSection(Section):
     """RTP."""
 

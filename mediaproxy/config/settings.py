@@ -7,6 +7,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from mediaproxy.config.sections import (
     AgentSection,
     ApiSection,
+    CaptureSection,
     DatabaseSection,
     MediaSection,
     RecordingSection,
@@ -32,6 +33,7 @@ class Config(BaseSettings):
     )
 
     sip: SipSection = SipSection()
+    capture: CaptureSection = CaptureSection()
     media: MediaSection = MediaSection()
     api: ApiSection = ApiSection()
     storage: StorageSection = StorageSection()

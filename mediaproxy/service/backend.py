@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from mediaproxy.api.backend import Demand, Published, Refusal, Toggled
+from mediaproxy.api.backend import Demand, Published, Refusal, Toggled, Traced
 from mediaproxy.calllog.log import CallLog
 from mediaproxy.calllog.rows import CallFilter, Cursor, LoggedCall, Page, RecordingRow
 from mediaproxy.calls.events import CallRecord
@@ -27,6 +27,7 @@ class ProxyBackend:
         recordings: StandingRecordings,
         control: Control,
         storage: Storage,
+        trace: Callable[[CallRecord], list[Traced]],
         not_ready: Callable[[], str | None],
     ) -> None:
         self._log = log
@@ -34,6 +35,7 @@ class ProxyBackend:
         self._recordings = recordings
         self._control = control
         self._storage = storage
+        self._trace = trace
         self._not_ready = not_ready
 
     async def calls(self, query: CallFilter, *, limit: int, after: Cursor | None) -> Page:
@@ -70,6 +72,9 @@ class ProxyBackend:
         if recording.file is None or recording.manifest is None:
             return None
         return Published(self._storage.root / recording.file, self._storage.root / recording.manifest)
+
+    def trace(self, call: CallRecord) -> list[Traced]:
+        return self._trace(call)
 
     def not_ready(self) -> str | None:
         return self._not_ready()

@@ -36,11 +36,13 @@ from mediaproxy.service.recovery import Recovery
 from mediaproxy.service.retention import Retention
 from mediaproxy.service.sound_files import load_sounds
 from mediaproxy.service.sounds import Sounds
+from mediaproxy.service.tracing import Tracing
 from mediaproxy.service.wiring import LiveCalls, Output, Wiring, wall_offset_ns
 from mediaproxy.service.workers import Workers, shares
 from mediaproxy.sip.transactions import TransactionLayer
 from mediaproxy.storage import Renditions, Storage, pending
 from mediaproxy.storage.redact import finish
+from mediaproxy.transport.hep import CaptureServer
 from mediaproxy.transport.sip_transport import SipTransport
 
 GOODBYE_S = 2.0  # for the answers to our last BYEs: twice repeated over UDP
@@ -61,6 +63,7 @@ class Server:
         self.live = LiveCalls()
         self.events = EventStream(run=f"{_unix_ms():x}", now_ms=_unix_ms, find=self._live_call)
         self.tokens = Tokens(config.api.known_tokens())
+        self._tracing = Tracing()
 
     @property
     def draining(self) -> bool:
@@ -166,7 +169,13 @@ class Server:
 
     def _build(self, stack: AsyncExitStack, storage: Storage, call_log: CallLog) -> None:
         self._proxy = self._build_proxy()
-        self._transport: SipTransport[Any] = SipTransport(self._proxy, self._on_output)
+        self._transport: SipTransport[Any] = SipTransport(
+            self._proxy, self._on_output, on_message=self._tracing.note
+        )
+        if (capture := self._config.capture).endpoint is not None:
+            server = CaptureServer(capture.endpoint, capture.id, self._transport.counters)
+            stack.callback(server.close)
+            self._tracing.copy_to(server)
         control = Control(self.live.get, self._media.recordings, self.metrics)
         self._wiring = Wiring(
             proxy=self._proxy,
@@ -209,6 +218,7 @@ class Server:
             recordings=self._media.recordings,
             control=control,
             storage=storage,
+            trace=self._tracing.of,
             not_ready=self._not_ready,
         )
         archive = ProxyArchive(

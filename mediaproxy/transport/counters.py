@@ -17,3 +17,5 @@ class TransportCounters:
     idle_closed: int = 0
     connections_refused: int = 0  # more than we keep at once
     connect_failed: int = 0
+    captured: int = 0  # copies that went to the capture server
+    capture_failed: int = 0  # copies that it did not take: gone

@@ -18,6 +18,9 @@ from mediaproxy.transport.driver import Driver
 from mediaproxy.transport.tcp import TcpConnection
 from mediaproxy.transport.udp import UdpListener
 
+OnMessage = Callable[[bytes, Flow, bool, int], None]
+"""`(data, flow, sent, at_ns)`: each message that was understood, and each of ours."""
+
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -45,9 +48,11 @@ class SipTransport(Generic[T]):
         protocol: SipProtocol[T],
         on_output: Callable[[T], None],
         *,
+        on_message: OnMessage = lambda data, flow, sent, at_ns: None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.counters = TransportCounters()
+        self._on_message = on_message
         self._protocol = protocol
         self._on_output = on_output
         self._clock_ns = clock_ns
@@ -106,6 +111,7 @@ class SipTransport(Generic[T]):
         except Malformed as error:
             return self._answer_malformed(data, error, flow)
         self.counters.received += 1
+        self._on_message(data, flow, False, now_ns)
         try:
             self._protocol.receive_message(message, flow, now_ns=now_ns)
         finally:
@@ -148,6 +154,7 @@ class SipTransport(Generic[T]):
             self._on_output(output)
 
     def _send(self, transmit: Transmit) -> None:
+        self._on_message(transmit.data, transmit.flow, True, self._clock_ns())
         if transmit.flow.transport == "tcp":
             self._connections.send(transmit)
         else:

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mediaproxy.api import Demand, Published, Refusal, RenditionFormat, Toggled
-from mediaproxy.api.backend import PublicKey, Redacted
+from mediaproxy.api.backend import PublicKey, Redacted, Traced
 from mediaproxy.calllog import CallFilter, Cursor, LoggedCall, Page, RecordingRow
+from mediaproxy.calls.events import CallRecord
 from mediaproxy.errors import Unavailable
 from mediaproxy.ids import RecordingId
 from mediaproxy.recording.chain import Head
@@ -28,6 +29,7 @@ class FakeBackend:
     next: Cursor | None = None
     reason: str | None = None
     log_is_down: bool = False
+    traced: list[Traced] = field(default_factory=list)
 
     def reset(self, folder: Path) -> None:
         """As new, for the next test: an app takes longer to build than to test."""
@@ -55,6 +57,9 @@ class FakeBackend:
         if recording.file is None or recording.manifest is None:
             return None
         return Published(self.folder / recording.file, self.folder / recording.manifest)
+
+    def trace(self, call: CallRecord) -> list[Traced]:
+        return self.traced
 
     def not_ready(self) -> str | None:
         return self.reason

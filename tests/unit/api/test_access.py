@@ -16,6 +16,7 @@ GUARDED = (
     ("GET", "/v1/calls"),
     ("GET", f"/v1/calls/{call_id(0)}"),
     ("GET", f"/v1/calls/{call_id(0)}/recording"),
+    ("GET", f"/v1/calls/{call_id(0)}/trace"),
     ("POST", f"/v1/calls/{call_id(0)}/recording/start"),
     ("POST", f"/v1/calls/{call_id(0)}/recording/stop"),
     ("POST", f"/v1/calls/{call_id(0)}/recording/pause"),

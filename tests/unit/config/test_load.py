@@ -103,7 +103,7 @@ def test_tokens_stand_for_callers(loads: Loads) -> None:
     ("text", "line"),
     [
         ('[sip]\nlistne = ["x"]', "FILE: sip.listne: unknown key; did you mean listen?"),
-        ("colour = 1", "FILE: colour = 1: unknown key; remove it; known are sip, media"),
+        ("colour = 1", "FILE: colour = 1: unknown key; remove it; known are sip, capture, media"),
         ("sip = 5", "FILE: sip = 5: not a table"),
         ("[sip]\nlisten = []", "FILE: sip.listen: empty; give at least one"),
         (

@@ -1,0 +1,105 @@
+"""What of the messages is kept, how much of it, and what is not."""
+
+import time
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mediaproxy.net import Endpoint
+from mediaproxy.sip.flow import Flow
+from mediaproxy.sip.trace import MOST_OF_A_DIALOG, OVERHEAD_BYTES, Trace, presentable
+
+FLOW = Flow("udp", Endpoint("192.0.2.1", 5060), Endpoint("192.0.2.2", 5060))
+
+
+def message(call_id: str = "one", *headers: str, body: str = "") -> bytes:
+    lines = ["INFO sip:alice@example.com SIP/2.0", f"Call-ID: {call_id}", *headers]
+    return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
+
+
+def test_messages_are_found_by_their_call_id_in_their_order() -> None:
+    trace = Trace()
+    for at, call_id in enumerate(("one", "two", "one")):
+        trace.note(message(call_id), FLOW, sent=bool(at), at_ns=at)
+    assert [(said.at_ns, said.sent) for said in trace.of("one")] == [(0, False), (2, True)]
+    assert trace.of("three") == []
+
+
+def test_a_call_id_may_be_spelt_as_the_rfc_lets_it() -> None:
+    trace = Trace()
+    for name in (b"Call-ID:", b"i:", b"CALL-ID \t:  "):
+        trace.note(b"BYE sip:a@b SIP/2.0\r\n" + name + b"x@y  \r\n\r\n", FLOW, sent=True, at_ns=0)
+    assert len(trace.of("x@y")) == 3
+    assert trace.note(b"BYE sip:a@b SIP/2.0\r\nFrom: <sip:i:x@y>\r\n\r\n", FLOW, sent=True, at_ns=0) is None
+
+
+def test_digits_are_not_kept() -> None:
+    for kind in ("application/dtmf-relay", "application/dtmf", "text/plain", "multipart/mixed"):
+        kept = presentable(message("one", f"Content-Type: {kind}", body="Signal=7\r\nDuration=160\r\n"))
+        assert b"Signal" not in kept
+        assert kept.endswith(b"\r\n\r\n(24 bytes left out)")
+    assert b"Signal" not in presentable(message("one", body="Signal=7\r\nDuration=160\r\n"))
+
+
+def test_credentials_and_keys_are_not_kept() -> None:
+    kept = presentable(
+        message(
+            "one",
+            'Authorization: Digest username="alice", response="5ec2e7"',
+            'proxy-authorization : Digest\r\n username="alice",\r\n\tresponse="5ec2e7"',
+            "Contact: <sip:alice:5ec2e7@192.0.2.3>",
+            "c: application/sdp",
+            body="k=clear:5ec2e7\r\na=crypto:1 AES inline:5ec2e7\r\na=ice-pwd:5ec2e7\r\na=ptime:20\r\n",
+        )
+    )
+    assert b"5ec2e7" not in kept
+    assert (
+        b"\r\nAuthorization: (left out)\r\nproxy-authorization : (left out)\r\nContact: <sip:alice@" in kept
+    )
+    assert b"a=crypto:(left out)\r\na=ice-pwd:(left out)\r\na=ptime:20\r\n" in kept
+
+
+def test_an_sdp_is_kept_to_the_byte() -> None:
+    whole = message("one", "Content-Type: application/sdp;charset=utf-8", body="v=0\r\no=- 1 1 IN IP4 h\r\n")
+    assert presentable(whole) == whole
+
+
+def test_memory_is_bounded_and_who_was_silent_for_longest_goes_first() -> None:
+    cost = len(message("0000")) + OVERHEAD_BYTES
+    trace = Trace(10 * cost)
+    for number in range(9):
+        trace.note(message(f"{number:04}"), FLOW, sent=True, at_ns=number)
+    trace.note(message("0000"), FLOW, sent=True, at_ns=9)
+    assert trace.size == 10 * cost
+    for number in range(10, 13):
+        trace.note(message(f"{number:04}"), FLOW, sent=True, at_ns=number)
+    assert trace.size == 10 * cost
+    assert [len(trace.of(f"{n:04}")) for n in (0, 1, 2, 3, 4, 12)] == [2, 0, 0, 0, 1, 1]
+
+
+def test_who_talks_on_and_on_pushes_out_only_himself() -> None:
+    trace = Trace()
+    trace.note(message("quiet"), FLOW, sent=True, at_ns=0)
+    for number in range(MOST_OF_A_DIALOG + 50):
+        trace.note(message("chatty"), FLOW, sent=True, at_ns=number)
+    assert len(trace.of("chatty")) == MOST_OF_A_DIALOG
+    assert trace.of("chatty")[0].at_ns == 50
+    assert trace.of("quiet")
+    assert trace.size == sum(
+        len(said.text) + OVERHEAD_BYTES for said in trace.of("chatty") + trace.of("quiet")
+    )
+
+
+@given(st.binary(max_size=400))
+def test_no_message_breaks_it(rest: bytes) -> None:
+    trace = Trace(2_000)
+    trace.note(b"INFO sip:a@b SIP/2.0\r\nCall-ID: x\r\n" + rest, FLOW, sent=False, at_ns=0)
+    assert trace.size <= 2_000
+
+
+def test_hostile_messages_take_no_time() -> None:
+    for unit in ("sip:a:", "sip:a:b", "a=crypto:", "Authorization:\r\n ", "\r\ni:", " ", "c:\t"):
+        data = message("one", unit * (60_000 // len(unit)), body=unit * 500)
+        began = time.process_time()
+        presentable(data)
+        assert time.process_time() - began < 0.1, unit
