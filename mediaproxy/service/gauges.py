@@ -1,5 +1,6 @@
 """Which of everybody's plain counts Prometheus sees; read when it asks, never written here."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import fields
 from functools import partial
@@ -24,6 +25,7 @@ def watch_all(
     call_log: CallLog,
 ) -> None:
     """Called once, when all of them are built."""
+    metrics.watch("loop_tasks", "Tasks of the event loop", lambda: len(asyncio.all_tasks()))
     metrics.watch("calls_live", "Calls that have not ended", lambda: len(live))
     _watch_ints(metrics, "sip", "SIP transport", transport)
     _watch_ints(metrics, "calls", "Call core", proxy.counters, leave_out=("live",))

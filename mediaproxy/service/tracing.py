@@ -1,5 +1,6 @@
 """What was said of late on the wire: kept for whoever asks after a call, and copied to a capture server."""
 
+import os
 from collections.abc import Callable
 
 from mediaproxy.api.backend import Traced
@@ -18,7 +19,7 @@ class Tracing:
     """Gets every message of the transport; the memory that it takes is bounded."""
 
     def __init__(self, *, wall_offset_ns: Callable[[], int] = wall_offset_ns) -> None:
-        self._trace = Trace()
+        self._trace = Trace(os.urandom)
         self._wall_offset_ns = wall_offset_ns
         self._server: CaptureServer | None = None
 

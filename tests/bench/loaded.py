@@ -1,54 +1,70 @@
 """What the running proxy needs and how fast it obeys while many calls talk."""
 
 import asyncio
+import re
 import time
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from mediaproxy.loadtest import cpu
 from mediaproxy.loadtest.traffic import Traffic
 from tests.bench.ours import ON_DEMAND, Mediaproxy
 from tests.bench.relay import planned_calls
-from tests.bench.results import Memory, Toggles
+from tests.bench.results import Held, Memory, Toggles
 
 _WARM_UP_CALLS = 20
 _TALK_S = 8.0
 _TOGGLES = 150
+_REST_S = 6.0  # ports rest before they are closed
 
 
 async def measure_memory(directory: Path, calls: int) -> Memory:
     """Resident memory with `calls` recording calls talking, against the same process idle.
 
-    A few calls come first, so that what is loaded and laid out once counts as idle.
+    A few calls come first, so that what is loaded and laid out once counts as idle. The same for descriptors,
+    threads and tasks.
     """
     proxy = Mediaproxy(directory / "proxy")
     try:
         await proxy.start()
         await _talk(proxy, directory / "warm-up", _WARM_UP_CALLS)
-        idle = cpu.resident_bytes(proxy.pid)
+        await asyncio.sleep(_REST_S)
+        idle = await _held(proxy)
         loaded, files = await _talk(proxy, directory / "traffic", calls)
     finally:
         await proxy.stop()
     return Memory(calls, idle, loaded, files)
 
 
-async def _talk(proxy: Mediaproxy, directory: Path, calls: int) -> tuple[int, int]:
-    """Set up, talk for a while, hang up; the most memory seen, and how many files were whole."""
+async def _held(proxy: Mediaproxy) -> Held:
+    metrics = (await proxy.api.get("/metrics")).text
+    tasks = re.search(r"^mediaproxy_loop_tasks (\S+)", metrics, re.MULTILINE)
+    assert tasks is not None
+    process = psutil.Process(proxy.pid)
+    return Held(
+        cpu.resident_bytes(proxy.pid), process.num_fds(), process.num_threads(), round(float(tasks[1]))
+    )
+
+
+async def _talk(proxy: Mediaproxy, directory: Path, calls: int) -> tuple[Held, int]:
+    """Set up, talk for a while, hang up; the most of each that was held, and how many files were whole."""
     traffic = Traffic(directory)
     try:
         planned = planned_calls(traffic, calls)
         await traffic.start(await proxy.set_up(planned), _TALK_S)
-        most = 0
+        seen = []
         for _ in range(round(_TALK_S) - 1):
             await asyncio.sleep(1)
-            most = max(most, cpu.resident_bytes(proxy.pid))
+            seen.append(await _held(proxy))
         books = await traffic.finish()
         await proxy.tear_down(planned)
         checked = proxy.check(planned, traffic.packets, books.sent_ns[:, 0])
     finally:
         traffic.close()
-    return most, checked.files
+    return Held(*(max(each) for each in zip(*map(astuple, seen), strict=True))), checked.files
 
 
 async def measure_toggles(directory: Path, calls: int, workers: int = 0) -> Toggles:

@@ -27,15 +27,31 @@ class Micro:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """What a process holds at a moment, or at most."""
+
+    resident_bytes: int
+    descriptors: int
+    threads: int
+    tasks: int
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
+    """What calls that talk and are recorded hold beyond an idle process."""
+
     calls: int
-    idle_bytes: int
-    loaded_bytes: int
+    idle: Held
+    loaded: Held
     files: int  # verified, of `calls`
 
     @property
     def kb_per_call(self) -> float:
-        return (self.loaded_bytes - self.idle_bytes) / self.calls / 1000
+        return (self.loaded.resident_bytes - self.idle.resident_bytes) / self.calls / 1000
+
+    @property
+    def descriptors_per_call(self) -> float:
+        return (self.loaded.descriptors - self.idle.descriptors) / self.calls
 
 
 @dataclass(frozen=True, slots=True)

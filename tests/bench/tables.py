@@ -85,16 +85,18 @@ def _memory(results: Results) -> Table:
     rows = tuple(
         (
             str(memory.calls),
-            f"{memory.idle_bytes / 1e6:.1f} MB",
-            f"{memory.loaded_bytes / 1e6:.1f} MB",
+            f"{memory.idle.resident_bytes / 1e6:.1f} → {memory.loaded.resident_bytes / 1e6:.1f} MB",
             f"{memory.kb_per_call:.1f} KB",
+            f"{memory.idle.descriptors} → {memory.loaded.descriptors}",
+            f"{memory.descriptors_per_call:.1f}",
+            f"{memory.idle.threads} → {memory.loaded.threads}",
+            f"{memory.idle.tasks} → {memory.loaded.tasks}",
             f"{memory.files}/{memory.calls}",
         )
         for memory in results.memory
     )
-    return Table(
-        "Memory while recording", ("calls", "idle after warm-up", "loaded", "per call", "files"), rows
-    )
+    headings = ("calls", "memory", "a call", "descriptors", "a call", "threads", "tasks", "files")
+    return Table("What recording calls hold, idle after a warm-up → at most", headings, rows)
 
 
 def _toggles(results: Results) -> Table:

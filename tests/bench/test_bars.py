@@ -9,7 +9,7 @@ from tests.bench import ours
 from tests.bench.bars import judge
 from tests.bench.relay import Round
 from tests.bench.report import write
-from tests.bench.results import Masters, Memory, Results, Toggles
+from tests.bench.results import Held, Masters, Memory, Results, Toggles
 
 GOOD = Round(
     proxy="mediaproxy", calls=200, packets=300_000, cpu_us_per_packet=12.0, cores=0.2,
@@ -74,7 +74,10 @@ def test_nothing_measured_is_nothing_judged() -> None:
 
 def test_memory_is_the_difference_by_call_and_needs_whole_files() -> None:
     measured = [(85_000_000, 500), (85_100_000, 500), (85_000_000, 499)]
-    results = Results({}, {}, memory=[Memory(500, 60_000_000, *loaded) for loaded in measured])
+    idle = Held(60_000_000, 40, 20, 9)
+    memory = [Memory(500, idle, Held(loaded, 2_040, 20, 9), files) for loaded, files in measured]
+    results = Results({}, {}, memory=memory)
+    assert memory[0].descriptors_per_call == 4
     assert [bar.passed for bar in judge(results)] == [True, False, False]
 
 

@@ -1,5 +1,6 @@
 """What of the messages is kept, how much of it, and what is not."""
 
+import os
 import time
 
 from hypothesis import given
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from mediaproxy.net import Endpoint
 from mediaproxy.sip.flow import Flow
-from mediaproxy.sip.trace import MOST_OF_A_DIALOG, OVERHEAD_BYTES, Trace, presentable
+from mediaproxy.sip.trace import Trace, presentable
 
 FLOW = Flow("udp", Endpoint("192.0.2.1", 5060), Endpoint("192.0.2.2", 5060))
 
@@ -18,7 +19,7 @@ def message(call_id: str = "one", *headers: str, body: str = "") -> bytes:
 
 
 def test_messages_are_found_by_their_call_id_in_their_order() -> None:
-    trace = Trace()
+    trace = Trace(os.urandom)
     for at, call_id in enumerate(("one", "two", "one")):
         trace.note(message(call_id), FLOW, sent=bool(at), at_ns=at)
     assert [(said.at_ns, said.sent) for said in trace.of("one")] == [(0, False), (2, True)]
@@ -26,7 +27,7 @@ def test_messages_are_found_by_their_call_id_in_their_order() -> None:
 
 
 def test_a_call_id_may_be_spelt_as_the_rfc_lets_it() -> None:
-    trace = Trace()
+    trace = Trace(os.urandom)
     for name in (b"Call-ID:", b"i:", b"CALL-ID \t:  "):
         trace.note(b"BYE sip:a@b SIP/2.0\r\n" + name + b"x@y  \r\n\r\n", FLOW, sent=True, at_ns=0)
     assert len(trace.of("x@y")) == 3
@@ -64,37 +65,56 @@ def test_an_sdp_is_kept_to_the_byte() -> None:
     assert presentable(whole) == whole
 
 
-def test_memory_is_bounded_and_who_was_silent_for_longest_goes_first() -> None:
-    cost = len(message("0000")) + OVERHEAD_BYTES
-    trace = Trace(10 * cost)
-    for number in range(9):
-        trace.note(message(f"{number:04}"), FLOW, sent=True, at_ns=number)
-    trace.note(message("0000"), FLOW, sent=True, at_ns=9)
-    assert trace.size == 10 * cost
-    for number in range(10, 13):
-        trace.note(message(f"{number:04}"), FLOW, sent=True, at_ns=number)
-    assert trace.size == 10 * cost
-    assert [len(trace.of(f"{n:04}")) for n in (0, 1, 2, 3, 4, 12)] == [2, 0, 0, 0, 1, 1]
+def test_the_oldest_goes_first_and_whatever_is_found_is_whole() -> None:
+    kept = Trace(bytes, 4_000)
+    texts: dict[str, list[bytes]] = {}
+    counts = []
+    for number in range(200):
+        call_id = f"call-{number % 7}"
+        data = message(call_id, f"X: {'x' * (number * 37 % 300)}")
+        kept.note(data, FLOW, sent=True, at_ns=number)
+        texts.setdefault(call_id, []).append(data)
+        found = {name: [said.text for said in kept.of(name)] for name in texts}
+        for name, there in found.items():
+            assert there == texts[name][len(texts[name]) - len(there) :]
+        assert found[call_id][-1] == data
+        counts.append(sum(map(len, found.values())))
+    assert 8 <= min(counts[50:]) <= max(counts[50:]) <= 40
 
 
-def test_who_talks_on_and_on_pushes_out_only_himself() -> None:
-    trace = Trace()
-    trace.note(message("quiet"), FLOW, sent=True, at_ns=0)
-    for number in range(MOST_OF_A_DIALOG + 50):
-        trace.note(message("chatty"), FLOW, sent=True, at_ns=number)
-    assert len(trace.of("chatty")) == MOST_OF_A_DIALOG
-    assert trace.of("chatty")[0].at_ns == 50
-    assert trace.of("quiet")
-    assert trace.size == sum(
-        len(said.text) + OVERHEAD_BYTES for said in trace.of("chatty") + trace.of("quiet")
-    )
+def test_a_message_that_is_larger_than_all_memory_is_not_kept() -> None:
+    kept = Trace(bytes, 500)
+    kept.note(message("one"), FLOW, sent=True, at_ns=0)
+    kept.note(message("two", "X: " + "x" * 500), FLOW, sent=True, at_ns=1)
+    assert [len(kept.of(call_id)) for call_id in ("one", "two")] == [1, 0]
+
+
+def test_no_peer_can_write_a_record_into_a_message() -> None:
+    """Without the salt that would be easy: with a known one it works."""
+    forged = Trace(bytes)
+    forged.note(message("victim"), FLOW, sent=True, at_ns=5)
+    record = bytes(forged._memory[: forged._at])
+    for random, seen in ((bytes, 1), (os.urandom, 0)):
+        trace = Trace(random)
+        trace.note(message("mine", "Content-Type: application/sdp") + record, FLOW, sent=False, at_ns=0)
+        assert len(trace.of("victim")) == seen
+
+
+def test_a_look_up_holds_nobody_up() -> None:
+    trace = Trace(os.urandom)
+    for number in range(25_000):
+        trace.note(message(f"{number}", "X: " + "x" * 700), FLOW, sent=True, at_ns=number)
+    began = time.process_time()
+    assert len(trace.of("24999")) == 1
+    assert trace.of("0") == []
+    assert time.process_time() - began < 0.1
 
 
 @given(st.binary(max_size=400))
 def test_no_message_breaks_it(rest: bytes) -> None:
-    trace = Trace(2_000)
+    trace = Trace(bytes, 2_000)
     trace.note(b"INFO sip:a@b SIP/2.0\r\nCall-ID: x\r\n" + rest, FLOW, sent=False, at_ns=0)
-    assert trace.size <= 2_000
+    assert len(trace.of("x")) == 1
 
 
 def test_hostile_messages_take_no_time() -> None:
