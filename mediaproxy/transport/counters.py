@@ -17,3 +17,5 @@ class TransportCounters:
     idle_closed: int = 0
     connections_refused: int = 0  # more than we keep at once
     connect_failed: int = 0
+    handshakes_failed: int = 0  # TLS that was not agreed on, or not in time, whoever began
+    wrong_protocol: int = 0  # plain bytes to TLS, or TLS to a TCP port
