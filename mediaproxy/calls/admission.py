@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from mediaproxy.calls.wire import ALLOW, SDP
+from mediaproxy.sip.flow import Flow
 from mediaproxy.sip.headers import Headers
 from mediaproxy.sip.messages import Request
 
@@ -34,11 +35,11 @@ def check_method(request: Request) -> Refusal | None:
     return Refusal(501, Headers.of(("Allow", ALLOW)))
 
 
-def check_invite(request: Request) -> Refusal | None:
+def check_invite(request: Request, flow: Flow) -> Refusal | None:
     """What an INVITE must be, within a dialog or not."""
     if request.headers.first("contact") in (None, "*"):
         return Refusal(400, reason="Contact Missing")
-    if request.target.scheme != "sip":
+    if request.target.scheme not in (("sip", "sips") if flow.transport == "tls" else ("sip",)):
         return Refusal(416)
     if request.max_forwards == 0:
         return Refusal(483)

@@ -251,7 +251,7 @@ class Call(Coupling):
             self.renegotiation.receive_ack(ack)
 
     def _receive_reinvite(self, leg: Leg, received: RequestReceived) -> None:
-        refusal = check_invite(received.request)
+        refusal = check_invite(received.request, received.flow)
         live = self._asked
         if refusal is not None:
             self.signalling.answer(received, refusal.status, headers=refusal.headers, reason=refusal.reason)

@@ -28,7 +28,15 @@ from mediaproxy.calls.outcome import Outcome
 from mediaproxy.calls.plane import Allocate, LegId, Release, WatchCodes, WatchMedia
 from mediaproxy.calls.schedule import CallTimer
 from mediaproxy.calls.signalling import Reply, Signalling
-from mediaproxy.calls.wire import SDP, copied, has_sdp, outgoing_invite, own_headers, request_uri
+from mediaproxy.calls.wire import (
+    SDP,
+    copied,
+    has_sdp,
+    outgoing_invite,
+    request_uri,
+    scheme_asked_for,
+    scheme_towards,
+)
 from mediaproxy.clock import NS_PER_MS
 from mediaproxy.errors import Malformed
 from mediaproxy.ids import CallId
@@ -92,6 +100,8 @@ class Coupling:
         self.signalling = Signalling(context, call_record.id)
         self.caller = self._leg(LegId.A, arrival.sender, arrival.received.flow)
         self.callee = self._leg(LegId.B, arrival.callee, arrival.callee_flow)
+        self.caller.scheme = scheme_asked_for(arrival.received.request, arrival.received.flow)
+        self.callee.scheme = scheme_towards(request_uri(arrival.callee, arrival.called))
         self.legs = (self.caller, self.callee)
         self.caller.aware = self._may_record and is_aware(arrival.received.request)
         self.callee.aware = None if self._may_record else False
@@ -197,7 +207,7 @@ class Coupling:
         return tag
 
     def _answer_caller(self, response: Response, tag: str, body: bytes) -> None:
-        headers = own_headers(self.caller.flow) + copied(response, self.callee.peer, body=bool(body))
+        headers = self.caller.own_headers + copied(response, self.callee.peer, body=bool(body))
         if body and "content-type" not in headers:
             headers = headers.appended("Content-Type", SDP)
         self.signalling.answer(

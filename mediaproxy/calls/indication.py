@@ -12,7 +12,7 @@ from mediaproxy.calls.leg import Leg
 from mediaproxy.calls.media import Media
 from mediaproxy.calls.schedule import CallTimer
 from mediaproxy.calls.signalling import Reply, Signalling
-from mediaproxy.calls.wire import SDP, own_headers
+from mediaproxy.calls.wire import SDP
 from mediaproxy.errors import Malformed
 from mediaproxy.ids import CallId
 from mediaproxy.sip.headers import Headers
@@ -44,7 +44,7 @@ class Indication:
 
     def start(self) -> None:
         body = self.media.offer_again(self.leg, self.other)
-        headers = own_headers(self.leg.flow) + Headers.of(("Supported", AWARE), ("Content-Type", SDP))
+        headers = self.leg.own_headers + Headers.of(("Supported", AWARE), ("Content-Type", SDP))
         request = self.leg.request("INVITE", headers, body)
         self._number = request.cseq.number
         self._sent = self.signalling.send(self.leg, request, self._receive_reply)

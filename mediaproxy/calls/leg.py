@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from mediaproxy.calls.model import Agent, Target, Trunk
 from mediaproxy.calls.plane import Describe, LegId, Remote
+from mediaproxy.calls.wire import own_headers
 from mediaproxy.sdp.anchor import Origin
 from mediaproxy.sdp.audio import Audio
 from mediaproxy.sdp.description import Description
@@ -35,10 +36,16 @@ class Leg:
     indicated: str = "off"  # who is told nothing takes it for that
     preference: str | None = None  # how it wants to be recorded, by its SDP (RFC 7866 6.2.2)
     obeyed: str | None = None  # of its preferences, the one that was asked for last
+    scheme: str = "sip"  # of our Contact: "sips" where the peer's URIs are (RFC 3261 8.1.1.8, 12.1.1)
 
     @property
     def is_agent(self) -> bool:
         return isinstance(self.peer, Agent)
+
+    @property
+    def own_headers(self) -> Headers:
+        """Of what may make or refresh the dialog."""
+        return own_headers(self.flow, self.scheme)
 
     @property
     def next_flow(self) -> Flow:
@@ -64,7 +71,8 @@ def within(dialog: Dialog, flow: Flow) -> Flow:
 def flow_to(target: Target, listeners: Sequence[Target]) -> Flow | None:
     """From which of our addresses a target is reached; None when we have none of its kind."""
     family = target.endpoint.family
+    names = (target.proven_name,) if target.transport == "tls" else ()
     for listener in listeners:
         if listener.transport == target.transport and listener.endpoint.family is family:
-            return Flow(target.transport, listener.endpoint, target.endpoint)
+            return Flow(target.transport, listener.endpoint, target.endpoint, names=names)
     return None

@@ -80,18 +80,30 @@ class Overrides:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where requests to a trunk go: `transport` is "udp" or "tcp"."""
+    """Where requests to a trunk go: `transport` is "udp", "tcp" or "tls".
+
+    `name` is the one that a TLS peer's certificate must hold; "" is its address.
+    """
 
     transport: str
     endpoint: Endpoint
+    name: str = ""
+
+    @property
+    def proven_name(self) -> str:
+        """As in a flow's `names`."""
+        return self.name.lower() or self.endpoint.host
 
 
 @dataclass(frozen=True, slots=True)
 class Trunk:
+    """`by_certificate`: whoever proves to hold its target's name is this trunk, and nobody is by address."""
+
     name: str
     target: Target
     sources: tuple[IPv4Network | IPv6Network, ...]
     latch: Latch = Latch.AUTO
+    by_certificate: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,12 +227,12 @@ class Proxy:
     def _receive_invite(self, received: RequestReceived) -> None:
         request, flow = received.request, received.flow
         user = request.from_.uri.user or ""
-        sender = self._routing.sender(flow.remote, reliable=flow.reliable, from_user=user)
+        sender = self._routing.sender(flow, from_user=user)
         if sender is None:
             self.counters.unknown_sources += 1
             return self._answer(received, Refusal(403))
         try:
-            refusal = check_invite(request)
+            refusal = check_invite(request, flow)
             offer = read(request.body) if refusal is None and has_sdp(request) else None
         except Malformed as error:
             if error.status != NOT_ACCEPTABLE:

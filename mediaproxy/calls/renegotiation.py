@@ -7,7 +7,7 @@ from enum import Enum, auto
 from mediaproxy.calls.leg import Leg
 from mediaproxy.calls.media import Media, read
 from mediaproxy.calls.signalling import Reply, Signalling
-from mediaproxy.calls.wire import copied, has_sdp, own_headers
+from mediaproxy.calls.wire import copied, has_sdp
 from mediaproxy.errors import Malformed
 from mediaproxy.sdp.audio import NOT_ACCEPTABLE
 from mediaproxy.sip.messages import Request, Response
@@ -50,7 +50,7 @@ class Renegotiation:
             )
         except Malformed as error:
             return self._refuse(error.status)
-        headers = own_headers(self.other.flow) + copied(request, self.leg.peer, body=bool(body))
+        headers = self.other.own_headers + copied(request, self.leg.peer, body=bool(body))
         onward = self.other.request("INVITE", headers, body)
         self._number = onward.cseq.number
         self._sent = self.signalling.send(self.other, onward, self._receive_reply)
@@ -97,7 +97,7 @@ class Renegotiation:
         if not self.offers_late:
             self._acknowledge()
         self.stage = Stage.AGREED
-        headers = own_headers(self.leg.flow) + copied(response, self.other.peer, body=True)
+        headers = self.leg.own_headers + copied(response, self.other.peer, body=True)
         self.signalling.answer(
             self.received, response.status, reason=response.reason, headers=headers, body=body
         )

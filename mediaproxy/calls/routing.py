@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from mediaproxy.calls.glob import Glob, compile_glob
 from mediaproxy.calls.model import Agent, Plan, Policy, RecordingPolicy, Route, Trunk
-from mediaproxy.net import Endpoint
+from mediaproxy.sip.flow import Flow
 from mediaproxy.sip.uri import parse_uri
 
 Peer = Agent | Trunk
@@ -30,33 +30,42 @@ class Routing:
     plan: Plan
     _agents: dict[str, list[Agent]] = field(default_factory=lambda: defaultdict(list))
     _sources: list[tuple[IPv4Network | IPv6Network, Trunk]] = field(default_factory=list)
+    _by_certificate: list[Trunk] = field(default_factory=list)
     _routes: list[tuple[Glob, Glob, Route]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for agent in self.plan.agents:
             self._agents[agent.target.endpoint.host].append(agent)
-        self._sources = [(network, trunk) for trunk in self.plan.trunks for network in trunk.sources]
+        trunks = self.plan.trunks
+        self._by_certificate = [trunk for trunk in trunks if trunk.by_certificate]
+        self._sources = [
+            (net, trunk) for trunk in trunks if not trunk.by_certificate for net in trunk.sources
+        ]
         self._sources.sort(key=lambda source: -source[0].prefixlen)  # stable: the first one named wins
         self._routes = [
             (compile_glob(route.source), compile_glob(route.to), route) for route in self.plan.routes
         ]
 
-    def sender(self, source: Endpoint, *, reliable: bool, from_user: str) -> Peer | None:
-        """Who sent a request: an agent's contact, else the longest prefix, else an agent's host.
+    def sender(self, flow: Flow, *, from_user: str) -> Peer | None:
+        """Who sent a request: by certificate, an agent's contact, the longest prefix, an agent's host.
 
         A reliable transport's source port says nothing: there the contact's host is enough, and
         several agents behind it are told apart by the From user.
         """
+        source = flow.remote
+        for trunk in self._by_certificate:
+            if trunk.target.proven_name in flow.names:
+                return trunk
         here = self._agents.get(source.host, [])
-        if reliable:
+        if flow.reliable:
             contacts = here if len(here) == 1 else _named(here, from_user)
         else:
             contacts = [agent for agent in here if agent.target.endpoint.port == source.port]
         if len(contacts) > 1:
             contacts = _named(contacts, from_user) or contacts
-        trunk = None if contacts else self._trunk(ip_address(source.host))
-        if contacts or trunk:
-            return contacts[0] if contacts else trunk
+        known = None if contacts else self._trunk(ip_address(source.host))
+        if contacts or known:
+            return contacts[0] if contacts else known
         agents = here if len(here) == 1 else _named(here, from_user)
         return agents[0] if agents else None
 

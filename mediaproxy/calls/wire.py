@@ -53,14 +53,26 @@ def _without_undone(header: Header) -> list[Header]:
     return [Header(header.key, f"{header.name}: {', '.join(left)}")] if left else []
 
 
-def contact(flow: Flow) -> str:
-    """Where requests within the dialog are to come."""
-    transport = "" if flow.transport == "udp" else f";transport={flow.transport}"
-    return f"<sip:{format_host_port(*flow.local)}{transport}>"
+def contact(flow: Flow, scheme: str = "sip") -> str:
+    """Where requests within the dialog are to come. A sips URI says by itself that it is TLS."""
+    transport = "" if flow.transport == "udp" or scheme == "sips" else f";transport={flow.transport}"
+    return f"<{scheme}:{format_host_port(*flow.local)}{transport}>"
 
 
-def own_headers(flow: Flow) -> Headers:
-    return Headers.of(("Contact", contact(flow)), ("Allow", ALLOW))
+def own_headers(flow: Flow, scheme: str = "sip") -> Headers:
+    return Headers.of(("Contact", contact(flow, scheme)), ("Allow", ALLOW))
+
+
+def scheme_towards(uri: str) -> str:
+    """Of the Contact in our request to `uri` (RFC 3261 8.1.1.8)."""
+    return "sips" if uri[:5].lower() == "sips:" else "sip"
+
+
+def scheme_asked_for(request: Request, flow: Flow) -> str:
+    """Of the Contact in our answer (RFC 3261 12.1.1)."""
+    way = request.headers.first("record-route") or request.headers.first("contact") or ""
+    uris = (request.uri, way.partition("<")[2] or way)
+    return "sips" if flow.transport == "tls" and "sips" in map(scheme_towards, uris) else "sip"
 
 
 def request_uri(peer: Agent | Trunk, called: str) -> str:
@@ -84,7 +96,7 @@ def outgoing_invite(
         ("CSeq", "1 INVITE"),
     )
     rest = copied(invite, sender, body=bool(invite.body))
-    return Request("INVITE", uri, ours + own_headers(flow) + rest)
+    return Request("INVITE", uri, ours + own_headers(flow, scheme_towards(uri)) + rest)
 
 
 def has_sdp(message: Message) -> bool:

@@ -122,6 +122,7 @@ async def _reload(path: Path, server: Server) -> None:
         config, warnings = await asyncio.to_thread(_usable, path)
         waiting = await server.reload(config)
     except (BadConfiguration, Unavailable) as error:
+        server.metrics.alarm("configuration_not_reloaded")
         log.error("configuration_not_reloaded", why=str(error).splitlines())
     else:
         log.info("configuration_reloaded", after_restart=waiting, warnings=[str(each) for each in warnings])

@@ -6,10 +6,10 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from mediaproxy.calls.model import Target
 from mediaproxy.errors import Malformed
 from mediaproxy.net import Endpoint
-from mediaproxy.sip.uri import DEFAULT_PORT, Uri, parse_uri
+from mediaproxy.sip.uri import Uri, default_port, parse_uri
 
-TRANSPORTS = ("udp", "tcp")
-LATER_TRANSPORTS = ("tls", "ws", "wss")
+TRANSPORTS = ("udp", "tcp", "tls")
+LATER_TRANSPORTS = ("ws", "wss")
 
 _TRANSPORT = re.compile(f"({'|'.join(TRANSPORTS + LATER_TRANSPORTS)}):(.*)")
 _HOST_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::([0-9]{1,5}))?")
@@ -19,16 +19,17 @@ Network = IPv4Network | IPv6Network
 
 
 def parse_target(text: str) -> Target:
-    """`host:port`, `udp:host:port` or `tcp:host:port`; the port may be left out."""
+    """`host:port`, `udp:host:port`, `tcp:host:port` or `tls:host:port`; the port may be left out."""
     named = _TRANSPORT.fullmatch(text)
     transport, rest = (named[1], named[2]) if named else ("udp", text)
-    return Target(_known_transport(transport), parse_endpoint(rest, default_port=DEFAULT_PORT))
+    port = default_port(transport)
+    return Target(_known_transport(transport), parse_endpoint(rest, default_port=port))
 
 
 def parse_listener(text: str) -> Target:
     """Where to listen for SIP: an address that a peer can be told."""
     if not _TRANSPORT.fullmatch(text):
-        raise ValueError('no transport; write "udp:ADDRESS:PORT" or "tcp:ADDRESS:PORT"')
+        raise ValueError('no transport; write "udp:ADDRESS:PORT", "tcp:…" or "tls:…"')
     target = parse_target(text)
     if ip_address(target.endpoint.host).is_unspecified:
         raise ValueError("peers cannot be told this address; name the one that they reach")
@@ -61,7 +62,7 @@ def parse_contact(text: str) -> Target:
         uri = parse_uri(text)
     except Malformed:
         uri = Uri("")
-    if uri.scheme != "sip":
+    if not uri.is_sip:
         raise ValueError('not a sip: URI; write "sip:alice@192.0.2.1:5060"')
     if uri.endpoint is None:
         raise ValueError('the host is no numeric address; write "sip:alice@192.0.2.1:5060"')
@@ -86,7 +87,7 @@ def parse_ports(text: str) -> range:
 
 def _known_transport(name: str) -> str:
     if name in LATER_TRANSPORTS:
-        raise ValueError(f"{name} is not there yet; use udp or tcp")
+        raise ValueError(f"{name} is not there yet; use udp, tcp or tls")
     if name not in TRANSPORTS:
-        raise ValueError("unknown transport; use udp or tcp")
+        raise ValueError("unknown transport; use udp, tcp or tls")
     return name

@@ -11,8 +11,9 @@ from mediaproxy.audio.soundfile import MAX_SECONDS, BadSound, read_wav
 from mediaproxy.calls.glob import Glob, Wild, compile_glob
 from mediaproxy.calls.model import BEEP
 from mediaproxy.clock import NS_PER_S
+from mediaproxy.config.check_tls import judge_tls
 from mediaproxy.config.findings import Finding, Severity
-from mediaproxy.config.sections import RecordingSection, RouteSection
+from mediaproxy.config.sections import RecordingSection, RouteSection, TrunkSection
 from mediaproxy.config.settings import Config
 from mediaproxy.media.ports import slices
 from mediaproxy.rtp.codes import INTER_DIGIT_NS
@@ -27,7 +28,7 @@ def check(config: Config, file: str = "configuration") -> list[Finding]:
     """Errors first. A configuration without errors can be served."""
     judges = (
         _names, _sources, _destinations, _unreachable, _codes, _ports, _loops, _shared_addresses, _api,
-        _keeping, _sounds, _consent,
+        _keeping, _sounds, _consent, judge_tls,
     )  # fmt: skip
     findings = [finding for judge in judges for finding in judge(config, file)]
     return sorted(findings, key=lambda finding: finding.severity is Severity.WARNING)
@@ -44,7 +45,7 @@ def _names(config: Config, file: str) -> Iterator[Finding]:
 
 def _sources(config: Config, file: str) -> Iterator[Finding]:
     owners = defaultdict(list)
-    for trunk in config.trunks:
+    for trunk in _known_by_address(config):
         for network in trunk.networks:
             owners[network].append(trunk.name)
             if network.prefixlen == 0:
@@ -164,7 +165,7 @@ def _shared_addresses(config: Config, file: str) -> Iterator[Finding]:
     at = defaultdict(list)
     for agent in config.agents:
         at[agent.target.endpoint.host].append(agent)
-        for trunk in config.trunks:
+        for trunk in _known_by_address(config):
             if any(ip_address(agent.target.endpoint.host) in network for network in trunk.networks):
                 yield _warning(
                     file, f"agents.{agent.name}.contact", agent.contact,
@@ -285,6 +286,10 @@ def covers(wide: Glob, narrow: Glob) -> bool:
         return (mine is Wild.ONE or mine == theirs) and from_here(at + 1, other + 1)
 
     return from_here(0, 0)
+
+
+def _known_by_address(config: Config) -> list[TrunkSection]:
+    return [trunk for trunk in config.trunks if not trunk.client_certificate]
 
 
 def _repeated(values: Iterable[str]) -> list[str]:

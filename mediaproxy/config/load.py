@@ -66,6 +66,7 @@ def _absolute(config: Config, folder: Path) -> Config:
     url = SQLITE + str(folder / config.database.url.removeprefix(SQLITE))
     return config.model_copy(
         update={
+            "sip": config.sip.model_copy(update={"tls": config.sip.tls.below(folder)}),
             "storage": config.storage.model_copy(update={"directory": directory}),
             "recording": config.recording.model_copy(
                 update={"announcement": config.recording.announcement.below(folder)}

@@ -13,7 +13,10 @@ def plan(config: Config) -> Plan:
     default = config.recording
     return Plan(
         domain=config.sip.our_domain,
-        trunks=tuple(Trunk(one.name, one.target, one.networks, Latch(one.latch)) for one in config.trunks),
+        trunks=tuple(
+            Trunk(one.name, one.target, one.networks, Latch(one.latch), one.client_certificate)
+            for one in config.trunks
+        ),
         agents=tuple(
             Agent(one.name, one.contact, one.target, Latch(one.latch), one.own_policy(default))
             for one in config.agents

@@ -5,12 +5,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
 from mediaproxy.api.tokens import Caller, Role, Token
 from mediaproxy.calls.model import BEEP, Addressed, Announcement, Overrides, Policy, RecordingPolicy, Target
@@ -24,6 +19,7 @@ from mediaproxy.config.addresses import (
     parse_ports,
     parse_target,
 )
+from mediaproxy.config.section import Section
 from mediaproxy.config.texts import (
     Code,
     Database,
@@ -37,9 +33,11 @@ from mediaproxy.config.texts import (
     PolicyName,
     SampleRate,
     Source,
+    TlsName,
     TokenText,
     parses,
 )
+from mediaproxy.config.tls import TlsSection
 from mediaproxy.net import Endpoint, Family
 from mediaproxy.recording.keeping import Limits
 
@@ -48,10 +46,6 @@ Consent = Literal["none", "required"]
 MIN_REMINDER_S = 5
 PauseSeconds = Annotated[float, Field(ge=0, le=86_400)]
 DtmfLegs = Literal["agent", "both"]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
 
 
 class SipSection(Section):
@@ -67,6 +61,12 @@ class SipSection(Section):
         description="how long a stopping server waits for live calls before it ends them",
     )
     max_calls: int = Field(0, ge=0, description="more are answered 503; 0 = as many as there are ports")
+    tls: TlsSection = TlsSection()
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether we speak it at all."""
+        return any(listener.transport == "tls" for listener in self.listeners)
 
     @property
     def listeners(self) -> tuple[Target, ...]:
@@ -317,18 +317,22 @@ class Recorded(Section):
 
 
 class TrunkSection(Section):
-    """A carrier. Whoever sends from `sources` is taken for it."""
+    """A carrier. Whoever sends from `sources` is taken for it, or who shows its certificate."""
 
     name: Name
     address: Annotated[str, parses(parse_target)]
     sources: tuple[Annotated[str, parses(parse_network)], ...] = Field(
         (), description="default: its address alone"
     )
+    tls_name: TlsName = Field("", description="which its certificate must hold; default: its address")
+    client_certificate: bool = Field(
+        False, description="true: who shows a certificate with that name is this trunk, and nobody else"
+    )
     latch: LatchName = "auto"
 
     @property
     def target(self) -> Target:
-        return parse_target(self.address)
+        return replace(parse_target(self.address), name=self.tls_name)
 
     @property
     def networks(self) -> tuple[Network, ...]:
@@ -340,11 +344,12 @@ class AgentSection(Recorded):
 
     name: Name
     contact: Annotated[str, parses(parse_contact)]
+    tls_name: TlsName = Field("", description="which its certificate must hold; default: its address")
     latch: LatchName = "auto"
 
     @property
     def target(self) -> Target:
-        return parse_contact(self.contact)
+        return replace(parse_contact(self.contact), name=self.tls_name)
 
 
 class RouteSection(Recorded):

@@ -70,6 +70,12 @@ Domain = Annotated[
         r"[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]+\]", 'not a domain; write a host name, e.g. "pbx.example"'
     ),
 ]
+TlsName = Annotated[
+    str,
+    _must_match(
+        r"[A-Za-z0-9.-]{0,253}", 'not a name in a certificate; write one, e.g. "sip.carrier.example"'
+    ),
+]
 Code = Annotated[
     str, _must_match(r"[0-9*#A-D]{0,8}", 'not a code; use 0-9 * # A-D, at most 8 (or "" for none), e.g. "*1"')
 ]

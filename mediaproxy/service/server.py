@@ -22,9 +22,11 @@ from mediaproxy.clock import NS_PER_MS
 from mediaproxy.config import Config
 from mediaproxy.ids import CallId, RecordingId
 from mediaproxy.media.plane import PlaneSettings
+from mediaproxy.net import Endpoint
 from mediaproxy.observe import Metrics
 from mediaproxy.service.archive import ProxyArchive
 from mediaproxy.service.backend import ProxyBackend
+from mediaproxy.service.certificates import Certificates
 from mediaproxy.service.control import Control
 from mediaproxy.service.events import EventStream
 from mediaproxy.service.gauges import watch_all
@@ -72,7 +74,9 @@ class Server:
     async def reload(self, config: Config) -> list[str]:
         """Take over what can change while calls live; returns the keys that need a restart. Raises
         `Unavailable`, and nothing has changed."""
-        self._media.add_sounds(await asyncio.to_thread(load_sounds, config))
+        sounds = await asyncio.to_thread(load_sounds, config)
+        await self._certificates.reload(config)
+        self._media.add_sounds(sounds)
         waiting = configuration.needs_restart(self._config, config)
         self._config = config
         self._proxy.replace_plan(configuration.plan(config))
@@ -112,6 +116,9 @@ class Server:
         self._media = await self._open_media(stack, storage, sounds, call_log)
         self._build(stack, storage, call_log)
         stack.push_async_callback(self._transport.stop)
+        self._certificates = Certificates(self._config, self._transport.renew, self._alarm)
+        await self._certificates.start()
+        stack.push_async_callback(self._certificates.close)
         await self._transport.start(
             (target.transport, target.endpoint) for target in self._config.sip.listeners
         )
@@ -170,7 +177,7 @@ class Server:
     def _build(self, stack: AsyncExitStack, storage: Storage, call_log: CallLog) -> None:
         self._proxy = self._build_proxy()
         self._transport: SipTransport[Any] = SipTransport(
-            self._proxy, self._on_output, on_message=self._tracing.note
+            self._proxy, self._on_output, on_message=self._tracing.note, on_unfit=_peer_refused
         )
         if (capture := self._config.capture).endpoint is not None:
             server = CaptureServer(capture.endpoint, capture.id, self._transport.counters)
@@ -323,6 +330,10 @@ def _threads(stack: AsyncExitStack, name: str, count: int) -> ThreadPoolExecutor
     pool = ThreadPoolExecutor(count, thread_name_prefix=name)
     stack.callback(pool.shutdown, wait=True)
     return pool
+
+
+def _peer_refused(transport: str, remote: Endpoint, reason: str, untold: int) -> None:
+    log.warning("sip_peer_refused", transport=transport, remote=str(remote), why=reason, untold=untold)
 
 
 def _rendition_failed(recording: RecordingId, reason: str, last_words: str) -> None:

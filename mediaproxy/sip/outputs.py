@@ -13,7 +13,7 @@ NO_TRANSACTION = TransactionId(0)
 
 @dataclass(frozen=True, slots=True)
 class Transmit:
-    """`fallback`: where to connect if the flow's TCP connection is gone (18.2.2).
+    """`fallback`: where to connect if the flow's connection is gone (18.2.2).
 
     A failure is reported by `transaction`, unless that is `NO_TRANSACTION`.
     """

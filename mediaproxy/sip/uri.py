@@ -42,8 +42,11 @@ class Uri(NamedTuple):
 
     @property
     def transport(self) -> str:
-        """`udp` unless the URI says otherwise (lower case)."""
-        return (self.param("transport") or ("tls" if self.scheme == "sips" else "udp")).lower()
+        """`udp` unless the URI says otherwise (lower case); sips is TLS whatever is named (26.2.2)."""
+        named = (self.param("transport") or "udp").lower()
+        if self.scheme == "sips":
+            return "wss" if named == "ws" else "tls"
+        return named
 
     @property
     def endpoint(self) -> Endpoint | None:
@@ -53,8 +56,7 @@ class Uri(NamedTuple):
             ip_address(host)
         except ValueError:
             return None
-        default = DEFAULT_TLS_PORT if self.scheme == "sips" else DEFAULT_PORT
-        return Endpoint(host, self.port or default)
+        return Endpoint(host, self.port or default_port(self.transport))
 
     def param(self, name: str) -> str | None:
         return param(self.params, name)
@@ -71,6 +73,11 @@ class Uri(NamedTuple):
         at = "" if self.user is None else "@"
         tail = f"?{self.headers}" if self.headers else ""
         return f"{self.scheme}:{userinfo}{at}{format_host_port(self.host, self.port)}{params}{tail}"
+
+
+def default_port(transport: str) -> int:
+    """18.1.1, RFC 3263 4.2. `transport` in lower case."""
+    return DEFAULT_TLS_PORT if transport == "tls" else DEFAULT_PORT
 
 
 def parse_uri(text: str) -> Uri:

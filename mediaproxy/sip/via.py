@@ -14,7 +14,7 @@ from mediaproxy.sip.grammar import (
     parse_params,
     with_param,
 )
-from mediaproxy.sip.uri import DEFAULT_PORT, format_host_port, parse_host_port
+from mediaproxy.sip.uri import default_port, format_host_port, parse_host_port
 
 MAGIC_COOKIE = "z9hG4bK"
 
@@ -35,7 +35,7 @@ class Via(NamedTuple):
     @property
     def sent_by(self) -> tuple[str, int]:
         """Host and port as compared in transaction matching."""
-        return self.host.lower(), self.port or DEFAULT_PORT
+        return self.host.lower(), self.port or default_port(self.transport.lower())
 
     @property
     def reply_to(self) -> Endpoint:
@@ -45,7 +45,7 @@ class Via(NamedTuple):
         """
         port = self.param("rport")
         host = self.param("received") or self.host
-        return Endpoint(host.strip("[]"), int(port) if port else self.port or DEFAULT_PORT)
+        return Endpoint(host.strip("[]"), int(port) if port else self.sent_by[1])
 
     def param(self, name: str) -> str | None:
         return param(self.params, name)

@@ -1,1 +1,1 @@
-"""SIP on sockets: UDP, TCP, and the driver that runs a sans-IO protocol on asyncio."""
+"""SIP on sockets: UDP, TCP, TLS, and the driver that runs a sans-IO protocol on asyncio."""

@@ -1,18 +1,23 @@
-"""The TCP connections of the SIP transport: found by id or by peer, opened on demand, swept when idle."""
+"""TCP and TLS connections of the SIP transport: found by id or by peer, opened on demand, swept when idle."""
 
 import asyncio
+import socket
+import ssl
 import time
 from collections.abc import Callable
-from typing import Protocol
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
 from mediaproxy.clock import NS_PER_S
+from mediaproxy.errors import Unavailable
 from mediaproxy.limits import MAX_SIP_CONNECTIONS
 from mediaproxy.net import Endpoint
 from mediaproxy.sip.flow import Flow
 from mediaproxy.sip.framing import Broken
 from mediaproxy.sip.outputs import Transmit
+from mediaproxy.transport.certificates import NOT_PLAIN, NOT_TLS, WRONG_NAME, Contexts, reason_of
 from mediaproxy.transport.counters import TransportCounters
-from mediaproxy.transport.listening import bind_tcp, bound_endpoint
+from mediaproxy.transport.listening import Acceptor, bind_tcp, bound_endpoint
 from mediaproxy.transport.tcp import TcpConnection
 
 CONNECT_S = 5.0
@@ -21,6 +26,12 @@ SWEEP_S = 8.0
 PARTIAL_S = 32.0  # for the rest of a message that has begun
 IDLE_S = 3600.0  # longer than a call's longest silence; dead peers fall to TCP keep-alive
 CLOSE_S = 1.0  # for what is written when we stop
+HANDSHAKE_S = 10.0
+SHUTDOWN_S = 5.0  # for a TLS peer's farewell
+TOLD_S = 1.0  # between two reports of peers that were refused
+
+OnUnfit = Callable[[str, Endpoint, str, int], None]
+"""`(transport, remote, reason, untold)`: a peer was refused, and so many before it untold."""
 
 
 class Receiver(Protocol):
@@ -29,62 +40,89 @@ class Receiver(Protocol):
     def transmit_failed(self, transmit: Transmit) -> None: ...
 
 
+class Sought(NamedTuple):
+    """What a connection must be to carry something; `names` as in a flow, () unless it is TLS."""
+
+    transport: str
+    remote: Endpoint
+    names: tuple[str, ...]
+
+
 class Connections:
-    """Owns every TCP socket of the SIP transport."""
+    """Owns every TCP socket of the SIP transport.
+
+    `contexts` make the handshakes to come; None: there is no TLS. Whoever replaces them leaves open
+    connections as they are.
+    """
 
     def __init__(
         self,
         receiver: Receiver,
         counters: TransportCounters,
         *,
+        contexts: Contexts | None = None,
+        on_unfit: OnUnfit | None = None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.counters = counters
+        self.contexts = contexts
+        self._on_unfit = on_unfit
+        self._untold = 0
+        self._told_ns: int | None = None
         self._receiver = receiver
         self._clock_ns = clock_ns
         self._loop = asyncio.get_running_loop()
         self._last_ident = 0
         self._by_ident: dict[int, TcpConnection] = {}
-        self._by_remote: dict[Endpoint, TcpConnection] = {}
-        self._queued: dict[Endpoint, list[Transmit]] = {}
+        self._by_remote: dict[tuple[str, Endpoint], TcpConnection] = {}
+        self._queued: dict[Sought, list[Transmit]] = {}
         self._connecting: set[asyncio.Task[None]] = set()
-        self._servers: list[asyncio.Server] = []
+        self._accepting: set[asyncio.Task[None]] = set()  # in the handshake
+        self._servers: list[asyncio.Server | Acceptor] = []
         self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
         self._closing = False
 
     def __len__(self) -> int:
-        return len(self._by_ident)
+        return len(self._by_ident) + len(self._accepting)
 
-    async def listen(self, endpoint: Endpoint) -> Endpoint:
+    async def listen(self, transport: str, endpoint: Endpoint) -> Endpoint:
         """Accept connections; returns where. `Unavailable` when the port can't be had."""
-        bound = bind_tcp(endpoint)
+        if transport == "tls" and self.contexts is None:
+            raise Unavailable(f"cannot listen on tls:{endpoint}: no certificate: set [sip.tls]")
+        bound = bind_tcp(endpoint, transport)
         local = bound_endpoint(bound)
-        server = await self._loop.create_server(lambda: self._make(local), sock=bound)
-        self._servers.append(server)
+        if transport == "tls":
+            self._servers.append(Acceptor(bound, lambda accepted: self._accept(accepted, local)))
+        else:
+            server = await self._loop.create_server(lambda: self._make(transport, local), sock=bound)
+            self._servers.append(server)
         return local
 
     def send(self, transmit: Transmit) -> None:
         """Over the flow's own connection, else one to the same peer, else a new one."""
         flow = transmit.flow
+        if flow.transport == "tls" and self.contexts is None:
+            return self._fail(transmit)
         connection = self._by_ident.get(flow.connection)
-        remote = flow.remote
-        if connection is None:
-            remote = transmit.fallback if flow.connection and transmit.fallback else flow.remote
-            connection = self._by_remote.get(remote)
-        if connection is None:
-            self._queue(transmit, remote)
-        else:
-            self._write(connection, transmit)
+        if connection is not None:
+            return self._write(connection, transmit)
+        remote = transmit.fallback if flow.connection and transmit.fallback else flow.remote
+        names = (flow.names or (remote.host,)) if flow.transport == "tls" else ()
+        connection = self._by_remote.get((flow.transport, remote))
+        sought = Sought(flow.transport, remote, names)
+        if connection is not None and _is(sought, connection):
+            return self._write(connection, transmit)
+        return self._queue(transmit, sought)
 
     async def close(self) -> None:
         self._closing = True
         self._sweeper.cancel()
         for server in self._servers:
             server.close()
-        connecting = list(self._connecting)
-        for task in connecting:
+        opening = [*self._connecting, *self._accepting]
+        for task in opening:
             task.cancel()
-        await asyncio.gather(*connecting, return_exceptions=True)
+        await asyncio.gather(*opening, return_exceptions=True)
         open_now = list(self._by_ident.values())
         for connection in open_now:
             connection.close()
@@ -102,13 +140,17 @@ class Connections:
             self.counters.connections_refused += 1
             return False
         self._by_ident[connection.ident] = connection
-        self._by_remote[connection.flow.remote] = connection
+        self._by_remote[_peer_of(connection)] = connection
         return True
+
+    def tls_unexpected(self, connection: TcpConnection) -> None:
+        self.counters.wrong_protocol += 1
+        self._tell(*_peer_of(connection), NOT_PLAIN)
 
     def connection_closed(self, connection: TcpConnection) -> None:
         self._by_ident.pop(connection.ident, None)
-        if self._by_remote.get(connection.flow.remote) is connection:
-            del self._by_remote[connection.flow.remote]
+        if self._by_remote.get(_peer_of(connection)) is connection:
+            del self._by_remote[_peer_of(connection)]
 
     def message_arrived(self, data: bytes, flow: Flow, now_ns: int) -> None:
         self._receiver.message_arrived(data, flow, now_ns)
@@ -118,15 +160,64 @@ class Connections:
 
     # -- opening
 
-    def _make(self, listener: Endpoint) -> TcpConnection:
+    def _make(self, transport: str, listener: Endpoint) -> TcpConnection:
         self._last_ident += 1
-        return TcpConnection(self._last_ident, listener, self, clock_ns=self._clock_ns)
+        return TcpConnection(self._last_ident, transport, listener, self, clock_ns=self._clock_ns)
 
-    def _queue(self, transmit: Transmit, remote: Endpoint) -> None:
-        queue = self._queued.get(remote)
+    def _accept(self, accepted: socket.socket, local: Endpoint) -> None:
+        """Whoever begins a handshake counts already."""
+        if len(self) >= MAX_SIP_CONNECTIONS:
+            self.counters.connections_refused += 1
+            return accepted.close()
+        task = self._loop.create_task(self._shake_hands(accepted, local))
+        self._accepting.add(task)
+        task.add_done_callback(partial(self._accepted, accepted))
+        return None
+
+    def _accepted(self, accepted: socket.socket, task: asyncio.Task[None]) -> None:
+        self._accepting.discard(task)
+        if task.cancelled():  # before it began, nobody else had the socket
+            accepted.close()
+
+    async def _shake_hands(self, accepted: socket.socket, local: Endpoint) -> None:
+        assert self.contexts is not None  # else nobody listens
+        try:
+            remote = Endpoint(*accepted.getpeername()[:2])
+        except OSError:  # gone before we looked
+            return accepted.close()
+        try:
+            await self._loop.connect_accepted_socket(
+                lambda: self._make("tls", local),
+                accepted,
+                ssl=self.contexts.accepting,
+                ssl_handshake_timeout=HANDSHAKE_S,
+                ssl_shutdown_timeout=SHUTDOWN_S,
+            )
+        except OSError as error:  # SSLError and TimeoutError are such
+            self._unfit(remote, error)
+        return None
+
+    def _unfit(self, remote: Endpoint, error: OSError) -> None:
+        reason = reason_of(error)
+        if reason == NOT_TLS:
+            self.counters.wrong_protocol += 1
+        else:
+            self.counters.handshakes_failed += 1
+        self._tell("tls", remote, reason)
+
+    def _tell(self, transport: str, remote: Endpoint, reason: str) -> None:
+        now_ns = self._clock_ns()
+        if self._told_ns is not None and now_ns - self._told_ns < TOLD_S * NS_PER_S:
+            self._untold += 1
+        elif self._on_unfit is not None:
+            self._on_unfit(transport, remote, reason, self._untold)
+            self._untold, self._told_ns = 0, now_ns
+
+    def _queue(self, transmit: Transmit, sought: Sought) -> None:
+        queue = self._queued.get(sought)
         if queue is None:
-            self._queued[remote] = [transmit]
-            task = self._loop.create_task(self._connect(transmit.flow.local, remote))
+            self._queued[sought] = [transmit]
+            task = self._loop.create_task(self._connect(transmit.flow.local, sought))
             self._connecting.add(task)
             task.add_done_callback(self._connecting.discard)
         elif len(queue) < MAX_QUEUED:
@@ -134,23 +225,40 @@ class Connections:
         else:
             self._fail(transmit)
 
-    async def _connect(self, local: Endpoint, remote: Endpoint) -> None:
+    async def _connect(self, local: Endpoint, sought: Sought) -> None:
         connection = None
         try:
-            async with asyncio.timeout(CONNECT_S):
-                # From the address that the peer knows us by, which its access list may name.
-                _, connection = await self._loop.create_connection(
-                    lambda: self._make(local), remote.host, remote.port, local_addr=(local.host, 0)
-                )
-        except OSError:  # TimeoutError is one
+            connection = await self._open(local, sought)
+        except ssl.SSLError as error:
+            self._unfit(sought.remote, error)
+        except (OSError, ValueError):  # TimeoutError is one; a name that cannot be asked for
             self.counters.connect_failed += 1
         finally:
-            queued = self._queued.pop(remote)
+            queued = self._queued.pop(sought)
         for transmit in queued:
             if connection is None:
                 self._fail(transmit)
             else:
                 self._write(connection, transmit)
+
+    async def _open(self, local: Endpoint, sought: Sought) -> TcpConnection:
+        """From the address that the peer knows us by, which its access list may name."""
+        tls: dict[str, Any] = {}
+        if sought.transport == "tls":
+            assert self.contexts is not None  # else nothing is sent
+            tls = {"ssl": self.contexts.connecting, "server_hostname": sought.names[0]}
+            tls |= {"ssl_handshake_timeout": HANDSHAKE_S, "ssl_shutdown_timeout": SHUTDOWN_S}
+        async with asyncio.timeout(CONNECT_S):
+            _, connection = await self._loop.create_connection(
+                lambda: self._make(sought.transport, local),
+                *sought.remote,
+                local_addr=(local.host, 0),
+                **tls,
+            )
+        if not _is(sought, connection):
+            connection.abort()
+            raise ssl.SSLCertVerificationError(WRONG_NAME)
+        return connection
 
     def _write(self, connection: TcpConnection, transmit: Transmit) -> None:
         if connection.write(transmit.data):
@@ -172,3 +280,11 @@ class Connections:
                 self.counters.idle_closed += 1
                 connection.abort()
         self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
+
+
+def _is(sought: Sought, connection: TcpConnection) -> bool:
+    return not sought.names or not set(sought.names).isdisjoint(connection.flow.names)
+
+
+def _peer_of(connection: TcpConnection) -> tuple[str, Endpoint]:
+    return connection.flow.transport, connection.flow.remote

@@ -17,5 +17,7 @@ class TransportCounters:
     idle_closed: int = 0
     connections_refused: int = 0  # more than we keep at once
     connect_failed: int = 0
+    handshakes_failed: int = 0  # TLS that was not agreed on, or not in time, whoever began
+    wrong_protocol: int = 0  # plain bytes to TLS, or TLS to a TCP port
     captured: int = 0  # copies that went to the capture server
     capture_failed: int = 0  # copies that it did not take: gone

@@ -12,7 +12,8 @@ from mediaproxy.sip.messages import Request, Response
 from mediaproxy.sip.outputs import NO_TRANSACTION, TransactionId, Transmit
 from mediaproxy.sip.parser import parse_message
 from mediaproxy.sip.responses import answer_malformed
-from mediaproxy.transport.connections import Connections
+from mediaproxy.transport.certificates import Contexts
+from mediaproxy.transport.connections import Connections, OnUnfit
 from mediaproxy.transport.counters import TransportCounters
 from mediaproxy.transport.driver import Driver
 from mediaproxy.transport.tcp import TcpConnection
@@ -49,6 +50,8 @@ class SipTransport(Generic[T]):
         on_output: Callable[[T], None],
         *,
         on_message: OnMessage = lambda data, flow, sent, at_ns: None,
+        contexts: Contexts | None = None,
+        on_unfit: OnUnfit | None = None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.counters = TransportCounters()
@@ -57,15 +60,16 @@ class SipTransport(Generic[T]):
         self._on_output = on_output
         self._clock_ns = clock_ns
         self._udp: dict[Endpoint, UdpListener] = {}
-        self._tcp: list[Endpoint] = []
-        self._connections = Connections(self, self.counters, clock_ns=clock_ns)
+        self._streams: list[tuple[str, Endpoint]] = []
+        self._connections = Connections(
+            self, self.counters, contexts=contexts, on_unfit=on_unfit, clock_ns=clock_ns
+        )
         self._driver: Driver[T] = Driver(protocol, self._perform, clock_ns=clock_ns)
 
     @property
     def endpoints(self) -> tuple[tuple[str, Endpoint], ...]:
-        """What is bound: ("udp" or "tcp", endpoint)."""
-        udp = [("udp", endpoint) for endpoint in self._udp]
-        return tuple(udp + [("tcp", endpoint) for endpoint in self._tcp])
+        """What is bound: ("udp", "tcp" or "tls", endpoint)."""
+        return (*(("udp", endpoint) for endpoint in self._udp), *self._streams)
 
     @property
     def connections(self) -> int:
@@ -79,7 +83,7 @@ class SipTransport(Generic[T]):
                     listener = UdpListener(endpoint, self._datagram, clock_ns=self._clock_ns)
                     self._udp[listener.endpoint] = listener
                 else:
-                    self._tcp.append(await self._connections.listen(endpoint))
+                    self._streams.append((transport, await self._connections.listen(transport, endpoint)))
         except BaseException:
             await self.stop()
             raise
@@ -95,12 +99,15 @@ class SipTransport(Generic[T]):
         """Perform what the protocol wants after an input that did not come through here."""
         self._driver.settle()
 
-    def flow_to(self, transport: str, remote: Endpoint) -> Flow | None:
+    def renew(self, contexts: Contexts) -> None:
+        """For the handshakes to come; what is connected stays so."""
+        self._connections.contexts = contexts
+
+    def flow_to(self, transport: str, remote: Endpoint, names: tuple[str, ...] = ()) -> Flow | None:
         """A flow to `remote` from the first listener that can reach it."""
-        bound = self._tcp if transport == "tcp" else list(self._udp)
-        for local in bound:
-            if local.family is remote.family:
-                return Flow(transport, local, remote)
+        for bound, local in self.endpoints:
+            if bound == transport and local.family is remote.family:
+                return Flow(transport, local, remote, names=names)
         return None
 
     # -- inputs
@@ -155,7 +162,7 @@ class SipTransport(Generic[T]):
 
     def _send(self, transmit: Transmit) -> None:
         self._on_message(transmit.data, transmit.flow, True, self._clock_ns())
-        if transmit.flow.transport == "tcp":
+        if transmit.flow.reliable:
             self._connections.send(transmit)
         else:
             self._send_datagram(transmit)

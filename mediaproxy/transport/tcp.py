@@ -1,4 +1,7 @@
-"""SIP over TCP: connections that are framed, bounded, reused, and closed when nobody needs them."""
+"""SIP over TCP and TLS: connections that are framed, bounded, reused, and closed when nobody needs them.
+
+TLS is TCP with a handshake before: a connection is made once that is done.
+"""
 
 import asyncio
 import socket
@@ -10,7 +13,11 @@ from mediaproxy.limits import MAX_SIP_UNSENT_BYTES
 from mediaproxy.net import Endpoint
 from mediaproxy.sip.flow import Flow
 from mediaproxy.sip.framing import PONG, Broken, Framed, StreamFramer
+from mediaproxy.transport.certificates import names
 from mediaproxy.transport.counters import TransportCounters
+
+# A handshake or an alert; no SIP message begins so.
+_TLS_BEGINS = (b"\x16\x03", b"\x15\x03")
 
 
 class ConnectionOwner(Protocol):
@@ -19,6 +26,7 @@ class ConnectionOwner(Protocol):
     counters: TransportCounters
 
     def connection_opened(self, connection: "TcpConnection") -> bool: ...
+    def tls_unexpected(self, connection: "TcpConnection") -> None: ...
     def connection_closed(self, connection: "TcpConnection") -> None: ...
     def message_arrived(self, data: bytes, flow: Flow, now_ns: int) -> None: ...
     def stream_broken(self, broken: Broken, connection: "TcpConnection") -> None: ...
@@ -30,13 +38,14 @@ class TcpConnection(asyncio.Protocol):
     def __init__(
         self,
         ident: int,
+        transport: str,
         listener: Endpoint,
         owner: ConnectionOwner,
         *,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.ident = ident
-        self.flow = Flow("tcp", listener, Endpoint("", 0), ident)
+        self.flow = Flow(transport, listener, Endpoint("", 0), ident)
         self.closed = asyncio.get_running_loop().create_future()
         self.active_ns = clock_ns()
         self._owner = owner
@@ -55,12 +64,16 @@ class TcpConnection(asyncio.Protocol):
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if peer is None:  # gone before we looked
             return transport.abort()
-        self.flow = self.flow._replace(remote=Endpoint(peer[0], peer[1]))
+        proven = names(transport.get_extra_info("peercert"))
+        self.flow = self.flow._replace(remote=Endpoint(peer[0], peer[1]), names=proven)
         if not self._owner.connection_opened(self):
             transport.abort()
         return None
 
     def data_received(self, data: bytes) -> None:
+        if self.flow.transport == "tcp" and not self.waiting and data.startswith(_TLS_BEGINS):
+            self._owner.tls_unexpected(self)
+            return self.abort()
         now_ns = self._clock_ns()
         self.active_ns = now_ns
         for frame in self._framer.receive(data):
@@ -71,6 +84,7 @@ class TcpConnection(asyncio.Protocol):
             else:
                 self._owner.counters.keep_alives += 1
                 self.write(PONG)
+        return None
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.closed.done():

@@ -1,7 +1,8 @@
 """baresip as carrier or agent: its control socket, what it says and what it heard.
 
 baresip 1.0.0 binds its RTP to 0.0.0.0, so its RTP comes from 127.0.0.1 whatever its SDP says: the
-proxy must latch ("always") for it, and every instance needs a port range of its own.
+proxy must latch ("always") for it, and every instance needs a port range of its own. It listens for TLS
+one port above the one for UDP.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from mediaproxy.transport.certificates import TlsFiles
 from tests.support.rtp_oracle import Pcm
 from tests.support.sip_wire import Address
 from tests.support.speech import read_mono, write_mono
@@ -49,13 +51,20 @@ module_app ctrl_tcp.so
 snd_path {folder}/dump
 ctrl_tcp_listen {host}:{control}
 """
-ACCOUNT = "<sip:{user}@{host}:{port};transport=udp>;regint=0;answermode=auto;audio_codecs=pcmu/8000/1\n"
+SECURE = "sip_certificate {folder}/own.pem\nsip_cafile {ca}\n"
+ACCOUNT = (
+    "<sip:{user}@{host}:{port};transport={transport}>;regint=0;answermode=auto;audio_codecs=pcmu/8000/1\n"
+)
 
 
 class Baresip:
     """One process, which answers every call by itself and says `says` from the start of each call."""
 
-    def __init__(self, folder: Path, user: str, address: Address, says: Pcm, rtp_first: int) -> None:
+    def __init__(
+        self, folder: Path, user: str, address: Address, says: Pcm, rtp_first: int,
+        tls: TlsFiles | None = None,
+    ) -> None:  # fmt: skip
+        self._tls = tls
         self.folder, self.user, self.address, self.rtp_first = folder, user, address, rtp_first
         self.process: asyncio.subprocess.Process | None = None
         self.events: list[dict[str, Any]] = []
@@ -70,8 +79,15 @@ class Baresip:
         names = {
             "host": host, "port": port, "user": self.user, "folder": self.folder, "modules": MODULES,
             "control": CONTROL_PORT, "rtp_first": self.rtp_first, "rtp_last": self.rtp_first + 20,
+            "transport": "tls" if self._tls else "udp",
         }  # fmt: skip
-        (self.folder / "config").write_text(CONFIG.format(**names))
+        config = CONFIG
+        if self._tls is not None:
+            config += SECURE
+            names["ca"] = self._tls.ca
+            own = self._tls.certificate.read_bytes() + self._tls.key.read_bytes()
+            (self.folder / "own.pem").write_bytes(own)
+        (self.folder / "config").write_text(config.format(**names))
         (self.folder / "accounts").write_text(ACCOUNT.format(**names))
         (self.folder / "contacts").write_text("")
         with (self.folder / "log").open("wb") as log:

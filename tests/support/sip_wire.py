@@ -7,9 +7,10 @@ order, so a test can hold what came out against what went in.
 import asyncio
 import contextlib
 import re
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 COMPACT = {
     "v": "via", "f": "from", "t": "to", "i": "call-id", "m": "contact", "l": "content-length",
@@ -161,27 +162,39 @@ class UdpWire(asyncio.DatagramProtocol):
         await asyncio.sleep(0)
 
 
+class Tls(NamedTuple):
+    """What a telephone shows and trusts: to who connects to it, and when it connects."""
+
+    accepting: ssl.SSLContext
+    connecting: ssl.SSLContext
+
+
 class TcpWire:
     """A listening address of ours, and the one connection in use: ours to the peer, or the peer's."""
 
-    transport_name = "TCP"
-
-    def __init__(self, local: Address, peer: Address, received: Received) -> None:
+    def __init__(self, local: Address, peer: Address, received: Received, tls: Tls | None = None) -> None:
         self.local, self.peer, self._received = local, peer, received
-        self._writer: asyncio.StreamWriter | None = None
+        self._accepting, self._connecting = tls or (None, None)
+        self.transport_name = "TLS" if tls else "TCP"
+        self._writer: asyncio.StreamWriter | None = None  # the one in use
+        self._writers: list[asyncio.StreamWriter] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.connections = 0
 
     async def open(self) -> "TcpWire":
-        self._server = await asyncio.start_server(self._serve, *self.local, reuse_address=True)
+        self._server = await asyncio.start_server(
+            self._serve, *self.local, reuse_address=True, ssl=self._accepting
+        )
         return self
 
     async def connect(self) -> None:
         """Opens the connection from our address and an ephemeral port."""
-        self._use(*await asyncio.open_connection(*self.peer, local_addr=(self.local[0], 0)))
+        here = (self.local[0], 0)
+        self._use(*await asyncio.open_connection(*self.peer, local_addr=here, ssl=self._connecting))
 
     def _use(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
+        self._writers.append(writer)
         self._tasks.add(asyncio.create_task(self._read(reader, writer)))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -207,10 +220,10 @@ class TcpWire:
 
     async def close(self) -> None:
         self._server.close()
-        if self._writer:
-            self._writer.close()
-            with contextlib.suppress(ConnectionError):
-                await self._writer.wait_closed()
+        for writer in self._writers:
+            writer.close()
+            with contextlib.suppress(ConnectionError, ssl.SSLError):
+                await writer.wait_closed()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -23,6 +23,7 @@ from tests.support.sip_wire import (
     Address,
     Message,
     TcpWire,
+    Tls,
     UdpWire,
     host_port,
     media_of,
@@ -227,7 +228,7 @@ class Phone:
     def __init__(
         self, user: str, address: Address, proxy: Address, *, media_host: str = "", seed: int = 1,
         law: G711 = PCMU, ssrc: int | None = None, plan: Plan = on_time, codes: bytes | None = None,
-        transport: str = "udp",
+        transport: str = "udp", tls: Tls | None = None,
     ) -> None:  # fmt: skip
         self.user, self.address, self.proxy, self.law = user, address, proxy, law
         self.calls: dict[str, Call] = {}
@@ -238,7 +239,10 @@ class Phone:
         self._codes = codes or law.noise(seed, NOISE_S)
         self._ssrc = ssrc if ssrc is not None else 0x5EED0000 + seed
         self.wire: UdpWire | TcpWire
-        self.wire = {"udp": UdpWire, "tcp": TcpWire}[transport](address, proxy, self._received)
+        if transport == "udp":
+            self.wire = UdpWire(address, proxy, self._received)
+        else:
+            self.wire = TcpWire(address, proxy, self._received, tls)
 
     async def open(self) -> "Phone":
         await self.wire.open()
@@ -260,7 +264,8 @@ class Phone:
 
     @property
     def contact(self) -> str:
-        extra = ";transport=tcp" if self.wire.transport_name == "TCP" else ""
+        name = self.wire.transport_name.lower()
+        extra = "" if name == "udp" else f";transport={name}"
         return f"<sip:{self.user}@{host_port(self.address)}{extra}>"
 
     def new_via(self) -> str:

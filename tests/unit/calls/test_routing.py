@@ -5,6 +5,7 @@ import pytest
 from mediaproxy.calls.model import Agent, Overrides, Plan, Policy, RecordingPolicy, Route, Target, Trunk
 from mediaproxy.calls.routing import Routing, called_number
 from mediaproxy.net import Endpoint
+from mediaproxy.sip.flow import Flow
 
 
 def agent(name: str, host: str, port: int = 15080, policy: Policy | None = None) -> Agent:
@@ -48,7 +49,28 @@ NARROW = Plan("pbx.example", trunks=(CARRIER,), agents=(ALICE, ANN, BEN))
 )
 def test_who_sends(plan: Plan, source: str, reliable: bool, from_user: str, name: str | None) -> None:
     host, _, port = source.rpartition(":")
-    sender = Routing(plan).sender(Endpoint(host, int(port)), reliable=reliable, from_user=from_user)
+    flow = Flow("tcp" if reliable else "udp", Endpoint("127.0.0.1", 5060), Endpoint(host, int(port)))
+    sender = Routing(plan).sender(flow, from_user=from_user)
+    assert (sender and sender.name) == name
+
+
+@pytest.mark.parametrize(
+    ("transport", "source", "names", "name"),
+    [
+        ("tls", "127.0.0.2", ("other.example", "sip.carrier.example"), "carrier"),
+        ("tls", "192.0.2.9", ("sip.carrier.example",), "carrier"),  # wherever it comes from
+        ("tls", "127.0.0.2", ("other.example",), None),
+        ("tls", "127.0.0.2", (), None),
+        ("udp", "127.0.0.2", (), None),
+    ],
+)
+def test_who_must_show_a_certificate_is_known_by_nothing_else(
+    transport: str, source: str, names: tuple[str, ...], name: str | None
+) -> None:
+    target = Target("tls", Endpoint("127.0.0.2", 5061), "SIP.carrier.example")
+    trunk = Trunk("carrier", target, (ip_network("127.0.0.0/8"),), by_certificate=True)
+    flow = Flow(transport, Endpoint("127.0.0.1", 5061), Endpoint(source, 4711), names=names)
+    sender = Routing(Plan("pbx.example", trunks=(trunk,))).sender(flow, from_user="x")
     assert (sender and sender.name) == name
 
 

@@ -58,7 +58,29 @@ def test_where_requests_go() -> None:
     [
         (Flow("udp", Endpoint("192.0.2.1", 5060), CARRIER), "<sip:192.0.2.1:5060>"),
         (Flow("tcp", Endpoint("2001:db8::1", 5061), CARRIER), "<sip:[2001:db8::1]:5061;transport=tcp>"),
+        (Flow("tls", Endpoint("192.0.2.1", 5061), CARRIER), "<sip:192.0.2.1:5061;transport=tls>"),
     ],
 )
 def test_where_we_are(flow: Flow, contact: str) -> None:
     assert wire.contact(flow) == contact
+
+
+@pytest.mark.parametrize(
+    ("uri", "headers", "transport", "scheme"),
+    [
+        ("sip:1@y", {"Contact": "<sip:x@y;transport=tls>"}, "tls", "sip"),
+        ("SIPS:1@y", {"Contact": "<sip:x@y>"}, "tls", "sips"),
+        ("sip:1@y", {"Contact": '"X" <sips:x@y>'}, "tls", "sips"),
+        ("sip:1@y", {"Contact": "sips:x@y"}, "tls", "sips"),
+        ("sip:1@y", {"Record-Route": "<sip:p;lr>", "Contact": "<sips:x@y>"}, "tls", "sip"),
+        ("sip:1@y", {"Record-Route": "<sips:p;lr>", "Contact": "<sip:x@y>"}, "tls", "sips"),
+        ("sip:1@y", {"Contact": "<sips:x@y>"}, "udp", "sip"),  # nothing to be secure about
+    ],
+)
+def test_a_sips_way_wants_a_sips_contact(
+    uri: str, headers: dict[str, str], transport: str, scheme: str
+) -> None:
+    invite = Request("INVITE", uri, Headers.of(*headers.items()))
+    flow = Flow(transport, Endpoint("192.0.2.1", 5061), CARRIER)
+    assert wire.scheme_asked_for(invite, flow) == scheme
+    assert wire.contact(flow, "sips") == "<sips:192.0.2.1:5061>"

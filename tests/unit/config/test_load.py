@@ -106,10 +106,6 @@ def test_tokens_stand_for_callers(loads: Loads) -> None:
         ("colour = 1", "FILE: colour = 1: unknown key; remove it; known are sip, capture, media"),
         ("sip = 5", "FILE: sip = 5: not a table"),
         ("[sip]\nlisten = []", "FILE: sip.listen: empty; give at least one"),
-        (
-            '[sip]\nlisten = ["tls:127.0.0.1:1"]',
-            "FILE: sip.listen[0] = 'tls:127.0.0.1:1': tls is not there yet",
-        ),
         ('[sip]\nlisten = ["ws:127.0.0.1:1"]', "FILE: sip.listen[0] = 'ws:127.0.0.1:1': ws is not there yet"),
         ('[sip]\nlisten = ["127.0.0.1:1"]', "FILE: sip.listen[0] = '127.0.0.1:1': no transport; write"),
         ('[sip]\nlisten = ["udp:0.0.0.0:1"]', "FILE: sip.listen[0] = 'udp:0.0.0.0:1': peers cannot be told"),
@@ -145,8 +141,12 @@ def test_tokens_stand_for_callers(loads: Loads) -> None:
         ),
         ('[[agents]]\nname = "a"\ncontact = "tel:1"', "FILE: agents[0].contact = 'tel:1': not a sip: URI"),
         (
-            '[[agents]]\nname = "a"\ncontact = "sip:a@127.0.0.1;transport=tls"',
-            "FILE: agents[0].contact = 'sip:a@127.0.0.1;transport=tls': tls is not there yet",
+            '[[agents]]\nname = "a"\ncontact = "sips:a@127.0.0.1;transport=ws"',
+            "FILE: agents[0].contact = 'sips:a@127.0.0.1;transport=ws': wss is not there yet",
+        ),
+        (
+            '[[agents]]\nname = "a"\ncontact = "sips:a@127.0.0.1"\ntls_name = "*.example"',
+            "FILE: agents[0].tls_name = '*.example': not a name in a certificate; write one",
         ),
         ('[[agents]]\nname = "a b"\ncontact = "sip:a@127.0.0.1"', "FILE: agents[0].name = 'a b': not a name"),
         (

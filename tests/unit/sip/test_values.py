@@ -71,6 +71,7 @@ def test_no_uri(text: str) -> None:
         ("sip:alice@127.0.0.3:15080", Endpoint("127.0.0.3", 15080)),
         ("sip:alice@127.0.0.3", Endpoint("127.0.0.3", 5060)),
         ("sips:alice@127.0.0.3", Endpoint("127.0.0.3", 5061)),
+        ("sip:alice@127.0.0.3;transport=tls", Endpoint("127.0.0.3", 5061)),
         ("sip:[::1]:5070", Endpoint("::1", 5070)),
         ("sip:alice@example.com;maddr=192.0.2.9", Endpoint("192.0.2.9", 5060)),
         ("sip:alice@example.com", None),
@@ -84,7 +85,10 @@ def test_where_a_uri_points(text: str, endpoint: Endpoint | None) -> None:
 def test_the_transport_of_a_uri() -> None:
     assert parse_uri("sip:a@b").transport == "udp"
     assert parse_uri("sip:a@b;transport=TCP").transport == "tcp"
+    assert parse_uri("sip:a@b;transport=tls").transport == "tls"
     assert parse_uri("sips:a@b").transport == "tls"
+    assert parse_uri("sips:a@b;transport=tcp").transport == "tls"  # TLS over TCP (26.2.2)
+    assert parse_uri("sips:a@b;transport=udp").transport == "tls"  # never less
 
 
 BOB = Uri("sip", "bob", "biloxi.com")
