@@ -28,13 +28,14 @@ class Routing:
     """A plan with its indexes."""
 
     plan: Plan
-    _agents: dict[str, list[Agent]] = field(default_factory=lambda: defaultdict(list))
+    _agents: dict[str, list[tuple[Agent, int]]] = field(default_factory=lambda: defaultdict(list))
     _sources: list[tuple[IPv4Network | IPv6Network, Trunk]] = field(default_factory=list)
     _routes: list[tuple[Glob, Glob, Route]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for agent in self.plan.agents:
-            self._agents[agent.target.endpoint.host].append(agent)
+            if agent.target is not None:
+                self._agents[agent.target.endpoint.host].append((agent, agent.target.endpoint.port))
         self._sources = [(network, trunk) for trunk in self.plan.trunks for network in trunk.sources]
         self._sources.sort(key=lambda source: -source[0].prefixlen)  # stable: the first one named wins
         self._routes = [
@@ -47,11 +48,12 @@ class Routing:
         A reliable transport's source port says nothing: there the contact's host is enough, and
         several agents behind it are told apart by the From user.
         """
-        here = self._agents.get(source.host, [])
+        at_host = self._agents.get(source.host, [])
+        here = [agent for agent, _ in at_host]
         if reliable:
             contacts = here if len(here) == 1 else _named(here, from_user)
         else:
-            contacts = [agent for agent in here if agent.target.endpoint.port == source.port]
+            contacts = [agent for agent, port in at_host if port == source.port]
         if len(contacts) > 1:
             contacts = _named(contacts, from_user) or contacts
         trunk = None if contacts else self._trunk(ip_address(source.host))

@@ -25,6 +25,7 @@ def watch_all(
 ) -> None:
     """Called once, when all of them are built."""
     metrics.watch("calls_live", "Calls that have not ended", lambda: len(live))
+    metrics.watch("agent_contacts", "Contacts at which agents are registered", lambda: proxy.contacts)
     _watch_ints(metrics, "sip", "SIP transport", transport)
     _watch_ints(metrics, "calls", "Call core", proxy.counters, leave_out=("live",))
     _watch_ints(metrics, "log", "Call log rows", call_log.counters)

@@ -49,13 +49,20 @@ module_app ctrl_tcp.so
 snd_path {folder}/dump
 ctrl_tcp_listen {host}:{control}
 """
-ACCOUNT = "<sip:{user}@{host}:{port};transport=udp>;regint=0;answermode=auto;audio_codecs=pcmu/8000/1\n"
+ACCOUNT = "<sip:{user}@{at};transport={transport}>;{auth}answermode=auto;audio_codecs=pcmu/8000/1\n"
 
 
 class Baresip:
     """One process, which answers every call by itself and says `says` from the start of each call."""
 
-    def __init__(self, folder: Path, user: str, address: Address, says: Pcm, rtp_first: int) -> None:
+    def __init__(
+        self, folder: Path, user: str, address: Address, says: Pcm, rtp_first: int, *,
+        registrar: Address | None = None, password: str = "", transport: str = "udp",
+    ) -> None:  # fmt: skip
+        """With a registrar it registers there at once, and unregisters when it is stopped."""
+        host, port = registrar or address
+        auth = f"auth_pass={password};regint=60;" if registrar else "regint=0;"
+        self._account = ACCOUNT.format(user=user, at=f"{host}:{port}", auth=auth, transport=transport)
         self.folder, self.user, self.address, self.rtp_first = folder, user, address, rtp_first
         self.process: asyncio.subprocess.Process | None = None
         self.events: list[dict[str, Any]] = []
@@ -72,7 +79,7 @@ class Baresip:
             "control": CONTROL_PORT, "rtp_first": self.rtp_first, "rtp_last": self.rtp_first + 20,
         }  # fmt: skip
         (self.folder / "config").write_text(CONFIG.format(**names))
-        (self.folder / "accounts").write_text(ACCOUNT.format(**names))
+        (self.folder / "accounts").write_text(self._account)
         (self.folder / "contacts").write_text("")
         with (self.folder / "log").open("wb") as log:
             self.process = await asyncio.create_subprocess_exec(
