@@ -27,12 +27,21 @@ def busy() -> Refusal:
     return Refusal(503, Headers.of(("Retry-After", RETRY_AFTER_S)))
 
 
-def check_method(request: Request) -> Refusal | None:
-    if request.method in TAKEN:
+def not_registered() -> Refusal:
+    """The agent is nowhere to be reached (Q.850: subscriber absent)."""
+    return Refusal(480, Headers.of(("Reason", 'Q.850;cause=20;text="Agent not registered"')))
+
+
+def check_method(request: Request, *, registers: bool = False) -> Refusal | None:
+    """`registers`: there are agents who do."""
+    if request.method in TAKEN or (registers and request.method == "REGISTER"):
         return None
-    if request.method in KNOWN:
-        return Refusal(405, Headers.of(("Allow", ALLOW)))
-    return Refusal(501, Headers.of(("Allow", ALLOW)))
+    allow = Headers.of(("Allow", allowed(registers=registers)))
+    return Refusal(405 if request.method in KNOWN else 501, allow)
+
+
+def allowed(*, registers: bool) -> str:
+    return f"{ALLOW}, REGISTER" if registers else ALLOW
 
 
 def check_invite(request: Request, flow: Flow) -> Refusal | None:
@@ -46,11 +55,12 @@ def check_invite(request: Request, flow: Flow) -> Refusal | None:
     return check_extensions(request) or check_body(request)
 
 
-def check_extensions(request: Request) -> Refusal | None:
-    """A Require of what we would have to take part in, or know nothing of (8.2.2.3)."""
+def check_extensions(request: Request, *, also: frozenset[str] = frozenset()) -> Refusal | None:
+    """A Require of what we would have to take part in, or know nothing of (8.2.2.3); `also` is known."""
     if "require" not in request.headers:
         return None
-    unsupported = [tag for tag in request.headers.elements("require") if tag.lower() not in TRANSPARENT]
+    known = TRANSPARENT | also
+    unsupported = [tag for tag in request.headers.elements("require") if tag.lower() not in known]
     return Refusal(420, Headers.of(("Unsupported", ", ".join(unsupported)))) if unsupported else None
 
 

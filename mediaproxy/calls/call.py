@@ -158,7 +158,7 @@ class Call(Coupling):
         status = self._judge(leg, request)
         if status is not None:
             return self.signalling.answer(received, status)
-        if received.flow.reliable:
+        if received.flow.reliable or leg.pinned:
             leg.flow = received.flow
         match request.method:
             case "BYE":

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from mediaproxy.calls.events import CallBroken, CallEvent, RecordRequested
+from mediaproxy.calls.events import AgentEvent, CallBroken, CallEvent, RecordRequested
 from mediaproxy.calls.forks import Forks
 from mediaproxy.calls.model import Target
 from mediaproxy.calls.plane import LegId, PlaneOperation
@@ -13,7 +13,7 @@ from mediaproxy.ids import CallId
 from mediaproxy.sip.outputs import Event, TransactionId, Transmit
 from mediaproxy.sip.transactions import TransactionLayer
 
-Output = Transmit | PlaneOperation | CallEvent | RecordRequested | CallBroken
+Output = Transmit | PlaneOperation | CallEvent | RecordRequested | CallBroken | AgentEvent
 
 
 @dataclass(slots=True)
@@ -26,6 +26,10 @@ class Counters:
     refused_requests: int = 0  # requests of no call, answered 4xx or 5xx
     malformed: int = 0  # whose headers or body could not be read
     broken: int = 0  # calls that an error of ours ended
+    challenged: int = 0  # requests answered 401 or 407
+    wrong_passwords: int = 0
+    replayed: int = 0  # credentials that were used before
+    suspects_refused: int = 0  # credentials not looked at, for too many wrong ones came from there
 
 
 @dataclass(slots=True)

@@ -64,6 +64,7 @@ class Arrival:
     sender: Agent | Trunk
     callee: Agent | Trunk
     callee_flow: Flow
+    callee_path: tuple[str, ...]  # proxies before it, as it registered (RFC 3327)
     called: str
     policy: RecordingPolicy
     plan: Plan
@@ -163,6 +164,7 @@ class Coupling:
             flow=self.callee.flow,
             tag=self.callee.tag,
             call_id=call_id,
+            path=arrival.callee_path,
         )
         if arrival.offer is not None:
             request = request.replace(body=self.media.take_offer(self.caller, self.callee, arrival.offer))
@@ -263,7 +265,7 @@ class Coupling:
     def _watch_forks(self) -> None:
         assert self._invited is not None
         assert self._request is not None
-        sent = Sent(self._request, self.callee.flow)
+        sent = Sent(self._request, self.callee.flow, self.callee.pinned)
         self.context.forks.watch(self._invited.transaction, sent, now=self.context.now)
 
     def _answer_body(self, response: Response) -> bytes:

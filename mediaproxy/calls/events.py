@@ -118,3 +118,24 @@ class CallBroken:
 
     call: CallId | None
     error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class ContactsChanged:
+    """An agent is reachable at so many contacts now."""
+
+    agent: str
+    contacts: int
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordRefused:
+    """Credentials from `source` were wrong; `agent` is None when there is no such one. With `limited` no
+    more of them are looked at for a while."""
+
+    source: str
+    agent: str | None
+    limited: bool
+
+
+AgentEvent = ContactsChanged | PasswordRefused

@@ -17,6 +17,7 @@ WATCHED_S = 32.0  # 64*T1: as long as the transaction may bring another one (RFC
 class Sent(NamedTuple):
     request: Request
     flow: Flow
+    pinned: bool  # to the flow, whatever the answer's Contact says
 
 
 @dataclass(slots=True)
@@ -41,7 +42,7 @@ class Forks:
         if sent is None or not 200 <= answer.status < 300:
             return
         dialog = Dialog.uac(sent.request, answer)
-        flow = within(dialog, sent.flow)
+        flow = sent.flow if sent.pinned else within(dialog, sent.flow)
         layer.send_ack(transaction, dialog.ack(sent.request.cseq.number), flow, now_ns=now_ns)
         layer.send_request(dialog.request("BYE"), flow, now_ns=now_ns)
 

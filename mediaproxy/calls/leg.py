@@ -48,8 +48,13 @@ class Leg:
         return own_headers(self.flow, self.scheme)
 
     @property
+    def pinned(self) -> bool:
+        """Whether all goes over its flow: whoever registers may have a Contact that only NAT understands."""
+        return isinstance(self.peer, Agent) and self.peer.registers
+
+    @property
     def next_flow(self) -> Flow:
-        return self.flow if self.dialog is None else within(self.dialog, self.flow)
+        return self.flow if self.dialog is None or self.pinned else within(self.dialog, self.flow)
 
     def request(self, method: str, headers: Headers | None = None, body: bytes = b"") -> Request:
         assert self.dialog is not None  # asked of a leg that has one alone

@@ -6,6 +6,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 from mediaproxy.calls.plane import Latch
 from mediaproxy.net import Endpoint
+from mediaproxy.sip.digest import Secret
 
 
 class Policy(Enum):
@@ -108,13 +109,21 @@ class Trunk:
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """`contact` is the SIP URI verbatim; `target` is where it points."""
+    """`contact` is the SIP URI verbatim; `target` is where it points.
+
+    One who `registers` has neither, but a `secret`: it says where it is, and proves who it is.
+    """
 
     name: str
-    contact: str
-    target: Target
+    contact: str = ""
+    target: Target | None = None
     latch: Latch = Latch.AUTO
     recording: RecordingPolicy | None = None
+    secret: Secret | None = None
+
+    @property
+    def registers(self) -> bool:
+        return self.secret is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +143,7 @@ class Plan:
     """Everything that decides about a new call; replaced whole on a reload."""
 
     domain: str
+    realm: str = ""  # that passwords are for (RFC 3261 22.1)
     trunks: tuple[Trunk, ...] = ()
     agents: tuple[Agent, ...] = ()
     routes: tuple[Route, ...] = ()

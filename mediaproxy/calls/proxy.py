@@ -1,21 +1,31 @@
 """The sans-IO proxy: SIP messages, plane events and commands in; one ordered list of outputs out."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 from mediaproxy.calls import record
-from mediaproxy.calls.admission import Refusal, busy, check_invite, check_method
+from mediaproxy.calls.admission import (
+    Refusal,
+    allowed,
+    busy,
+    check_invite,
+    check_method,
+    not_registered,
+)
 from mediaproxy.calls.call import Call, Input
 from mediaproxy.calls.context import Context, Counters, Output
 from mediaproxy.calls.coupling import Arrival
 from mediaproxy.calls.events import CallBroken, CallEnded, CallRecord, CallStarted
 from mediaproxy.calls.leg import flow_to
 from mediaproxy.calls.media import Offer, read
-from mediaproxy.calls.model import Plan, Policy, Target
+from mediaproxy.calls.model import Agent, Plan, Policy, Target
 from mediaproxy.calls.outcome import Outcome
 from mediaproxy.calls.plane import PlaneEvent
+from mediaproxy.calls.registrar import Registrar
 from mediaproxy.calls.routing import Destination, Peer, Routing, called_number
-from mediaproxy.calls.wire import ALLOW, SDP, has_sdp
+from mediaproxy.calls.wire import SDP, has_sdp
 from mediaproxy.clock import NS_PER_MS, NS_PER_S
 from mediaproxy.errors import Malformed
 from mediaproxy.ids import RANDOM_BYTES, CallId, uuid7
@@ -29,6 +39,14 @@ from mediaproxy.sip.responses import respond
 from mediaproxy.sip.transactions import TransactionLayer
 
 _BROKEN = Outcome("failed", 500, "us")
+
+
+class Way(NamedTuple):
+    """How the callee is reached."""
+
+    peer: Peer
+    flow: Flow
+    path: tuple[str, ...] = ()
 
 
 class Proxy:
@@ -50,6 +68,7 @@ class Proxy:
         self._routing = Routing(plan)
         self._wall_offset_ns = wall_offset_ns
         self._context = Context(layer, random, listeners)
+        self._registrar = Registrar(self._context, plan)
         self._calls: dict[CallId, Call] = {}
         self._last_generation = 0
         self._takes_calls = True
@@ -62,6 +81,11 @@ class Proxy:
     def __len__(self) -> int:
         """Calls of which anything is left, if only a BYE under way."""
         return len(self._calls)
+
+    @property
+    def contacts(self) -> int:
+        """At how many contacts agents are registered."""
+        return len(self._registrar)
 
     # -- the four verbs
 
@@ -85,6 +109,7 @@ class Proxy:
             self._with_call(due.call, partial(Call.handle_timer, timer=due.timer))
             self._run()
         context.forks.handle_timer(now=now)
+        self._registrar.handle_timer(now=now)
 
     def next_deadline(self) -> float | None:
         context = self._context
@@ -92,6 +117,7 @@ class Proxy:
             context.layer.next_deadline(),
             context.schedule.next_deadline(),
             context.forks.next_deadline(),
+            self._registrar.next_deadline(),
         )
         return min((at for at in deadlines if at is not None), default=None)
 
@@ -144,6 +170,7 @@ class Proxy:
     def replace_plan(self, plan: Plan) -> None:
         """For the calls to come; a live call keeps the plan that it began with."""
         self._routing = Routing(plan)
+        self._registrar.replace_plan(plan)
 
     # -- events of the transaction layer
 
@@ -205,13 +232,17 @@ class Proxy:
 
     def _receive_request(self, received: RequestReceived) -> None:
         request = received.request
-        refusal = check_method(request)
+        registers = self._registrar.serves
+        refusal = check_method(request, registers=registers)
         if refusal is not None:
             self._refuse(received, refusal)
+        elif request.method == "REGISTER":
+            self._answer(received, self._registrar.receive(received))
         elif request.to.tag is not None:
             self._receive_within(received, request.to.tag)
         elif request.method == "OPTIONS":
-            self._answer(received, Refusal(200, Headers.of(("Allow", ALLOW), ("Accept", SDP))))
+            headers = Headers.of(("Allow", allowed(registers=registers)), ("Accept", SDP))
+            self._answer(received, Refusal(200, headers))
         elif request.method == "INVITE":
             self._receive_invite(received)
         else:
@@ -226,11 +257,9 @@ class Proxy:
 
     def _receive_invite(self, received: RequestReceived) -> None:
         request, flow = received.request, received.flow
-        user = request.from_.uri.user or ""
-        sender = self._routing.sender(flow, from_user=user)
-        if sender is None:
-            self.counters.unknown_sources += 1
-            return self._answer(received, Refusal(403))
+        sender = self._sender(received)
+        if isinstance(sender, Refusal):
+            return self._answer(received, sender)
         try:
             refusal = check_invite(request, flow)
             offer = read(request.body) if refusal is None and has_sdp(request) else None
@@ -242,6 +271,29 @@ class Proxy:
         if refusal is not None:
             return self._refuse(received, refusal)
         return self._route(received, sender, offer, None)
+
+    def _sender(self, received: RequestReceived) -> Peer | Refusal:
+        """Who registers, and who is unknown where some do, has to prove who it is."""
+        flow, user = received.flow, received.request.from_.uri.user or ""
+        if self._registrar.knows(flow):
+            return self._registrar.caller(received)
+        sender = self._routing.sender(flow, from_user=user)
+        if sender is not None:
+            return sender
+        if self._registrar.serves:
+            return self._registrar.caller(received)
+        self.counters.unknown_sources += 1
+        return Refusal(403)
+
+    def _way_to(self, peer: Peer) -> Way | None:
+        """None for a registering agent that is nowhere, and for whom no address of ours can reach."""
+        if isinstance(peer, Agent) and peer.registers:
+            binding = self._registrar.reach(peer)
+            if binding is None:
+                return None
+            return Way(replace(peer, contact=str(binding.contact)), binding.flow, binding.path)
+        flow = None if peer.target is None else flow_to(peer.target, self._context.listeners)
+        return None if flow is None else Way(peer, flow)
 
     def _route(
         self, received: RequestReceived, sender: Peer, offer: Offer | None, refusal: Refusal | None
@@ -256,14 +308,17 @@ class Proxy:
             return self._turn_away(received, call_record, Refusal(404), "no_route")
         if refusal is not None:
             return self._turn_away(received, call_record, refusal, "failed")
-        callee_flow = flow_to(destination.peer.target, self._context.listeners)
-        if callee_flow is None or not self._has_room() or not self._can_keep(destination):
+        way = self._way_to(destination.peer)
+        if way is None and isinstance(destination.peer, Agent) and destination.peer.registers:
+            return self._turn_away(received, call_record, not_registered(), "unavailable")
+        if way is None or not self._has_room() or not self._can_keep(destination):
             return self._turn_away(received, call_record, busy(), "failed")
         arrival = Arrival(
             received,
             sender,
-            destination.peer,
-            callee_flow,
+            way.peer,
+            way.flow,
+            way.path,
             called,
             destination.recording,
             self._routing.plan,

@@ -28,14 +28,15 @@ class Routing:
     """A plan with its indexes."""
 
     plan: Plan
-    _agents: dict[str, list[Agent]] = field(default_factory=lambda: defaultdict(list))
+    _agents: dict[str, list[tuple[Agent, int]]] = field(default_factory=lambda: defaultdict(list))
     _sources: list[tuple[IPv4Network | IPv6Network, Trunk]] = field(default_factory=list)
     _by_certificate: list[Trunk] = field(default_factory=list)
     _routes: list[tuple[Glob, Glob, Route]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for agent in self.plan.agents:
-            self._agents[agent.target.endpoint.host].append(agent)
+            if agent.target is not None:
+                self._agents[agent.target.endpoint.host].append((agent, agent.target.endpoint.port))
         trunks = self.plan.trunks
         self._by_certificate = [trunk for trunk in trunks if trunk.by_certificate]
         self._sources = [
@@ -56,11 +57,12 @@ class Routing:
         for trunk in self._by_certificate:
             if trunk.target.proven_name in flow.names:
                 return trunk
-        here = self._agents.get(source.host, [])
+        at_host = self._agents.get(source.host, [])
+        here = [agent for agent, _ in at_host]
         if flow.reliable:
             contacts = here if len(here) == 1 else _named(here, from_user)
         else:
-            contacts = [agent for agent in here if agent.target.endpoint.port == source.port]
+            contacts = [agent for agent, port in at_host if port == source.port]
         if len(contacts) > 1:
             contacts = _named(contacts, from_user) or contacts
         known = None if contacts else self._trunk(ip_address(source.host))

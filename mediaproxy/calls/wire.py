@@ -76,19 +76,28 @@ def scheme_asked_for(request: Request, flow: Flow) -> str:
 
 
 def request_uri(peer: Agent | Trunk, called: str) -> str:
-    """An agent's contact verbatim; the called number at a trunk's address."""
+    """An agent's contact as it was given; the called number at a trunk's address."""
     if isinstance(peer, Agent):
         return peer.contact
     return str(Uri("sip", called, *peer.target.endpoint))
 
 
 def outgoing_invite(
-    invite: Request, *, sender: Agent | Trunk, uri: str, domain: str, flow: Flow, tag: str, call_id: str
+    invite: Request,
+    *,
+    sender: Agent | Trunk,
+    uri: str,
+    domain: str,
+    flow: Flow,
+    tag: str,
+    call_id: str,
+    path: tuple[str, ...] = (),
 ) -> Request:
     """The B-leg's INVITE as the A-leg's one makes it, still without a body of its own."""
     hops = invite.max_forwards
     caller = NameAddr(Uri("sip", invite.from_.uri.user, domain), invite.from_.display, params=(("tag", tag),))
     ours = Headers.of(
+        *[("Route", hop) for hop in path],
         ("Max-Forwards", MAX_FORWARDS if hops is None else hops - 1),
         ("From", caller),
         ("To", f"<{uri}>"),

@@ -22,13 +22,14 @@ Codes = tuple[tuple[str, str], ...]
 
 PORTS_PER_CALL = 4  # two legs, RTP and RTCP
 SHORT_TOKEN = 16
+SHORT_PASSWORD = 10
 
 
 def check(config: Config, file: str = "configuration") -> list[Finding]:
     """Errors first. A configuration without errors can be served."""
     judges = (
         _names, _sources, _destinations, _unreachable, _codes, _ports, _loops, _shared_addresses, _api,
-        _keeping, _sounds, _consent, judge_tls,
+        _keeping, _sounds, _consent, _passwords, judge_tls,
     )  # fmt: skip
     findings = [finding for judge in judges for finding in judge(config, file)]
     return sorted(findings, key=lambda finding: finding.severity is Severity.WARNING)
@@ -154,7 +155,11 @@ def _ports(config: Config, file: str) -> Iterator[Finding]:
 
 def _loops(config: Config, file: str) -> Iterator[Finding]:
     ours = {listener.endpoint for listener in config.sip.listeners}
-    targets = [(f"agents.{one.name}.contact", one.contact, one.target) for one in config.agents]
+    targets = [
+        (f"agents.{one.name}.contact", one.contact, one.target)
+        for one in config.agents
+        if one.contact is not None and one.target is not None
+    ]
     targets += [(f"trunks.{one.name}.address", one.address, one.target) for one in config.trunks]
     for key, value, target in targets:
         if target.endpoint in ours:
@@ -164,9 +169,12 @@ def _loops(config: Config, file: str) -> Iterator[Finding]:
 def _shared_addresses(config: Config, file: str) -> Iterator[Finding]:
     at = defaultdict(list)
     for agent in config.agents:
-        at[agent.target.endpoint.host].append(agent)
+        if agent.target is None:
+            continue
+        host = agent.target.endpoint.host
+        at[host].append(agent)
         for trunk in _known_by_address(config):
-            if any(ip_address(agent.target.endpoint.host) in network for network in trunk.networks):
+            if any(ip_address(host) in network for network in trunk.networks):
                 yield _warning(
                     file, f"agents.{agent.name}.contact", agent.contact,
                     f"within the sources of trunk {trunk.name}: from another port it is taken for the trunk",
@@ -208,6 +216,27 @@ def _api(config: Config, file: str) -> Iterator[Finding]:
                 f"shorter than {SHORT_TOKEN} signs",
                 "choose a longer one",
             )
+
+
+def _passwords(config: Config, file: str) -> Iterator[Finding]:
+    """A guess costs a caller little, a guessed password the operator much: calls on his account."""
+    for agent in config.agents:
+        hashed = agent.ha1 is not None or agent.ha256 is not None
+        if hashed and config.sip.realm is None and config.sip.domain is None:
+            yield _warning(
+                file, f"agents.{agent.name}", None,
+                "the hash holds a realm, which is our address as long as none is named", "set sip.realm",
+            )  # fmt: skip
+        if agent.ha1 is not None and agent.ha256 is None:
+            yield _warning(
+                file, f"agents.{agent.name}.ha1", None, "MD5 alone is weak",
+                "add ha256, if the telephone speaks SHA-256",
+            )  # fmt: skip
+        if agent.password is not None and len(agent.password.get_secret_value()) < SHORT_PASSWORD:
+            yield _warning(
+                file, f"agents.{agent.name}.password", None, f"shorter than {SHORT_PASSWORD} signs",
+                "choose a longer one",
+            )  # fmt: skip
 
 
 def _sounds(config: Config, file: str) -> Iterator[Finding]:

@@ -31,7 +31,7 @@ def _files(config: Config, file: str) -> Iterator[Finding]:
 def _out_of_reach(config: Config, file: str) -> Iterator[Finding]:
     problem, remedy = "there is no TLS listener", 'add "tls:ADDRESS:PORT" to sip.listen'
     for agent in config.agents:
-        if agent.target.transport == "tls":
+        if agent.target is not None and agent.target.transport == "tls":
             yield _error(file, f"agents.{agent.name}.contact", agent.contact, problem, remedy)
     for trunk in config.trunks:
         if trunk.target.transport == "tls":

@@ -13,9 +13,10 @@ Location = tuple[int | str, ...]
 
 MAX_VALUE = 80  # of an operator's value that is repeated
 
+_SECRET = ("token", "password", "secret", "key", "ha1", "ha256")  # what is never shown is called so
+
 # Keys that a later version will know: refused in words of their own.
 LATER = {
-    ("agents", "password"): ("agents cannot register yet", "give the agent a contact with a fixed address"),
     ("routes", "agents"): ("a route cannot lead to several agents yet", 'give one: agent = "NAME"'),
     ("emergency",): ("emergency numbers are not there yet", "remove the section; route the numbers first"),
 }
@@ -132,6 +133,6 @@ def _shown(error: Any, location: Location) -> str | None:
 def _may_be_secret(error: Any, location: Location) -> bool:
     """Also whatever was meant to be a token, at a misspelt key, and a password within a URL."""
     misspelt = error["type"] == "extra_forbidden" and location[0] == "api"
-    named = any(word in str(location[-1]).lower() for word in ("token", "password", "secret", "key"))
+    named = any(word in str(location[-1]).lower() for word in _SECRET)
     in_url = location[0] == "database" and "@" in str(error["input"])
     return misspelt or named or in_url or "tokens" in location

@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from pydantic_settings import SettingsError
 
 from mediaproxy.config.complaints import complaints
 from mediaproxy.config.findings import BadConfiguration, Finding, Severity, bad_file
-from mediaproxy.config.sections import RouteSection
+from mediaproxy.config.sections import AgentSection, RouteSection
 from mediaproxy.config.settings import ENV_DELIMITER, ENV_PREFIX, Config
-from mediaproxy.config.texts import SQLITE
+from mediaproxy.config.texts import SQLITE, visible
+
+MAX_PASSWORD_BYTES = 1_024
 
 
 def load(path: Path) -> Config:
@@ -28,7 +30,7 @@ def load(path: Path) -> Config:
         raise BadConfiguration(complaints(error, str(path))) from None
     except SettingsError as error:
         raise BadConfiguration([_not_json(str(error))]) from None
-    return _absolute(config, path.resolve().parent)
+    return _with_passwords(_absolute(config, path.resolve().parent), str(path))
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -72,9 +74,47 @@ def _absolute(config: Config, folder: Path) -> Config:
                 update={"announcement": config.recording.announcement.below(folder)}
             ),
             "routes": tuple(_route_below(route, folder) for route in config.routes),
+            "agents": tuple(_agent_below(agent, folder) for agent in config.agents),
             "database": config.database.model_copy(update={"url": url}),
         }
     )
+
+
+def _with_passwords(config: Config, file: str) -> Config:
+    """With what the password files say. Raises BadConfiguration."""
+    agents, findings = [], []
+    for number, agent in enumerate(config.agents):
+        try:
+            agents.append(_with_password(agent))
+        except ValueError as error:
+            problem, _, remedy = str(error).partition("; ")
+            key, name = f"agents[{number}].password_file", str(agent.password_file)
+            findings.append(Finding(Severity.ERROR, file, key, name, problem, remedy))
+    if findings:
+        raise BadConfiguration(findings)
+    return config.model_copy(update={"agents": tuple(agents)})
+
+
+def _with_password(agent: AgentSection) -> AgentSection:
+    """Raises ValueError, which reads `problem; remedy` and holds nothing of the file."""
+    if agent.password_file is None:
+        return agent
+    try:
+        with agent.password_file.open("rb") as opened:
+            line = opened.readline(MAX_PASSWORD_BYTES)
+    except OSError as error:
+        raise ValueError(f"{error.strerror}; name a file that can be read") from None
+    try:
+        password = visible(SecretStr(line.decode("ascii").rstrip("\r\n")))
+    except ValueError:
+        raise ValueError("its first line is no password; write one of visible ASCII signs") from None
+    return agent.model_copy(update={"password": password})
+
+
+def _agent_below(agent: AgentSection, folder: Path) -> AgentSection:
+    if agent.password_file is None:
+        return agent
+    return agent.model_copy(update={"password_file": folder / agent.password_file.expanduser()})
 
 
 def _route_below(route: RouteSection, folder: Path) -> RouteSection:

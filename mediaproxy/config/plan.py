@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from mediaproxy.calls.model import Agent, Overrides, Plan, Route, Trunk
 from mediaproxy.calls.plane import Latch
-from mediaproxy.config.sections import RecordingSection, RouteSection
+from mediaproxy.config.sections import AgentSection, RecordingSection, RouteSection
 from mediaproxy.config.settings import Config
 
 
@@ -13,14 +13,12 @@ def plan(config: Config) -> Plan:
     default = config.recording
     return Plan(
         domain=config.sip.our_domain,
+        realm=config.sip.our_realm,
         trunks=tuple(
             Trunk(one.name, one.target, one.networks, Latch(one.latch), one.client_certificate)
             for one in config.trunks
         ),
-        agents=tuple(
-            Agent(one.name, one.contact, one.target, Latch(one.latch), one.own_policy(default))
-            for one in config.agents
-        ),
+        agents=tuple(_agent(one, config.sip.our_realm, default) for one in config.agents),
         routes=tuple(
             Route(one.from_, one.to, one.agent, one.trunk, one.own_policy(default), _overrides(one, default))
             for one in config.routes
@@ -30,6 +28,17 @@ def plan(config: Config) -> Plan:
         ring_timeout_s=config.sip.ring_timeout_s,
         media_timeout_s=config.media.timeout_s,
         max_calls=config.sip.max_calls,
+    )
+
+
+def _agent(one: AgentSection, realm: str, default: RecordingSection) -> Agent:
+    return Agent(
+        one.name,
+        one.contact or "",
+        one.target,
+        Latch(one.latch),
+        one.own_policy(default),
+        one.secret(realm),
     )
 
 

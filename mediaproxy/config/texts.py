@@ -35,10 +35,21 @@ def _must_match(pattern: str, problem: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _visible(secret: SecretStr) -> SecretStr:
+def visible(secret: SecretStr) -> SecretStr:
     if not re.fullmatch(r"[\x21-\x7e]+", secret.get_secret_value()):
         raise ValueError("empty, or with blanks or other than ASCII signs; choose another")
     return secret
+
+
+def _must_be_hash(digits: int, algorithm: str) -> AfterValidator:
+    def check(secret: SecretStr) -> SecretStr:
+        if not re.fullmatch(f"[0-9a-fA-F]{{{digits}}}", secret.get_secret_value()):
+            raise ValueError(
+                f"not {digits} hexadecimal digits; write {algorithm} of NAME:REALM:PASSWORD in hexadecimal"
+            )
+        return secret
+
+    return AfterValidator(check)
 
 
 def _sqlite(url: str) -> str:
@@ -93,7 +104,16 @@ Source = Annotated[
         'neither a trunk nor an agent; write "trunk:NAME" or "agent:NAME", * and ? allowed',
     ),
 ]
-TokenText = Annotated[SecretStr, AfterValidator(_visible)]
+PasswordText = Annotated[SecretStr, AfterValidator(visible)]
+Realm = Annotated[
+    str,
+    _must_match(
+        r"[A-Za-z0-9._@+ -]{1,64}", "not a realm; use letters, digits, blanks and . _ @ + - (at most 64)"
+    ),
+]
+Ha1 = Annotated[SecretStr, _must_be_hash(32, "MD5")]
+Ha256 = Annotated[SecretStr, _must_be_hash(64, "SHA-256")]
+TokenText = Annotated[SecretStr, AfterValidator(visible)]
 Database = Annotated[str, AfterValidator(_sqlite)]
 Listeners = Annotated[tuple[Annotated[str, parses(parse_listener)], ...], AfterValidator(_some)]
 EndpointText = Annotated[str, parses(parse_endpoint)]

@@ -27,6 +27,7 @@ def watch_all(
     """Called once, when all of them are built."""
     metrics.watch("loop_tasks", "Tasks of the event loop", lambda: len(asyncio.all_tasks()))
     metrics.watch("calls_live", "Calls that have not ended", lambda: len(live))
+    metrics.watch("agent_contacts", "Contacts at which agents are registered", lambda: proxy.contacts)
     _watch_ints(metrics, "sip", "SIP transport", transport)
     _watch_ints(metrics, "calls", "Call core", proxy.counters, leave_out=("live",))
     _watch_ints(metrics, "log", "Call log rows", call_log.counters)

@@ -12,6 +12,7 @@ from mediaproxy.api.backend import Refusal
 from mediaproxy.calllog.log import CallLog
 from mediaproxy.calllog.rows import LoggedCall
 from mediaproxy.calls.events import (
+    AgentEvent,
     CallAnswered,
     CallBroken,
     CallEnded,
@@ -20,6 +21,8 @@ from mediaproxy.calls.events import (
     CallRecord,
     CallRinging,
     CallStarted,
+    ContactsChanged,
+    PasswordRefused,
     RecordRequested,
 )
 from mediaproxy.calls.model import Policy
@@ -53,7 +56,7 @@ PUBLISHED_NAMES = {
     CallEnded: "call.ended",
 }
 
-Output = PlaneOperation | CallEvent | RecordRequested | CallBroken
+Output = PlaneOperation | CallEvent | RecordRequested | CallBroken | AgentEvent
 
 
 def wall_offset_ns() -> int:
@@ -125,6 +128,12 @@ class Wiring:
                 self._code_dialled(output, in_rtp=False)
             case RecordRequested():
                 self._tasks.start(self._record_requested(output))
+            case ContactsChanged():
+                log.info("agent_contacts", agent=output.agent, contacts=output.contacts)
+            case PasswordRefused():
+                log.warning(
+                    "password_refused", source=output.source, agent=output.agent, limited=output.limited
+                )
             case CallBroken():
                 log.error("call_broken", call=output.call, exc_info=output.error)
             case _:

@@ -52,9 +52,7 @@ snd_path {folder}/dump
 ctrl_tcp_listen {host}:{control}
 """
 SECURE = "sip_certificate {folder}/own.pem\nsip_cafile {ca}\n"
-ACCOUNT = (
-    "<sip:{user}@{host}:{port};transport={transport}>;regint=0;answermode=auto;audio_codecs=pcmu/8000/1\n"
-)
+ACCOUNT = "<sip:{user}@{at};transport={transport}>;{auth}answermode=auto;audio_codecs=pcmu/8000/1\n"
 
 
 class Baresip:
@@ -62,9 +60,15 @@ class Baresip:
 
     def __init__(
         self, folder: Path, user: str, address: Address, says: Pcm, rtp_first: int,
-        tls: TlsFiles | None = None,
+        tls: TlsFiles | None = None, *,
+        registrar: Address | None = None, password: str = "", transport: str = "udp",
     ) -> None:  # fmt: skip
+        """With a registrar it registers there at once, and unregisters when it is stopped."""
         self._tls = tls
+        host, port = registrar or address
+        auth = f"auth_pass={password};regint=60;" if registrar else "regint=0;"
+        transport = transport if tls is None else "tls"
+        self._account = ACCOUNT.format(user=user, at=f"{host}:{port}", auth=auth, transport=transport)
         self.folder, self.user, self.address, self.rtp_first = folder, user, address, rtp_first
         self.process: asyncio.subprocess.Process | None = None
         self.events: list[dict[str, Any]] = []
@@ -79,7 +83,6 @@ class Baresip:
         names = {
             "host": host, "port": port, "user": self.user, "folder": self.folder, "modules": MODULES,
             "control": CONTROL_PORT, "rtp_first": self.rtp_first, "rtp_last": self.rtp_first + 20,
-            "transport": "tls" if self._tls else "udp",
         }  # fmt: skip
         config = CONFIG
         if self._tls is not None:
@@ -88,7 +91,7 @@ class Baresip:
             own = self._tls.certificate.read_bytes() + self._tls.key.read_bytes()
             (self.folder / "own.pem").write_bytes(own)
         (self.folder / "config").write_text(config.format(**names))
-        (self.folder / "accounts").write_text(ACCOUNT.format(**names))
+        (self.folder / "accounts").write_text(self._account)
         (self.folder / "contacts").write_text("")
         with (self.folder / "log").open("wb") as log:
             self.process = await asyncio.create_subprocess_exec(

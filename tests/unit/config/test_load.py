@@ -153,7 +153,7 @@ def test_tokens_stand_for_callers(loads: Loads) -> None:
             '[[agents]]\nname = "a"\ncontact = "sip:a@127.0.0.1"\npausable = true',
             "FILE: agents[0]: pausable alone says nothing",
         ),
-        ('[[agents]]\nname = "a"', "FILE: agents[0].contact: missing; add it"),
+        ('[[agents]]\nname = "a"', "FILE: agents[0]: an agent is at a fixed address or registers; give"),
         ('[[trunks]]\nname = "t"\naddress = "h:1"', "FILE: trunks[0].address = 'h:1': not a numeric address"),
         (
             '[[trunks]]\nname = "t"\naddress = "192.0.2.1"\nsources = ["192.0.2.1/24"]',
@@ -187,12 +187,10 @@ def test_every_mistake_is_said_at_once(refusals: Refusals) -> None:
 
 def test_what_comes_later_is_refused_in_its_own_words(refusals: Refusals) -> None:
     said = refusals(
-        '[[agents]]\nname = "a"\ncontact = "sip:a@127.0.0.1"\npassword = "geheim"\n'
+        '[[agents]]\nname = "a"\ncontact = "sip:a@127.0.0.1"\n'
         '[[routes]]\nfrom = "*"\nto = "*"\nagent = "a"\nagents = ["a", "b"]'
     )
     assert said == [
-        "error: FILE: agents[0].password: agents cannot register yet; "
-        "give the agent a contact with a fixed address",
         'error: FILE: routes[0].agents: a route cannot lead to several agents yet; give one: agent = "NAME"',
     ]
 
