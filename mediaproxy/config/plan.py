@@ -52,7 +52,7 @@ def needs_restart(old: Config, new: Config) -> list[str]:
     fixed = {
         "sip": {"listen"},
         "capture": {"server", "id"},
-        "media": {"address", "advertise", "ports", "workers"},
+        "media": {"address", "advertise", "compiled", "ports", "workers"},
         "api": {"listen"},
         "storage": {"backlog_mb", "directory", "renditions_mb"},
         "database": {"url"},

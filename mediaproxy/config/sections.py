@@ -116,6 +116,7 @@ class MediaSection(Section):
         le=64,
         description="processes that relay and record, as many as there are cores for it; 0 = the one alone",
     )
+    compiled: bool = Field(True, description="use the compiled helper, where it was built")
 
     @property
     def addresses(self) -> dict[Family, str]:

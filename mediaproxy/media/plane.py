@@ -24,13 +24,15 @@ class PlaneSettings:
     """`bind` and `advertise` are numeric addresses by family; the latter is what parties are told.
 
     `ports`: RTP takes the even ones, RTCP the odd one above each. `quarantine_s` is how long a port
-    rests after its call, so that a late sender of that call finds it closed.
+    rests after its call, so that a late sender of that call finds it closed. `compiled`: by the helper in C,
+    where it was built.
     """
 
     bind: Mapping[Family, str]
     advertise: Mapping[Family, str]
     ports: range
     quarantine_s: float = 5.0
+    compiled: bool = True
 
 
 class Plane(Protocol):

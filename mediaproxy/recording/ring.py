@@ -195,6 +195,22 @@ class PacketRing:
         )  # fmt: skip
         self._written = at + 1
 
+    # The producer's side, for one that writes records by itself.
+
+    @property
+    def address(self) -> int:
+        """Where the first slot lies in memory; it never moves."""
+        address: int = self._records.ctypes.data
+        return address
+
+    def room(self) -> tuple[int, int, int]:
+        """`(written, until, pass number)`: records may be written from number `written` up to, not including,
+        `until`, each into slot `number % slots`. To be told to `wrote`."""
+        return self._written, self._read + self._room + 1, self._pass_number & 0xFFFFFFFF
+
+    def wrote(self, written: int) -> None:
+        self._written = written
+
     @property
     def used(self) -> int:
         """Slots waiting for the consumer. Above half of them the plane should ask for a drain at once,

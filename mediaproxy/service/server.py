@@ -306,7 +306,7 @@ async def running(config: Config) -> AsyncIterator[Server]:
 def _loop_settings(config: Config) -> LoopSettings:
     media, recording = config.media, config.recording
     return LoopSettings(
-        PlaneSettings(media.addresses, media.advertised, media.port_range),
+        PlaneSettings(media.addresses, media.advertised, media.port_range, compiled=media.compiled),
         Settings(
             sample_rate=recording.sample_rate,
             keep_unrecorded=recording.keep_unrecorded,

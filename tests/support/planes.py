@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -171,7 +172,18 @@ class InWorker:
         await self._workers.close()
 
 
-PLANES: dict[str, type[InProcess] | type[InWorker]] = {"userspace": InProcess, "worker": InWorker}
+class InPython(InProcess):
+    """Without the compiled helper, which the others use where it was built."""
+
+    def __init__(self, settings: PlaneSettings, on_event: OnEvent, slots: int) -> None:
+        super().__init__(replace(settings, compiled=False), on_event, slots)
+
+
+PLANES: dict[str, type[InProcess] | type[InWorker]] = {
+    "userspace": InProcess,
+    "python": InPython,
+    "worker": InWorker,
+}
 
 
 class Party:

@@ -7,7 +7,7 @@ import errno
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from enum import IntEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mediaproxy.calls.plane import Codec, Connect, Describe, LegCounters, LegId, Tap
 from mediaproxy.ids import CallId
@@ -19,6 +19,9 @@ from mediaproxy.net import Family
 from mediaproxy.rtp.digits import DigitFilter
 from mediaproxy.rtp.packet import MARKER, RTCP_TYPES
 from mediaproxy.rtp.sequence import Renumbering
+
+if TYPE_CHECKING:
+    from mediaproxy.media.userspace.lines import FastLines
 
 Packet = bytes | bytearray | memoryview
 
@@ -57,6 +60,8 @@ class Leg:
         "last",
         "last_ns",
         "latching",
+        "lent_at",
+        "loan",
         "malformed",
         "narrowed",
         "other",
@@ -103,12 +108,35 @@ class Leg:
         self.sounding: Sounding | None = None  # what of ours this leg's party hears
         self.last: Fields | None = None  # relayed
         self.last_ns = 0
+        self.loan: FastLines | None = None  # to whom it is lent, and where it stands there
+        self.lent_at = 0
         self.reports = Reports()  # what this leg's party says it hears
         self.packets = self.relayed = self.rtcp = self.wrong_source = self.malformed = self.oversize = 0
         self.withheld = self.injected = self.send_failed = 0
 
     def couple(self, other: "Leg") -> None:
         self.other = other
+
+    @property
+    def goes_straight(self) -> bool:
+        """Whether its packets go from one connected socket to another one as they are."""
+        other = self.other
+        return (
+            self.loan is None
+            and self.renumbering is None
+            and other.destination is not None
+            and other.destination == other.narrowed
+        )
+
+    def recall(self) -> None:
+        """To be called before what decides about its packets changes, or what they were is asked for."""
+        if self.loan is not None:
+            self.loan.recall(self)
+
+    @property
+    def heard_ns(self) -> int:
+        """When its last packet came."""
+        return self.last_ns if self.loan is None else self.loan.last_ns(self)
 
     def send_on(self, packet: Packet) -> bool:
         """To the other leg's party, from its socket; whether it went out."""
@@ -130,6 +158,7 @@ class Leg:
         return False
 
     def counters(self) -> LegCounters:
+        self.recall()
         return LegCounters(
             packets=self.packets,
             relayed=self.relayed,
@@ -150,6 +179,7 @@ class Leg:
 
     def receive_rtcp(self, packet: memoryview, now_ns: int) -> None:
         """Valid RTCP of this leg's party, already relayed: what does it say of what we sent it?"""
+        self.other.recall()
         if (sent := self.other.last) is None:
             return
         codec = self.other.audio.get(sent[1] & ~MARKER)
@@ -171,6 +201,7 @@ class Leg:
 
     def refresh_actions(self) -> None:
         """To be called whenever what decides about a payload type has changed."""
+        self.recall()
         actions = bytearray(_PLAIN_ACTIONS)
         if self.heard and self.tap is not Tap.OFF:
             for payload_type in range(128):
@@ -199,6 +230,8 @@ class Leg:
         self._refresh_addresses()
 
     def _refresh_addresses(self) -> None:
+        self.recall()
+        self.other.recall()
         self.source = self.latching.source
         destination = self.destination = self.other.target = self.latching.destination
         if destination is None:

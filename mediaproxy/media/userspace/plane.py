@@ -49,7 +49,7 @@ class _Call:
     watched_from_ns: int = 0
 
     def silent_since_ns(self) -> int:
-        return max(self.watched_from_ns, self.legs[0].last_ns, self.legs[1].last_ns)
+        return max(self.watched_from_ns, self.legs[0].heard_ns, self.legs[1].heard_ns)
 
 
 class UserspacePlane:
@@ -75,7 +75,7 @@ class UserspacePlane:
         }
         self._calls: dict[CallId, _Call] = {}
         self._detour = Detour(ring, self._emit, self._rearm)
-        self._relay = Relay(ring, on_pressure, self._detour.relay)
+        self._relay = Relay(ring, on_pressure, self._detour.relay, compiled=settings.compiled)
         self._loop.add_reader(self._relay.fileno(), self._relay.wake)
         self._sweep_handle: asyncio.TimerHandle | None = None
         self._sweeps = 0
@@ -93,6 +93,8 @@ class UserspacePlane:
         call = self._calls.get(operation.call)
         if call is None:
             return None
+        for each in call.legs:
+            each.recall()
         match operation:
             case Connect(leg=leg):
                 call.legs[leg].connect(operation, monotonic_ns())

@@ -226,6 +226,7 @@ class Player:
 
 
 def renumbering(leg: Leg) -> Renumbering:
+    leg.recall()
     if leg.renumbering is None:
         leg.renumbering = Renumbering()
     return leg.renumbering

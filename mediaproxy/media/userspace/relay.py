@@ -9,11 +9,15 @@ A leg whose source is locked has a *line*: its RTP socket is connected, so whate
 party's, once what came before that is read. Every other RTP socket is *open*: sources are checked there.
 
 Per packet: no exception, no formatting, no object beyond the address that the read returns.
+
+Where the compiled helper was built, a leg whose last packet needed nothing but copying is lent to `lines`,
+which does the same with the next ones; everything else still comes here.
 """
 
 import select
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from socket import socket
 from time import monotonic_ns
 from typing import Any, Final
@@ -21,6 +25,7 @@ from typing import Any, Final
 from mediaproxy.limits import MAX_RTP_BYTES
 from mediaproxy.media.ports import Source
 from mediaproxy.media.userspace.leg import Action, Leg
+from mediaproxy.media.userspace.lines import FastLines, fast_lines
 from mediaproxy.recording.ring import PacketRing
 from mediaproxy.rtp.packet import HEADER, HEADER_BYTES, PLAIN, SEQUENCE, SEQUENCE_AT, payload_bounds
 from mediaproxy.rtp.rtcp import is_rtcp, renumber_reports
@@ -43,7 +48,9 @@ Detour = Callable[[Leg, bytearray, int, int, int, int], None]
 class Relay:
     """Reads, checks, forwards, taps. It owns the epoll descriptor and one packet buffer."""
 
-    def __init__(self, ring: PacketRing, on_pressure: Callable[[], None], detour: Detour) -> None:
+    def __init__(
+        self, ring: PacketRing, on_pressure: Callable[[], None], detour: Detour, *, compiled: bool = True
+    ) -> None:
         self._ring = ring
         self._on_pressure = on_pressure
         self._detour = detour
@@ -57,6 +64,7 @@ class Relay:
         view = memoryview(self._buffer)
         self._view = view
         self._views = tuple(view[:size] for size in range(MAX_RTP_BYTES + 1))
+        self._fast = fast_lines(ring, self._buffer) if compiled else None
         self._busy_passes = 0
         self._unseen: set[int] = set()  # descriptors that may hold what came before `_searching_ns`
         self._searching_ns = 0
@@ -74,12 +82,15 @@ class Relay:
 
     def remove(self, leg: Leg) -> None:
         """Before the sockets are closed. Idempotent."""
+        leg.recall()
+        leg.other.recall()
         for sock in (leg.pair.rtp, leg.pair.others, leg.pair.rtcp):
             if sock is not None:
                 self._forget(sock.fileno())
 
     def reconsider(self, leg: Leg) -> None:
         """Whom the leg hears may have changed: a line to somebody else is none."""
+        leg.recall()
         if leg.source is None and self._lines.pop(leg.pair.rtp.fileno(), None) is not None:
             self._open[leg.pair.rtp.fileno()] = leg, leg.pair.rtp.recvfrom_into
 
@@ -122,7 +133,7 @@ class Relay:
         """One read of every ready socket. True: none was."""
         ring, now = self._ring, monotonic_ns()
         ring.begin_pass(now)
-        ready = self._epoll.poll(0, 3 * len(self._rtcp_legs) + _READY_SPARE)
+        ready = self._ready()
         if self._emptying:
             self._make_lines(ready)
         if not ready:
@@ -130,7 +141,10 @@ class Relay:
             self._busy_passes = 0
             self._unseen.clear()
             return True
-        self._read(ready)
+        if self._fast is None:
+            self._read(ready)
+        else:
+            self._read_fast(self._fast)
         self._view[:] = _BLANK  # nobody's last words stay here
         ring.end_pass(emptied=False)
         if ring.pressed:
@@ -142,20 +156,42 @@ class Relay:
             self._hunt(ready)
         return False
 
-    def _look_for_empty(self, ready: list[tuple[int, int]], now_ns: int) -> None:
+    def _look_for_empty(self, ready: list[int], now_ns: int) -> None:
         """Under load no pass finds all sockets empty at once, but what is not ready is empty: once each
         was found so, nothing older than the beginning of that search waits anywhere."""
-        descriptors = {descriptor for descriptor, _ in ready}
+        descriptors = set(ready)
         self._unseen &= descriptors
         if not self._unseen:
             self._ring.found_empty_since(self._searching_ns)
             self._unseen, self._searching_ns = descriptors, now_ns
 
-    def _read(self, ready: list[tuple[int, int]]) -> None:
+    def _ready(self) -> list[int]:
+        """The descriptors of sockets that can be read."""
+        at_most = 3 * len(self._rtcp_legs) + _READY_SPARE
+        if self._fast is not None:
+            self._fast.poll(self._epoll.fileno(), at_most)
+            return self._fast.ready()
+        return [descriptor for descriptor, _ in self._epoll.poll(0, at_most)]
+
+    def _read_fast(self, fast: FastLines) -> None:
+        """The same as `_read`, which gets what is not lent."""
+        while (descriptor := fast.read()) >= 0:
+            leg, size = self._lines[descriptor], fast.size
+            leg.recall()
+            leg.receive = partial(_received, size)  # it is in the buffer already
+            try:
+                self._read([descriptor])
+            finally:
+                leg.receive = leg.pair.rtp.recv_into
+        if left := fast.left():
+            self._read(left)
+
+    def _read(self, ready: list[int]) -> None:
         lines, buffer, views, view = self._lines, self._buffer, self._views, self._view
         put, put_header = self._ring.put, self._ring.put_header
         clock, unpack, number = monotonic_ns, HEADER.unpack_from, SEQUENCE.pack_into
-        for descriptor, _ in ready:
+        lend = None if self._fast is None else self._fast.lend
+        for descriptor in ready:
             leg = lines.get(descriptor)
             if leg is not None:
                 try:
@@ -211,6 +247,8 @@ class Relay:
                 put_header(
                     leg.generation, leg.id, second & 0x7F, second >> 7, ssrc, seq, timestamp, now, end - start
                 )  # fmt: skip
+            if lend is not None and leg.goes_straight and descriptor in lines:
+                lend(descriptor, leg)
 
     def _receive_openly(self, descriptor: int) -> tuple[Leg, int] | None:
         """A packet for the hot path from where anybody may send; None when there is none."""
@@ -248,9 +286,9 @@ class Relay:
         if leg.pair.others is not None and not knew_others:
             self._listen(leg, leg.pair.others)
 
-    def _make_lines(self, ready: list[tuple[int, int]]) -> None:
+    def _make_lines(self, ready: list[int]) -> None:
         """What is not ready is empty: from now on only the party's packets come to it."""
-        for descriptor in self._emptying.difference(descriptor for descriptor, _ in ready):
+        for descriptor in self._emptying.difference(ready):
             self._emptying.remove(descriptor)
             leg, _ = self._open[descriptor]
             if leg.source == leg.narrowed:
@@ -306,12 +344,17 @@ class Relay:
         except OSError:
             leg.send_failed += 1
 
-    def _hunt(self, ready: list[tuple[int, int]]) -> None:
+    def _hunt(self, ready: list[int]) -> None:
         """Mute what was ready in two passes running, long after anything's backlog is read."""
-        now = {descriptor for descriptor, _ in ready}
+        now = set(ready)
         if self._busy_passes > _FLOOD_PASSES:
             for descriptor in now & self._suspects:
                 if any(descriptor in table for table in self._tables):
                     self._epoll.unregister(descriptor)
                     self._muted.append(descriptor)
         self._suspects = now
+
+
+def _received(size: int, buffer: bytearray) -> int:
+    """As a socket whose packet somebody else has read into the buffer."""
+    return size

@@ -1,0 +1,148 @@
+"""The relay's hot path in C, for who has built it: legs of which there is nothing to decide are *lent* to it.
+
+A leg is lent when a packet of its line went the plain way in Python; the next ones do the same in C.
+Whatever changes what its packets ask for, or wants to know what they were, recalls it first: then the leg is
+as if all of them had gone by Python, and the next one does.
+"""
+
+import ctypes
+from struct import Struct
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mediaproxy.limits import MAX_RTP_BYTES
+from mediaproxy.media.userspace.leg import Leg
+from mediaproxy.native import library
+from mediaproxy.recording.ring import PacketRing
+from mediaproxy.rtp.packet import HEADER
+
+LINES: Final = 1 << 16  # by descriptor; a larger one is never lent. Memory is taken as they are used
+_LINE: Final = Struct("<iIBBB5xqQQQQ12s4x")  # struct line of native/relay.c, but for the actions
+_LINE_BYTES: Final = _LINE.size + 256
+_LAST_NS: Final = 16  # where it lies in a line
+_INT64: Final = Struct("<q")
+_EVENT: Final = np.dtype({"names": ["descriptor"], "formats": ["<i4"], "offsets": [4], "itemsize": 12})
+
+
+class _Pass(ctypes.Structure):
+    _fields_ = (
+        ("lines", ctypes.c_void_p),
+        ("ring", ctypes.c_void_p),
+        ("buffer", ctypes.c_void_p),
+        ("ready", ctypes.c_void_p),
+        ("left", ctypes.c_void_p),
+        ("mask", ctypes.c_uint64),
+        ("written", ctypes.c_uint64),
+        ("until", ctypes.c_uint64),
+        ("pass_number", ctypes.c_uint32),
+        ("lines_held", ctypes.c_int32),
+        ("most", ctypes.c_int32),
+        ("count", ctypes.c_int32),
+        ("next", ctypes.c_int32),
+        ("left_count", ctypes.c_int32),
+        ("held", ctypes.c_int32),
+        ("size", ctypes.c_int32),
+    )
+
+
+class FastLines:
+    """`buffer` is where packets are read into: MAX_RTP_BYTES + 1 bytes that never move."""
+
+    def __init__(self, hot: ctypes.PyDLL, ring: PacketRing, buffer: bytearray) -> None:
+        self._poll, self._read = hot.relay_poll, hot.relay_read
+        self._poll.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_int)
+        self._read.argtypes, self._read.restype = (ctypes.c_void_p,), None
+        self._ring = ring
+        self._lines: NDArray[np.uint8] = np.zeros(LINES * _LINE_BYTES, dtype=np.uint8)
+        self._view = self._lines.data
+        self._pass = _Pass(
+            lines=self._lines.ctypes.data,
+            ring=ring.address,
+            buffer=ctypes.addressof(ctypes.c_char.from_buffer(buffer)),
+            mask=ring.slots - 1,
+            lines_held=LINES,
+            most=MAX_RTP_BYTES,
+        )
+        self._address = ctypes.addressof(self._pass)
+        self._make_room(64)
+
+    def _make_room(self, descriptors: int) -> None:
+        self._ready = np.zeros(descriptors, dtype=_EVENT)
+        self._left: NDArray[np.int32] = np.zeros(descriptors, dtype=np.int32)
+        self._pass.ready, self._pass.left = self._ready.ctypes.data, self._left.ctypes.data
+
+    # A pass.
+
+    def poll(self, epoll: int, at_most: int) -> int:
+        """How many sockets are ready."""
+        if at_most > len(self._ready):
+            self._make_room(2 * at_most)
+        count: int = self._poll(self._address, epoll, at_most)
+        return count
+
+    def read(self) -> int:
+        """Relay and tap what is lent. -1, or a descriptor whose packet (`size`) lies in the buffer for
+        somebody else: then to be called again."""
+        state, ring = self._pass, self._ring
+        state.written, state.until, state.pass_number = ring.room()
+        self._read(self._address)
+        ring.wrote(state.written)
+        held: int = state.held
+        return held
+
+    @property
+    def size(self) -> int:
+        size: int = self._pass.size
+        return size
+
+    def ready(self) -> list[int]:
+        """The descriptors of the last poll."""
+        descriptors: list[int] = self._ready["descriptor"][: self._pass.count].tolist()
+        return descriptors
+
+    def left(self) -> list[int]:
+        """Those that nobody has read yet."""
+        descriptors: list[int] = self._left[: self._pass.left_count].tolist()
+        return descriptors
+
+    # Lines.
+
+    def lend(self, descriptor: int, leg: Leg) -> None:
+        """From now on its packets go from its socket, `descriptor`, straight to the other leg's."""
+        if descriptor >= LINES:
+            return
+        at = descriptor * _LINE_BYTES
+        _LINE.pack_into(
+            self._view, at, leg.other.pair.rtp.fileno(), leg.generation, 1, leg.id, 0, leg.last_ns,
+            0, 0, 0, 0, b"",
+        )  # fmt: skip
+        self._view[at + _LINE.size : at + _LINE_BYTES] = leg.actions
+        leg.loan, leg.lent_at = self, at
+
+    def recall(self, leg: Leg) -> None:
+        """The leg is as if all of its packets had gone by Python."""
+        at, leg.loan = leg.lent_at, None
+        _, _, _, _, heard, last_ns, packets, relayed, oversize, send_failed, last = _LINE.unpack_from(
+            self._view, at
+        )
+        self._view[at : at + _LINE.size] = bytes(_LINE.size)
+        leg.last_ns = last_ns
+        leg.packets += packets
+        leg.relayed += relayed
+        leg.oversize += oversize
+        leg.send_failed += send_failed
+        if heard:
+            leg.last = HEADER.unpack(last)
+
+    def last_ns(self, leg: Leg) -> int:
+        """When its last packet came."""
+        last_ns: int = _INT64.unpack_from(self._view, leg.lent_at + _LAST_NS)[0]
+        return last_ns
+
+
+def fast_lines(ring: PacketRing, buffer: bytearray) -> FastLines | None:
+    """None where the helper was not built."""
+    hot = library()
+    return None if hot is None else FastLines(hot, ring, buffer)
