@@ -7,12 +7,13 @@ knows the case in which there is nothing to judge, and files and counters are th
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mediaproxy.clock import NS_PER_S
+from mediaproxy.recording.compiled import CompiledLanes
 from mediaproxy.recording.live import LATE_PAYLOAD_MS, PHASE, Ease, LiveRecording
 from mediaproxy.recording.packets import Margins, Packet
 from mediaproxy.recording.ring import HAS_PAYLOAD, HEADER
@@ -62,9 +63,12 @@ class Batch(NamedTuple):
 class Lanes:
     """Two lanes a slot, `slot * 2 + leg`."""
 
-    __slots__ = ("_lanes", "_lent", "_margins", "_pool", "_transits", "_views", "ease")
+    __slots__ = ("_compiled", "_lanes", "_lent", "_margins", "_pool", "_transits", "_views", "ease")
 
-    def __init__(self, pool: WindowPool, transits: LeastTransits) -> None:
+    def __init__(
+        self, pool: WindowPool, transits: LeastTransits, compiled: CompiledLanes | None = None
+    ) -> None:
+        self._compiled = compiled
         self._pool = pool
         self._transits = transits
         self._margins = Margins.of(G711_HZ)
@@ -74,9 +78,16 @@ class Lanes:
         self._lent: dict[int, tuple[LiveRecording, Track, Stream]] = {}
         self._views: dict[tuple[int, int], NDArray[np.void]] = {}
 
+    @property
+    def numbers(self) -> Ints:
+        """All lanes, a column each."""
+        return self._lanes
+
     def resize(self, slots: int) -> None:
         """Room for so many slots; what is lent stays."""
-        grown = np.full((NUMBERS, slots * 2), NOT_LENT, dtype=np.int64)
+        # For the compiled twin a lane's numbers lie side by side.
+        order: Literal["C", "F"] = "C" if self._compiled is None else "F"
+        grown = np.full((NUMBERS, slots * 2), NOT_LENT, dtype=np.int64, order=order)
         grown[:, : self._lanes.shape[1]] = self._lanes
         self._lanes = grown
         self.ease = np.append(self.ease, np.zeros(slots - len(self.ease), dtype=np.int8))
@@ -193,6 +204,8 @@ class Lanes:
     def take(self, slots: Ints, frames: int) -> tuple[Ints, list[memoryview]]:
         """Hand out the next `frames` of those calls both of whose tracks are full up to there: which they
         are, and what they said."""
+        if self._compiled is not None:
+            return self._compiled.take(slots, frames)
         left, right = self._lanes.take(slots * 2, axis=1), self._lanes.take(slots * 2 + 1, axis=1)
         until = left[BASE] + frames
         steady = (until + PHASE) % frames == 0
@@ -214,7 +227,7 @@ class Lanes:
 
     def bases(self, slots: Ints) -> Ints:
         """Where the windows of calls begin that lend a leg."""
-        bases: Ints = self._lanes[BASE].take(slots * 2)
+        bases: Ints = self._lanes[BASE, slots * 2]
         return bases
 
     def _catch_up(self, live: LiveRecording, lane: int) -> None:

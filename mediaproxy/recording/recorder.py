@@ -18,7 +18,9 @@ from mediaproxy.audio.sound import Sound
 from mediaproxy.calls.model import Policy, RecordingPolicy
 from mediaproxy.calls.plane import Codec, LegId, Tap
 from mediaproxy.clock import NS_PER_MS
+from mediaproxy.native import library
 from mediaproxy.recording.clock import CallClock
+from mediaproxy.recording.compiled import CompiledLanes
 from mediaproxy.recording.gate import Gate
 from mediaproxy.recording.lanes import ANY_MARKER, Batch, Ints, Lanes
 from mediaproxy.recording.live import CHUNK_MS, Ease, LiveRecording, Record
@@ -116,22 +118,26 @@ class Finished:
 
 
 class Recorder:
-    """All recordings of one media loop. `fast` off sends every packet through the rule, one by one:
-    the files and counters are the same."""
+    """All recordings of one media loop. `fast` off sends every packet through the rule, one by one, and
+    `compiled` off those of the lanes through numpy: the files and counters are the same."""
 
-    def __init__(self, *, fast: bool = True) -> None:
+    def __init__(self, *, fast: bool = True, compiled: bool = True) -> None:
         self._fast = fast
         self._pool = WindowPool()
         self._transits = LeastTransits()
         self._margins: dict[int, Margins] = {}  # by rate
         self._laws = Laws()
-        self._lanes = Lanes(self._pool, self._transits)
         self._live: dict[int, LiveRecording] = {}
         self._mark_ns = self._written_ns = 0  # up to when was taken, and written out
         self._holding: dict[int, LiveRecording] = {}
         self._tapping: dict[int, LiveRecording] = {}  # whose tap may have to change
         # Slot 0 is nobody's: what is not known falls on it.
         self._slot_of: NDArray[np.int32] = np.zeros(GENERATIONS, dtype=np.int32)
+        helper = library() if fast and compiled else None
+        self._compiled = (
+            None if helper is None else CompiledLanes(helper, self._pool, self._transits, self._slot_of)
+        )
+        self._lanes = Lanes(self._pool, self._transits, self._compiled)
         self._generation: Ints = np.zeros(0, dtype=np.int64)
         self._due_ns: Ints = np.zeros(0, dtype=np.int64)
         self._by_slot: list[LiveRecording | None] = []
@@ -247,10 +253,14 @@ class Recorder:
         """Take what waits in the ring, or at most so many records, up to where any were dropped; place it."""
         try:
             taken = ring.take(most)
-            for records, known in zip(taken, ring.heads, strict=True):
-                self._receive(records, known, ring.earliest_ns(known["pass_number"]))
-        finally:
-            ring.free()  # whatever happens: audio stays in it no longer than this, and it never jams
+            if self._compiled is not None:
+                for records in taken:
+                    self._receive_compiled(self._compiled, records, ring.passes_ns)
+            else:
+                for records, known in zip(taken, ring.heads, strict=True):
+                    self._receive(records, known, ring.earliest_ns(known["pass_number"]))
+        finally:  # whatever happens: audio stays in it no longer than this, and it never jams
+            ring.free(None if self._compiled is None else self._compiled.wipe)
         self._mark_ns = ring.taken_until_ns
         for key in ring.take_dropped():
             live = self._live.get(key >> 1)
@@ -338,6 +348,8 @@ class Recorder:
         self._by_slot += [None] * (slots - known)
         self._free += range(slots - 1, max(known, 1) - 1, -1)
         self._lanes.resize(slots)
+        if self._compiled is not None:
+            self._compiled.aim(self._lanes.numbers, self._generation)
 
     def _forget(self, live: LiveRecording) -> None:
         live.discard()
@@ -365,6 +377,15 @@ class Recorder:
         batch = Batch(who, words["next"].copy(), words["arrival_ns"].copy(), earliest_ns, everyone)
         for chosen in _one_a_lane(lanes):
             self._receive_some(records, raw, lanes[chosen], batch.pick(chosen))
+
+    def _receive_compiled(self, compiled: CompiledLanes, records: NDArray[np.void], passes_ns: Ints) -> None:
+        """The same, in the order of the ring: up to a record that is not regular, which goes by the rule."""
+        raw = records.view(np.uint8).reshape(len(records), SLOT_BYTES)
+        numbers, mask = records["pass_number"], len(passes_ns) - 1
+        at = compiled.place(records, 0, passes_ns)
+        while at < len(records):
+            self._receive_one(raw, at, passes_ns.item(numbers.item(at) & mask))
+            at = compiled.place(records, at + 1, passes_ns)
 
     def _receive_some(
         self, records: NDArray[np.void], raw: NDArray[np.uint8], lanes: Ints, batch: Batch

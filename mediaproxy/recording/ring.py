@@ -16,6 +16,7 @@ every record, A0 = D as it stood before the record's pass: the packet arrived be
 """
 
 from array import array
+from collections.abc import Callable
 from struct import Struct
 
 import numpy as np
@@ -62,6 +63,7 @@ class PacketRing:
         "_before_ns",
         "_drain_mark_ns",
         "_earliest_ns",
+        "_heads",
         "_holes",
         "_mask",
         "_memory",
@@ -75,7 +77,6 @@ class PacketRing:
         "_taken",
         "_view",
         "_written",
-        "heads",
     )
 
     def __init__(self, slots: int = DEFAULT_SLOTS, *, now_ns: int = 0) -> None:
@@ -89,7 +90,7 @@ class PacketRing:
         self._written = 0
         self._read = 0
         self._taken = 0
-        self.heads: list[NDArray[np.void]] = []  # of what was taken, as `HEAD`
+        self._heads: list[NDArray[np.void]] | None = None
         self._holes: list[tuple[int, dict[int, int]]] = []  # before which record, and what is missing
         # A pass without records gets no number, so the records in the ring span at most `slots` passes.
         self._passes = array("q", [now_ns]) * slots
@@ -246,9 +247,15 @@ class PacketRing:
         their `heads`. None of them came after any that was dropped and not told by `take_dropped`."""
         waiting = (self._holes[0][0] if self._holes else self._written) - self._read
         self._taken = waiting if most is None else min(most, waiting)
-        views = self._views()
-        self.heads = [_heads(records) for records in views]
-        return views
+        self._heads = None
+        return self._views()
+
+    @property
+    def heads(self) -> list[NDArray[np.void]]:
+        """The headers of what was taken, as `HEAD`."""
+        if self._heads is None:
+            self._heads = [_heads(records) for records in self._views()]
+        return self._heads
 
     def _views(self) -> list[NDArray[np.void]]:
         start, count = self._read & self._mask, self._taken
@@ -262,17 +269,30 @@ class PacketRing:
         """A0 of each pass number: the earliest moment at which its packets can have arrived."""
         return self._earliest_ns.take(pass_numbers & np.uint32(self._mask))
 
-    def free(self) -> None:
-        """Overwrite what `take` returned with zeros and give the slots back."""
+    @property
+    def passes_ns(self) -> NDArray[np.int64]:
+        """A0 by pass number, modulo their count."""
+        return self._earliest_ns
+
+    def free(self, wipe: Callable[[NDArray[np.void]], None] | None = None) -> None:
+        """Overwrite what `take` returned with zeros and give the slots back. `wipe` overwrites the payloads
+        of some records in another way."""
+        if wipe is None:
+            self._wipe()
+        else:
+            for records in self._views():
+                wipe(records)
+        self._read += self._taken
+        self._taken = 0
+        self._heads = None
+        if self._written - self._read <= self._slots - self._slots // SPARED:
+            self._room = self._mask
+
+    def _wipe(self) -> None:
         for records, known in zip(self._views(), self.heads, strict=True):
             carried = known["length"][known["flags"] & HAS_PAYLOAD != 0]
             if len(carried):
                 records["payload"][:, : int(carried.max())] = 0
-        self._read += self._taken
-        self._taken = 0
-        self.heads = []
-        if self._written - self._read <= self._slots - self._slots // SPARED:
-            self._room = self._mask
 
     def take_dropped(self) -> dict[int, int]:
         """Records dropped for want of a slot between what was taken and what comes next, by

@@ -24,6 +24,11 @@ class LeastTransits:
         self._slice: NDArray[np.int32] = np.full((rows, SLICES), _NEVER, dtype=np.int32)
         self._free = list(range(rows - 1, -1, -1))
 
+    @property
+    def tables(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """The least transits and the slices they were noted in; others when there are more rows."""
+        return self._least, self._slice
+
     def take_row(self) -> int:
         if not self._free:
             self._grow()

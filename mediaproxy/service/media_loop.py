@@ -53,7 +53,7 @@ class MediaLoop:
             settings.plane, on_event=self._on_plane_event, ring=ring, on_pressure=self._on_pressure
         )
         self.recordings = LiveRecordings(
-            recorder=Recorder(),
+            recorder=Recorder(compiled=settings.plane.compiled),
             ring=ring,
             storage=storage,
             spool=self._spool,

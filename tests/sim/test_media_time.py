@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.support.lanes import COMPILED_OR_NOT
 from tests.support.oracle import Network, any_group, frame_map, intervals_of, judge, turns
 from tests.support.recorded_calls import Desk
 
@@ -58,14 +59,15 @@ def test_where_nothing_moves_no_offset_does(seed: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("compiled", COMPILED_OR_NOT)
 @pytest.mark.parametrize("seed", range(6))
-def test_the_fast_lane_changes_nothing(seed: int) -> None:
+def test_the_fast_lane_changes_nothing(seed: int, compiled: bool) -> None:
     """Files, intervals and every counter are the same with all packets going through the rule."""
     network = [None, Network(), Network(loss=0.02, jitter_ms=30), Network(ptimes=(10, 20, 30))][seed % 4]
     outcomes = []
     for fast in (True, False):
         group, rng = any_group(3_000 + seed, 12, network)
-        desk = Desk(group, fast=fast, seed=seed)
+        desk = Desk(group, fast=fast, compiled=compiled, seed=seed)
         desk.run(turns(rng, group))
         outcomes.append((desk.files, [desk.finished[call.number] for call in group]))
     (fast_files, fast_ends), (slow_files, slow_ends) = outcomes

@@ -12,6 +12,7 @@ from tests.support.field.calls import any_call, record
 from tests.support.field.classes import run
 from tests.support.field.conditions import CLASSES, FIELD
 from tests.support.field.judging import Truth
+from tests.support.lanes import COMPILED_OR_NOT
 
 SEED = 1
 UNTOUCHED = (1.5, 0.02)  # worst leak in ms, missing in percent
@@ -72,13 +73,14 @@ def test_queues_let_in_only_what_arrived_after_the_start() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("compiled", COMPILED_OR_NOT)
 @pytest.mark.parametrize("name", ["the field", "clocks to 500 ppm", "jumping timestamps", "mutes"])
-def test_the_fast_lane_is_the_rule_in_the_field_too(name: str) -> None:
+def test_the_fast_lane_is_the_rule_in_the_field_too(name: str, compiled: bool) -> None:
     outcomes = []
     for fast in (True, False):
         rng = random.Random(7)
         calls = [any_call(rng, number, CLASSES[name], 60, toggles=number * 3) for number in range(6)]
-        outcomes.append(record(calls, rng, CLASSES[name], fast=fast))
+        outcomes.append(record(calls, rng, CLASSES[name], fast=fast, compiled=compiled))
     for by_lane, by_rule in zip(*outcomes, strict=True):
         assert by_lane.finished is not None
         assert by_rule.finished is not None

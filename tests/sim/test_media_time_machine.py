@@ -37,7 +37,7 @@ STAMPS = st.integers(0, (1 << 32) - 1)
 
 
 class Recording(RuleBasedStateMachine):
-    fast, leaky = True, False
+    fast, compiled, leaky = True, True, False
 
     @initialize(
         stamp=st.one_of(st.integers(0, (1 << 32) - 1), st.integers((1 << 32) - 40_000, (1 << 32) - 1)),
@@ -46,7 +46,10 @@ class Recording(RuleBasedStateMachine):
         early=st.booleans(),
     )
     def answer(self, stamp: int, seq: int, ppm: int, early: bool) -> None:
-        self.ring, self.recorder = PacketRing(1_024, now_ns=BEGIN_NS), Recorder(fast=self.fast)
+        self.ring, self.recorder = (
+            PacketRing(1_024, now_ns=BEGIN_NS),
+            Recorder(fast=self.fast, compiled=self.compiled),
+        )
         self.recorder.arm(Arm(1, BEGIN_NS, RecordingPolicy(Policy.ON_DEMAND)))
         for leg in LegId:
             self.recorder.describe(1, leg, CODECS)
@@ -250,7 +253,13 @@ class Recording(RuleBasedStateMachine):
 class ByTheRule(Recording):
     """Every packet by the rule, and a tap that copies everything: the gate alone stands between."""
 
-    fast, leaky = False, True
+    fast, compiled, leaky = False, False, True
+
+
+class ByNumpy(Recording):
+    """With the lanes that are not compiled."""
+
+    fast, compiled, leaky = True, False, False
 
 
 SETTINGS = settings(
@@ -262,7 +271,7 @@ SETTINGS = settings(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("machine", [Recording, ByTheRule])
+@pytest.mark.parametrize("machine", [Recording, ByNumpy, ByTheRule])
 def test_whatever_happens_the_file_is_true(machine: type[Recording]) -> None:
     run_state_machine_as_test(machine, settings=SETTINGS)
 

@@ -28,13 +28,14 @@ class Desk:
         calls: list[Call],
         *,
         fast: bool = True,
+        compiled: bool = True,
         leaky: bool = False,
         failing: float = 0.0,
         seed: int = 0,
     ) -> None:
         self.calls = calls
         self.ring = PacketRing(1024)
-        self.recorder = Recorder(fast=fast)
+        self.recorder = Recorder(fast=fast, compiled=compiled)
         self.files = {call.number: bytearray() for call in calls}
         self.stamps = Stamps()
         self.finished: dict[int, Finished] = {}

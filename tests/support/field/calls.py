@@ -75,9 +75,16 @@ class Event(NamedTuple):
     packet: int
 
 
-def record(calls: list[Call], rng: random.Random, conditions: Conditions, *, fast: bool = True) -> list[Call]:
+def record(
+    calls: list[Call],
+    rng: random.Random,
+    conditions: Conditions,
+    *,
+    fast: bool = True,
+    compiled: bool = True,
+) -> list[Call]:
     """Let a loop record these calls, all at once."""
-    loop = Loop(calls, fast=fast)
+    loop = Loop(calls, fast=fast, compiled=compiled)
     longest = max(call.duration for call in calls)
     stalls = [
         (begin, begin + rng.randrange(1_000) * NS_PER_MS)
@@ -126,8 +133,8 @@ def _toggles(calls: list[Call], stalls: list[tuple[int, int]]) -> list[Event]:
 class Loop:
     """A plane, a recorder and a journal that is always quick."""
 
-    def __init__(self, calls: list[Call], *, fast: bool = True) -> None:
-        self.recorder = Recorder(fast=fast)
+    def __init__(self, calls: list[Call], *, fast: bool = True, compiled: bool = True) -> None:
+        self.recorder = Recorder(fast=fast, compiled=compiled)
         self._ring = PacketRing(4_096, now_ns=BEGIN_NS)
         self._calls = {call.number + 1: call for call in calls}
         self._waiting = sorted(calls, key=lambda call: call.answered_ns)

@@ -40,11 +40,12 @@ class Loop:
         *,
         pausable: bool = True,
         fast: bool = True,
+        compiled: bool = True,
         rate: int = 8_000,
         audio: dict[int, Codec] = AUDIO,
     ) -> None:
         self.ring = PacketRing(256, now_ns=ANSWERED)
-        self.recorder = Recorder(fast=fast)
+        self.recorder = Recorder(fast=fast, compiled=compiled)
         self.writes: list[Write] = []
         self.now_ms = 0
         self.speaking: dict[LegId, bytes | None] = {A: LOUD, B: None}

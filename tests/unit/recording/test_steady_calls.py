@@ -14,6 +14,7 @@ from mediaproxy.recording.recorder import Arm, Recorder, Write
 from mediaproxy.recording.ring import PacketRing
 from mediaproxy.recording.states import Action, Toggled
 from mediaproxy.recording.window import Stretch
+from tests.support.lanes import COMPILED_OR_NOT
 
 MS = 1_000_000
 PTIME = 160
@@ -27,9 +28,11 @@ BY = Actor("api", "alice")
 ONE_WAY, LOSSY, CROSSED, TOGGLED, DIGITS, SILENT = 3, 4, 5, 6, 7, 11
 
 
-def files(*, fast: bool, at_once: int | None = None) -> tuple[dict[int, bytes], list[Write]]:
+def files(
+    *, fast: bool = True, compiled: bool = True, at_once: int | None = None
+) -> tuple[dict[int, bytes], list[Write]]:
     """Every combination of laws and channels, answered one after the other; noise on all legs."""
-    recorder, ring, random = Recorder(fast=fast), PacketRing(1_024), Random(1)
+    recorder, ring, random = Recorder(fast=fast, compiled=compiled), PacketRing(1_024), Random(1)
     writes: list[Write] = []
     just_taken, hand_outs = False, 0
     for number in range(PACKETS):
@@ -106,22 +109,25 @@ def file_of(writes: list[Write], generation: int) -> bytes:
     return b"".join(w.frames or bytes(4 * (w.end - w.start)) for w in mine)
 
 
-def test_files_are_those_of_the_rule() -> None:
-    steady, _ = files(fast=True)
+@pytest.mark.parametrize("compiled", COMPILED_OR_NOT)
+def test_files_are_those_of_the_rule(compiled: bool) -> None:
+    steady, _ = files(compiled=compiled)
     by_rule, _ = files(fast=False)
     assert [generation for generation in by_rule if steady[generation] != by_rule[generation]] == []
     assert all(np.frombuffer(file, "<i2").any() for file in by_rule.values())
 
 
-def test_files_are_those_of_the_rule_when_the_ring_is_taken_in_pieces() -> None:
-    steady, _ = files(fast=True, at_once=5)
+@pytest.mark.parametrize("compiled", COMPILED_OR_NOT)
+def test_files_are_those_of_the_rule_when_the_ring_is_taken_in_pieces(compiled: bool) -> None:
+    steady, _ = files(compiled=compiled, at_once=5)
     by_rule, _ = files(fast=False, at_once=5)
     assert [generation for generation in by_rule if steady[generation] != by_rule[generation]] == []
 
 
-def test_a_call_owes_nothing_to_the_one_whose_slot_it_has() -> None:
+@pytest.mark.parametrize("compiled", COMPILED_OR_NOT)
+def test_a_call_owes_nothing_to_the_one_whose_slot_it_has(compiled: bool) -> None:
     """The first one's window moved on without being told, to far beyond where the second one begins."""
-    recorder, ring, said = Recorder(), PacketRing(64), bytes(range(PTIME))
+    recorder, ring, said = Recorder(compiled=compiled), PacketRing(64), bytes(range(PTIME))
     writes: list[Write] = []
     for generation, legs in ((1, (LegId.A, LegId.B)), (2, (LegId.B,))):
         began_ns = generation * 10_000 * MS
@@ -144,14 +150,16 @@ def test_a_call_owes_nothing_to_the_one_whose_slot_it_has() -> None:
     assert np.count_nonzero(second[:, 1]) >= (PACKETS - 2) * (PTIME - 2)
 
 
-def test_hand_outs_are_whole_pages_of_the_file() -> None:
-    _, writes = files(fast=True)
+@pytest.mark.parametrize("compiled", COMPILED_OR_NOT)
+def test_hand_outs_are_whole_pages_of_the_file(compiled: bool) -> None:
+    _, writes = files(compiled=compiled)
     mine = [write for write in writes if write.generation == 1 and CHUNK < write.end < 28_500]
     assert {(write.end - write.start, (write.end + PHASE) % CHUNK) for write in mine} == {(CHUNK, 0)}
 
 
-def test_nothing_of_an_undecided_opening_is_handed_out() -> None:
-    recorder, ring = Recorder(), PacketRing(256)
+@pytest.mark.parametrize("compiled", COMPILED_OR_NOT)
+def test_nothing_of_an_undecided_opening_is_handed_out(compiled: bool) -> None:
+    recorder, ring = Recorder(compiled=compiled), PacketRing(256)
     for generation in range(1, 5):
         answer(recorder, generation, 0)
     opened: Toggled | None = None
@@ -174,8 +182,11 @@ def test_nothing_of_an_undecided_opening_is_handed_out() -> None:
     assert max(write.end for write in writes if write.generation == 1) > opened.effective_sample
 
 
+@pytest.mark.parametrize("compiled", COMPILED_OR_NOT)
 @pytest.mark.parametrize("generation", [1, 8, 9, 10])
-def test_a_steady_call_is_looked_at_no_more(generation: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_steady_call_is_looked_at_no_more(
+    generation: int, compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     looked_at: list[int] = []
     write_out = LiveRecording.write_out
 
@@ -184,6 +195,6 @@ def test_a_steady_call_is_looked_at_no_more(generation: int, monkeypatch: pytest
         return write_out(self, mark)
 
     monkeypatch.setattr(LiveRecording, "write_out", note)
-    files(fast=True)
+    files(compiled=compiled)
     assert looked_at.count(generation) <= 3  # of fourteen chunks: the anchor's, and what comes after it
     assert looked_at.count(ONE_WAY) > 10
