@@ -9,9 +9,10 @@ from typing import Any
 from pydantic import SecretStr, ValidationError
 from pydantic_settings import SettingsError
 
+from mediaproxy.config.agents import AgentSection
 from mediaproxy.config.complaints import complaints
 from mediaproxy.config.findings import BadConfiguration, Finding, Severity, bad_file
-from mediaproxy.config.sections import AgentSection, RouteSection
+from mediaproxy.config.sections import RouteSection
 from mediaproxy.config.settings import ENV_DELIMITER, ENV_PREFIX, Config
 from mediaproxy.config.texts import SQLITE, visible
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from mediaproxy.calls.model import Agent, Overrides, Plan, Route, Trunk
 from mediaproxy.calls.plane import Latch
-from mediaproxy.config.sections import AgentSection, RecordingSection, RouteSection
+from mediaproxy.config.agents import AgentSection
+from mediaproxy.config.sections import RecordingSection, RouteSection
 from mediaproxy.config.settings import Config
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from mediaproxy.config.agents import AgentSection
 from mediaproxy.config.sections import (
-    AgentSection,
     ApiSection,
     CaptureSection,
     DatabaseSection,

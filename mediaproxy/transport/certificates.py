@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from mediaproxy.errors import Malformed, Unavailable
@@ -15,7 +16,7 @@ from mediaproxy.sip.uri import parse_uri
 
 SOON = timedelta(days=14)
 NOT_TLS, NOT_PLAIN = "it speaks no TLS", "it speaks TLS to a TCP port"
-WRONG_NAME = "its certificate is good, and of another name"
+WRONG_NAME = "its certificate is good, and not of"  # whom we wanted
 _NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "UNKNOWN_PROTOCOL"})
 
 
@@ -49,7 +50,7 @@ class Fault(NamedTuple):
 
 def faults(files: TlsFiles, *, now: datetime | None = None) -> Iterator[Fault]:
     """Reads them all; blocks."""
-    certificate, key = _read(files.certificate, x509.load_pem_x509_certificates), _read(files.key, _load_key)
+    certificate, key = _read(files.certificate, _load_certificates), _read(files.key, _load_key)
     if isinstance(certificate, str):
         yield Fault("certificate", certificate, "name a PEM file that holds our certificate")
     else:
@@ -58,7 +59,7 @@ def faults(files: TlsFiles, *, now: datetime | None = None) -> Iterator[Fault]:
         yield Fault("key", key, "name a PEM file that holds the certificate's key, without a passphrase")
     elif not isinstance(certificate, str) and _public(certificate[0]) != _public(key):
         yield Fault("key", "is not the certificate's", "name the key that the certificate was made for")
-    trusted = None if files.ca is None else _read(files.ca, x509.load_pem_x509_certificates)
+    trusted = None if files.ca is None else _read(files.ca, _load_certificates)
     if isinstance(trusted, str):
         yield Fault("ca", trusted, "name a PEM file of certificates to trust, or leave it out")
 
@@ -97,7 +98,7 @@ def reason_of(error: OSError) -> str:
     """Why a handshake failed, in words of ours and of OpenSSL's: none of them is the peer's."""
     if isinstance(error, ssl.SSLCertVerificationError):
         why = getattr(error, "verify_message", "")  # not there when it was us who looked
-        return f"its certificate is refused: {why}" if why else WRONG_NAME
+        return f"its certificate is refused: {why}" if why else str(error.args[0])
     if isinstance(error, ssl.SSLError):
         return NOT_TLS if error.reason in _NO_TLS else f"no TLS with it: {error.reason or 'it broke off'}"
     return "it broke off, or took too long"
@@ -137,8 +138,15 @@ def _read(path: Path, parse: Any) -> Any:
         return parse(path.read_bytes())
     except OSError as error:
         return str(error.strerror)
-    except (ValueError, TypeError):  # TypeError: encrypted
-        return "not PEM, empty, or encrypted"
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: encrypted
+        return "not PEM, empty, encrypted, or of a kind that is not known"
+
+
+def _load_certificates(pem: bytes) -> list[x509.Certificate]:
+    loaded = x509.load_pem_x509_certificates(pem)
+    for certificate in loaded:
+        certificate.public_key()  # raises when its kind is not known
+    return loaded
 
 
 def _load_key(pem: bytes) -> Any:

@@ -257,7 +257,7 @@ class Connections:
             )
         if not _is(sought, connection):
             connection.abort()
-            raise ssl.SSLCertVerificationError(WRONG_NAME)
+            raise ssl.SSLCertVerificationError(f"{WRONG_NAME} {sought.names[0]}")
         return connection
 
     def _write(self, connection: TcpConnection, transmit: Transmit) -> None:

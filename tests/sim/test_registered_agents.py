@@ -1,6 +1,7 @@
 """Agents who register: who is let in, where their calls go, and that nobody calls on their account."""
 
 from dataclasses import replace
+from ipaddress import ip_network
 
 import pytest
 
@@ -330,6 +331,15 @@ def test_an_address_is_no_proof(world: World, registered: bool) -> None:
     assert carrier.calls == []
     assert world.events == told(world, ContactsChanged) + told(world, PasswordRefused)
     world.assert_settled()
+
+
+def test_a_registered_agent_among_a_carrier_s_addresses_is_not_taken_for_the_carrier() -> None:
+    wide = replace(REGISTERING.trunks[0], sources=(ip_network("127.0.0.0/8"),))
+    world = World(replace(REGISTERING, trunks=(wide,)))
+    erin = natted(world)
+    Device(world).register()
+    assert dial(world, erin, "+15550100").final == 407
+    assert dial(world, world.phone("carrier", CARRIER), "+15550100").final is None  # it is taken on
 
 
 def test_credentials_of_one_call_place_no_other(world: World) -> None:

@@ -16,6 +16,11 @@ ROUTE = '[[routes]]\nfrom = "agent:alice"\nto = "*"\nagent = "{}"\n'
 class FakeServer:
     def __init__(self) -> None:
         self.taken: list[Config] = []
+        self.metrics = self
+        self.alarms: list[str] = []
+
+    def alarm(self, event: str) -> None:
+        self.alarms.append(event)
 
     async def reload(self, config: Config) -> list[str]:
         self.taken.append(config)
@@ -26,7 +31,7 @@ def reloaded(tmp_path: Path, text: str) -> tuple[FakeServer, Any]:
     file, server = tmp_path / "mediaproxy.toml", FakeServer()
     file.write_text(text)
     with capture_logs() as logged:
-        asyncio.run(_reload(file, server))  # type: ignore[arg-type]  # a fake of the one method called
+        asyncio.run(_reload(file, server))  # type: ignore[arg-type]  # a fake of what is called
     [line] = logged
     return server, line
 
@@ -43,6 +48,7 @@ def test_a_route_to_nobody_changes_nothing(tmp_path: Path) -> None:
     server, line = reloaded(tmp_path, GOOD + ROUTE.format("carol"))
     assert server.taken == []
     assert line["event"] == "configuration_not_reloaded"
+    assert server.alarms == ["configuration_not_reloaded"]
     assert any("carol" in finding for finding in line["why"])
 
 

@@ -69,9 +69,9 @@ async def test_a_broken_one_is_said_once_and_changes_nothing(authority: Authorit
     await asyncio.sleep(0.1)
     ((event, fields),) = kept.alarms
     assert event == "certificates_not_reloaded"
-    assert str(fields["why"]).endswith(
-        "/proxy.pem: not PEM, empty, or encrypted; name a PEM file that holds our certificate"
-    )
+    why = str(fields["why"])
+    assert "/proxy.pem: not PEM" in why
+    assert why.endswith("; name a PEM file that holds our certificate")
     assert len(kept.renewed) == 1
     authority.issue("proxy", "127.0.0.1")
     await seen(lambda: len(kept.renewed) > 1)
