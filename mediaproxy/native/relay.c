@@ -11,11 +11,12 @@
 
 enum { PLAIN = 0x80, RTP_BYTES = 12, TAP_PAYLOAD = 2, DETOUR = 3 }; /* leg.Action: DETOUR and more is Python's */
 
-/* A leg whose party is known and whose packets go straight on; found by its descriptor. */
+/* A leg whose party is known and whose packets go straight on. */
 struct line {
     int32_t out; /* the other leg's socket, connected to its party */
     uint32_t generation;
-    uint8_t lent, leg, heard, unused[5]; /* `heard`: `last` holds a header */
+    uint8_t lent, leg, heard, unused; /* `heard`: `last` holds a header */
+    int32_t descriptor;
     int64_t last_ns;
     uint64_t packets, relayed, oversize, send_failed; /* since it was lent */
     uint8_t last[RTP_BYTES], unused_too[4];
@@ -25,14 +26,15 @@ struct line {
 _Static_assert(sizeof(struct line) == 328, "as lines.py lays it out");
 
 struct pass {
+    int32_t *line_of; /* by descriptor; 0 is nobody's */
     struct line *lines;
     struct record *ring;
     uint8_t *buffer; /* of `most` + 1 bytes */
-    struct epoll_event *ready;
-    int32_t *left; /* descriptors that Python is to read: as many as `ready` holds */
+    struct epoll_event *events; /* room for some, and as much in the two that follow */
+    int32_t *ready, *left; /* descriptors; those that Python is to read */
     uint64_t mask, written, until; /* of the ring: records may be written up to `until` */
     uint32_t pass_number;
-    int32_t lines_held, most;
+    int32_t descriptors, most; /* so many are in `line_of` */
     int32_t count, next, left_count; /* ready ones; the next of them; those left */
     int32_t held, size; /* whose packet lies in the buffer for Python, or -1; and its bytes */
 };
@@ -103,9 +105,11 @@ static int relay(struct pass *pass, int descriptor, struct line *line)
 int relay_poll(struct pass *pass, int epoll, int at_most)
 {
     pass->next = pass->left_count = 0;
-    pass->count = epoll_wait(epoll, pass->ready, at_most, 0);
+    pass->count = epoll_wait(epoll, pass->events, at_most, 0);
     if (pass->count < 0)
         pass->count = 0; /* interrupted: the next pass asks again */
+    for (int at = 0; at < pass->count; at++)
+        pass->ready[at] = pass->events[at].data.fd;
     return pass->count;
 }
 
@@ -115,10 +119,10 @@ void relay_read(struct pass *pass)
 {
     pass->held = -1;
     while (pass->next < pass->count) {
-        int descriptor = pass->ready[pass->next++].data.fd;
-        struct line *line = &pass->lines[descriptor];
+        int descriptor = pass->ready[pass->next++];
+        struct line *line = &pass->lines[descriptor < pass->descriptors ? pass->line_of[descriptor] : 0];
 
-        if (descriptor >= pass->lines_held || !line->lent || pass->written >= pass->until) {
+        if (!line->lent || pass->written >= pass->until) {
             pass->left[pass->left_count++] = descriptor;
         } else if (!relay(pass, descriptor, line)) {
             pass->held = descriptor;

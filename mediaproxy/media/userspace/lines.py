@@ -18,26 +18,30 @@ from mediaproxy.native import library
 from mediaproxy.recording.ring import PacketRing
 from mediaproxy.rtp.packet import HEADER
 
-LINES: Final = 1 << 16  # by descriptor; a larger one is never lent. Memory is taken as they are used
-_LINE: Final = Struct("<iIBBB5xqQQQQ12s4x")  # struct line of native/relay.c, but for the actions
+DESCRIPTORS: Final = (
+    1 << 16
+)  # a larger one is never lent. Memory is taken as lines are used, from the first on
+_LINE: Final = Struct("<iIBBBxiqQQQQ12s4x")  # struct line of native/relay.c, but for the actions
 _LINE_BYTES: Final = _LINE.size + 256
 _LAST_NS: Final = 16  # where it lies in a line
 _INT64: Final = Struct("<q")
-_EVENT: Final = np.dtype({"names": ["descriptor"], "formats": ["<i4"], "offsets": [4], "itemsize": 12})
+_EVENT_BYTES: Final = 16  # of a struct epoll_event, at most
 
 
 class _Pass(ctypes.Structure):
     _fields_ = (
+        ("line_of", ctypes.c_void_p),
         ("lines", ctypes.c_void_p),
         ("ring", ctypes.c_void_p),
         ("buffer", ctypes.c_void_p),
+        ("events", ctypes.c_void_p),
         ("ready", ctypes.c_void_p),
         ("left", ctypes.c_void_p),
         ("mask", ctypes.c_uint64),
         ("written", ctypes.c_uint64),
         ("until", ctypes.c_uint64),
         ("pass_number", ctypes.c_uint32),
-        ("lines_held", ctypes.c_int32),
+        ("descriptors", ctypes.c_int32),
         ("most", ctypes.c_int32),
         ("count", ctypes.c_int32),
         ("next", ctypes.c_int32),
@@ -55,22 +59,28 @@ class FastLines:
         self._poll.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_int)
         self._read.argtypes, self._read.restype = (ctypes.c_void_p,), None
         self._ring = ring
-        self._lines: NDArray[np.uint8] = np.zeros(LINES * _LINE_BYTES, dtype=np.uint8)
+        self._line_of: NDArray[np.int32] = np.zeros(DESCRIPTORS, dtype=np.int32)
+        self._lines: NDArray[np.uint8] = np.zeros(DESCRIPTORS * _LINE_BYTES, dtype=np.uint8)
+        self._free: list[int] = []
+        self._used = 1  # line 0 is nobody's
         self._view = self._lines.data
         self._pass = _Pass(
+            line_of=self._line_of.ctypes.data,
             lines=self._lines.ctypes.data,
             ring=ring.address,
             buffer=ctypes.addressof(ctypes.c_char.from_buffer(buffer)),
             mask=ring.slots - 1,
-            lines_held=LINES,
+            descriptors=DESCRIPTORS,
             most=MAX_RTP_BYTES,
         )
         self._address = ctypes.addressof(self._pass)
         self._make_room(64)
 
     def _make_room(self, descriptors: int) -> None:
-        self._ready = np.zeros(descriptors, dtype=_EVENT)
+        self._events: NDArray[np.uint8] = np.zeros(descriptors * _EVENT_BYTES, dtype=np.uint8)
+        self._ready: NDArray[np.int32] = np.zeros(descriptors, dtype=np.int32)
         self._left: NDArray[np.int32] = np.zeros(descriptors, dtype=np.int32)
+        self._pass.events = self._events.ctypes.data
         self._pass.ready, self._pass.left = self._ready.ctypes.data, self._left.ctypes.data
 
     # A pass.
@@ -99,7 +109,7 @@ class FastLines:
 
     def ready(self) -> list[int]:
         """The descriptors of the last poll."""
-        descriptors: list[int] = self._ready["descriptor"][: self._pass.count].tolist()
+        descriptors: list[int] = self._ready[: self._pass.count].tolist()
         return descriptors
 
     def left(self) -> list[int]:
@@ -111,22 +121,27 @@ class FastLines:
 
     def lend(self, descriptor: int, leg: Leg) -> None:
         """From now on its packets go from its socket, `descriptor`, straight to the other leg's."""
-        if descriptor >= LINES:
+        if descriptor >= DESCRIPTORS:
             return
-        at = descriptor * _LINE_BYTES
+        line = self._free.pop() if self._free else self._used
+        self._used = max(self._used, line + 1)
+        at = line * _LINE_BYTES
         _LINE.pack_into(
-            self._view, at, leg.other.pair.rtp.fileno(), leg.generation, 1, leg.id, 0, leg.last_ns,
-            0, 0, 0, 0, b"",
+            self._view, at, leg.other.pair.rtp.fileno(), leg.generation, 1, leg.id, 0, descriptor,
+            leg.last_ns, 0, 0, 0, 0, b"",
         )  # fmt: skip
+        self._line_of[descriptor] = line
         self._view[at + _LINE.size : at + _LINE_BYTES] = leg.actions
         leg.loan, leg.lent_at = self, at
 
     def recall(self, leg: Leg) -> None:
         """The leg is as if all of its packets had gone by Python."""
         at, leg.loan = leg.lent_at, None
-        _, _, _, _, heard, last_ns, packets, relayed, oversize, send_failed, last = _LINE.unpack_from(
-            self._view, at
+        _, _, _, _, heard, descriptor, last_ns, packets, relayed, oversize, send_failed, last = (
+            _LINE.unpack_from(self._view, at)
         )
+        self._line_of[descriptor] = 0
+        self._free.append(at // _LINE_BYTES)
         self._view[at : at + _LINE.size] = bytes(_LINE.size)
         leg.last_ns = last_ns
         leg.packets += packets
