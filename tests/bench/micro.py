@@ -38,6 +38,12 @@ def _operations() -> Iterator[tuple[str, float, str]]:
             with_tap_us,
             f"{with_tap_us / relay_us:.2f} × untapped",
         )
+    in_python_us = uvloop.run(micro_plane.measure(Tap.PAYLOAD, compiled=False))
+    yield (
+        "the same without the compiled helper",
+        in_python_us,
+        f"{in_python_us / relay_us:.2f} × untapped with it",
+    )
     for calls in (20, 200, 500):
         note = f"{calls} calls, from ring to frames, drained every {micro_drain.PERIOD_MS} ms"
         yield "drain a packet", micro_drain.measure(calls), note

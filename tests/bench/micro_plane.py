@@ -38,13 +38,14 @@ _WARM_UP = 20
 _PATIENCE_S = 5.0
 
 
-async def measure(tap: Tap) -> float:
+async def measure(tap: Tap, *, compiled: bool = True) -> float:
     """CPU microseconds of relaying one packet, beyond sending it and taking it off a socket."""
-    relayed_us = await _through_plane(tap)
-    return relayed_us - await _without_plane()
+    relayed_us = await through_plane(tap, compiled=compiled)
+    return relayed_us - await without_plane()
 
 
-async def _through_plane(tap: Tap) -> float:
+async def through_plane(tap: Tap, *, compiled: bool) -> float:
+    """With sending it and taking it off a socket."""
     ring, events = PacketRing(), list[PlaneEvent]()
 
     def empty() -> None:
@@ -53,7 +54,7 @@ async def _through_plane(tap: Tap) -> float:
 
     addresses = {Family.IPV4: _HOST}
     plane = UserspacePlane(
-        PlaneSettings(addresses, addresses, range(20_000, 21_000)),
+        PlaneSettings(addresses, addresses, range(20_000, 21_000), compiled=compiled),
         on_event=events.append, ring=ring, on_pressure=empty,
     )  # fmt: skip
     sockets = (open_socket(CALLER_HOST), open_socket(CALLEE_HOST))
@@ -81,7 +82,8 @@ def _connect(plane: UserspacePlane, event: Allocated, sockets: _Sockets, tap: Ta
     return [(local.host, local.port) for local in event.local]
 
 
-async def _without_plane() -> float:
+async def without_plane() -> float:
+    """The same straight from one socket to another."""
     sockets = (open_socket(CALLER_HOST), open_socket(CALLEE_HOST))
     try:
         there = [sockets[(number + 1) % 2].getsockname() for number in range(2 * _CALLS)]

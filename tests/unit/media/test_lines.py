@@ -2,7 +2,6 @@
 
 import random
 import socket
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -213,17 +212,3 @@ async def test_when_the_last_packet_came_is_known_of_a_lent_leg() -> None:
         assert stamps == sorted(set(stamps))
         assert bench.counters(LegId.A).packets == 4
         assert legs_of(bench)[0].heard_ns == stamps[-1]
-
-
-def test_a_library_of_other_sources_is_not_loaded(tmp_path: Path) -> None:
-    import mediaproxy.native as native
-
-    there = native.built()
-    assert there.exists()
-    for name in native.SOURCES:
-        (tmp_path / name).write_bytes((native.HERE / name).read_bytes())
-    (tmp_path / "relay.c").write_bytes(b"/* another */")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(native, "HERE", tmp_path)
-        assert native.built() != there
-        assert native.library.__wrapped__() is None
