@@ -7,7 +7,7 @@ from starlette.requests import Request
 from mediaproxy.api.problems import NOT_AUTHENTICATED, Problem
 from mediaproxy.api.tokens import Caller, Role, Tokens
 from mediaproxy.calllog.encode import agents_of
-from mediaproxy.calls.events import CallRecord
+from mediaproxy.calls.events import CallRecord, is_on
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -46,6 +46,4 @@ def may_toggle(caller: Caller, call: CallRecord) -> bool:
         return True
     if call.state != "answered" or not call.participants:
         return caller.agent in agents_of(call)
-    return any(
-        one.kind == "agent" and one.name == caller.agent and one.to_ms is None for one in call.participants
-    )
+    return caller.agent is not None and is_on(call, caller.agent)

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from mediaproxy import __version__
 from mediaproxy.api import problems
 from mediaproxy.api.access import Authentication
+from mediaproxy.api.agents import AgentRoutes
 from mediaproxy.api.archive import ArchiveRoutes
 from mediaproxy.api.backend import Archive, Backend, Renditions
 from mediaproxy.api.calls import CallRoutes
@@ -45,7 +46,9 @@ def create_app(
     HealthRoutes(backend, authenticate, registry).add_to(app.router)
     EventRoutes(events, tokens).add_to(app.router)
     guarded = _guarded(authenticate)
-    CallRoutes(backend, now_ms).add_to(guarded)
+    calls = CallRoutes(backend, now_ms)
+    calls.add_to(guarded)
+    AgentRoutes(backend, calls).add_to(guarded)
     recordings = RecordingRoutes(backend, Files(files), renditions)
     recordings.add_to(guarded)
     proof = ArchiveRoutes(archive, recordings, Files(files))

@@ -104,6 +104,10 @@ class Backend(Protocol):
 
     async def toggle(self, demand: Demand) -> Toggled | Refusal: ...
 
+    def talking(self, agent: str) -> list[CallRecord]:
+        """The answered calls that an agent is on now, but for those on hold."""
+        ...
+
     def trace(self, call: CallRecord) -> list[Traced]:
         """What was said on both legs, oldest first, as far as it is still kept."""
         ...

@@ -38,6 +38,7 @@ from mediaproxy.api.shapes import (
 )
 from mediaproxy.api.tokens import Role
 from mediaproxy.calllog.rows import CallFilter, Cursor, LoggedCall, Page
+from mediaproxy.calls.events import CallRecord
 from mediaproxy.ids import CallId
 
 MAX_PAGE = 500
@@ -143,17 +144,21 @@ class CallRoutes:
     def _toggle_route(self, action: Action) -> Callable[..., Awaitable[Response]]:
         async def toggle(request: Request, id: str, key: IdempotencyKey = None) -> Response:
             logged = await self._known_call(id)
-            caller = caller_of(request)
-            if not may_toggle(caller, logged.call):
-                raise Problem(problems.NOT_YOURS)
-            demand = Demand(logged.call.id, action, caller.name)
-            if key is None:
-                return (await self._act(demand)).response()
-            reply = await self._replies.once(ReplyKey(request.url.path, key), lambda: self._act(demand))
-            return reply.response()
+            return await self.toggle(request, logged.call, action, key)
 
         toggle.__doc__ = f"{action.value.capitalize()} the recording; repeating it is harmless."
         return toggle
+
+    async def toggle(self, request: Request, call: CallRecord, action: Action, key: str | None) -> Response:
+        """The same key and path on that call is the same command: its reply is given again."""
+        caller = caller_of(request)
+        if not may_toggle(caller, call):
+            raise Problem(problems.NOT_YOURS)
+        demand = Demand(call.id, action, caller.name)
+        if key is None:
+            return (await self._act(demand)).response()
+        known = ReplyKey(f"{request.url.path} {call.id}", key)
+        return (await self._replies.once(known, lambda: self._act(demand))).response()
 
     async def _act(self, demand: Demand) -> Reply:
         outcome = await self._backend.toggle(demand)

@@ -40,6 +40,11 @@ NO_SUCH_RECORDING = Kind(HTTPStatus.NOT_FOUND, "no_such_recording", "there is no
 NO_RECORDING = Kind(HTTPStatus.NOT_FOUND, "no_recording", "this call has no recording")
 NOTHING_KEPT = Kind(HTTPStatus.NOT_FOUND, "nothing_kept", "nothing of this recording was kept")
 NOT_YOURS = Kind(HTTPStatus.FORBIDDEN, "not_yours", "this call is not yours")
+ON_NO_CALL = Kind(HTTPStatus.NOT_FOUND, "on_no_call", "this agent is on no call, or on hold")
+SEVERAL_CALLS = Kind(
+    HTTPStatus.CONFLICT, "several_calls", "this agent is on several calls: name the one that is meant"
+)
+NO_AGENT = Kind(HTTPStatus.FORBIDDEN, "no_agent", "this token is not an agent's")
 STILL_LIVE = Kind(
     HTTPStatus.CONFLICT, "still_live", "this recording is not published yet", {"Retry-After": "1"}
 )
@@ -103,15 +108,21 @@ DESCRIBED: dict[int | str, dict[str, Any]] = {
 
 
 class Problem(Exception):
-    """Raised by a route to be answered as it says."""
+    """Raised by a route to be answered as it says; `more` are members beyond the usual ones."""
 
     def __init__(
-        self, kind: Kind, detail: str | None = None, *, headers: Mapping[str, str] | None = None
+        self,
+        kind: Kind,
+        detail: str | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        more: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(kind.name)
         self.kind = kind
         self.detail = kind.detail if detail is None else detail
         self.headers = headers
+        self.more = more or {}
 
 
 def problem_json(kind: Kind, detail: str) -> ProblemJson:
@@ -143,9 +154,14 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _on_fault)
 
 
-def _reply(kind: Kind, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+def _reply(
+    kind: Kind,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    more: Mapping[str, object] | None = None,
+) -> Response:
     return Response(
-        json_bytes(problem_json(kind, detail)),
+        json_bytes({**problem_json(kind, detail), **(more or {})}),
         kind.status,
         {**PRIVATE, **kind.headers, **(headers or {})},
         media_type=MEDIA_TYPE,
@@ -153,7 +169,7 @@ def _reply(kind: Kind, detail: str, headers: Mapping[str, str] | None = None) ->
 
 
 def _on_problem(_: Request, error: Any) -> Response:
-    return _reply(error.kind, error.detail, error.headers)
+    return _reply(error.kind, error.detail, error.headers, error.more)
 
 
 def _on_unavailable(_: Request, _error: Any) -> Response:

@@ -51,6 +51,11 @@ class CallRecord:
     participants: tuple[Participant, ...] = ()
 
 
+def is_on(call: CallRecord, agent: str) -> bool:
+    """Whether an agent stands on one of its legs now."""
+    return any(one.kind == "agent" and one.name == agent and one.to_ms is None for one in call.participants)
+
+
 @dataclass(frozen=True, slots=True)
 class CallStarted:
     """An INVITE from a known source was accepted for routing. Its 2xx waits for `row_stored`."""

@@ -24,6 +24,7 @@ class ProxyBackend:
         *,
         log: CallLog,
         live_call: Callable[[CallId], CallRecord | None],
+        talking: Callable[[str], list[CallRecord]],
         recordings: StandingRecordings,
         control: Control,
         storage: Storage,
@@ -32,6 +33,7 @@ class ProxyBackend:
     ) -> None:
         self._log = log
         self._live_call = live_call
+        self._talking = talking
         self._recordings = recordings
         self._control = control
         self._storage = storage
@@ -72,6 +74,9 @@ class ProxyBackend:
         if recording.file is None or recording.manifest is None:
             return None
         return Published(self._storage.root / recording.file, self._storage.root / recording.manifest)
+
+    def talking(self, agent: str) -> list[CallRecord]:
+        return self._talking(agent)
 
     def trace(self, call: CallRecord) -> list[Traced]:
         return self._trace(call)

@@ -222,6 +222,7 @@ class Server:
         backend = ProxyBackend(
             log=call_log,
             live_call=self.live.get,
+            talking=self.live.talking,
             recordings=self._media.recordings,
             control=control,
             storage=storage,

@@ -24,6 +24,7 @@ from mediaproxy.calls.events import (
     ContactsChanged,
     PasswordRefused,
     RecordRequested,
+    is_on,
 )
 from mediaproxy.calls.model import Policy
 from mediaproxy.calls.plane import CodeDialled, PlaneEvent, PlaneOperation, Released
@@ -69,6 +70,7 @@ class LiveCalls:
 
     def __init__(self) -> None:
         self._records: dict[CallId, CallRecord] = {}
+        self._held: set[CallId] = set()
         self.none = asyncio.Event()  # set while no call lives
         self.none.set()
 
@@ -81,9 +83,24 @@ class LiveCalls:
     def all(self) -> list[CallRecord]:
         return list(self._records.values())
 
+    def talking(self, agent: str) -> list[CallRecord]:
+        """The answered calls that an agent is on now, but for those on hold."""
+        return [
+            record
+            for record in self._records.values()
+            if record.state == "answered" and record.id not in self._held and is_on(record, agent)
+        ]
+
+    def hold(self, call: CallId, *, held: bool) -> None:
+        if held and call in self._records:
+            self._held.add(call)
+        else:
+            self._held.discard(call)
+
     def see(self, record: CallRecord) -> None:
         if record.state == "ended":
             self._records.pop(record.id, None)
+            self._held.discard(record.id)
         else:
             self._records[record.id] = record
         if self._records:
@@ -164,6 +181,7 @@ class Wiring:
                 if event.policy.policy is not Policy.OFF:
                     self._recordings.arm(event, _recording_id())
             case CallHeld():
+                self._live.hold(record.id, held=event.held)
                 self._recordings.hold(record.id, held=event.held)
             case CallEnded():
                 self._metrics.call_ended(record.disposition or "")

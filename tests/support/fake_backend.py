@@ -7,7 +7,7 @@ from pathlib import Path
 from mediaproxy.api import Demand, Published, Refusal, RenditionFormat, Toggled
 from mediaproxy.api.backend import PublicKey, Redacted, Traced
 from mediaproxy.calllog import CallFilter, Cursor, LoggedCall, Page, RecordingRow
-from mediaproxy.calls.events import CallRecord
+from mediaproxy.calls.events import CallRecord, is_on
 from mediaproxy.errors import Unavailable
 from mediaproxy.ids import RecordingId
 from mediaproxy.recording.chain import Head
@@ -57,6 +57,9 @@ class FakeBackend:
         if recording.file is None or recording.manifest is None:
             return None
         return Published(self.folder / recording.file, self.folder / recording.manifest)
+
+    def talking(self, agent: str) -> list[CallRecord]:
+        return [one.call for one in self.logged if one.call.state == "answered" and is_on(one.call, agent)]
 
     def trace(self, call: CallRecord) -> list[Traced]:
         return self.traced

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from mediaproxy.api import Caller, Refusal, Role, Token, Tokens
+from mediaproxy.api import Action, Caller, Refusal, Role, Token, Tokens
 from mediaproxy.calllog import LoggedCall
 from tests.support.api_shapes import PROBLEM
 from tests.support.call_rows import call_id, call_row, ended_call, recording_id, recording_row
@@ -21,6 +21,8 @@ GUARDED = (
     ("POST", f"/v1/calls/{call_id(0)}/recording/stop"),
     ("POST", f"/v1/calls/{call_id(0)}/recording/pause"),
     ("POST", f"/v1/calls/{call_id(0)}/recording/resume"),
+    *(("POST", f"/v1/agents/alice/recording/{action.value}") for action in Action),
+    *(("POST", f"/v1/me/recording/{action.value}") for action in Action),
     ("GET", f"/v1/recordings/{recording_id(0)}"),
     ("GET", f"/v1/recordings/{recording_id(0)}/audio"),
     ("HEAD", f"/v1/recordings/{recording_id(0)}/audio"),
@@ -70,7 +72,10 @@ def test_every_guarded_route_is_tried_above(app: FastAPI) -> None:
         if path.startswith("/v1/")
     }
     tried = {
-        (method, path.replace(call_id(0), "{id}").replace(recording_id(0), "{id}"))
+        (
+            method,
+            path.replace(call_id(0), "{id}").replace(recording_id(0), "{id}").replace("alice", "{name}"),
+        )
         for method, path in GUARDED
     }
     assert tried == guarded
