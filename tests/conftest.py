@@ -1,7 +1,9 @@
 """What every test gets: a check that it leaves nothing behind."""
 
+import fcntl
 import gc
 import os
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -32,6 +34,20 @@ def corpora_path() -> Path:
     if not path.is_dir():
         pytest.skip(f"no corpora at {path}: set MEDIAPROXY_CORPORA to their folder")
     return path
+
+
+@pytest.fixture(autouse=True)
+def one_at_a_time(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Tests of one `xdist_group` share what there is once on a machine: whichever process they run in, each
+    waits for the other."""
+    group = request.node.get_closest_marker("xdist_group")
+    if group is None:
+        yield
+        return
+    name = f"mediaproxy-{group.args[0].replace(' ', '-')}.lock"
+    with (Path(tempfile.gettempdir()) / name).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def open_files() -> Counter[str]:

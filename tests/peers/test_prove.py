@@ -30,7 +30,7 @@ if "serve" in sys.argv or "mediaproxy.service.worker" in sys.orig_argv:
     def tap_changes(self, now_ns):
         return [one._replace(tap=Tap.PAYLOAD) for one in changes(self, now_ns)]
 
-    def free(self):
+    def free(self, wipe=None):
         self._read = self._written
 
     def logged_feed(self, digit, now_ns):

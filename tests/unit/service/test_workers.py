@@ -36,7 +36,7 @@ SETTINGS = LoopSettings(
     1 << 20,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("the very ports")]
 
 
 @dataclass
