@@ -32,10 +32,12 @@ struct pass {
     uint8_t *buffer; /* of `most` + 1 bytes */
     struct epoll_event *events; /* room for some, and as much in the two that follow */
     int32_t *ready, *left; /* descriptors; those that Python is to read */
+    uint64_t *dropped; /* generation * 2 + leg of what found no room in the ring */
     uint64_t mask, written, until; /* of the ring: records may be written up to `until` */
     uint32_t pass_number;
     int32_t descriptors, most; /* so many are in `line_of` */
     int32_t count, next, left_count; /* ready ones; the next of them; those left */
+    int32_t dropped_count;
     int32_t held, size; /* whose packet lies in the buffer for Python, or -1; and its bytes */
 };
 
@@ -96,8 +98,10 @@ static int relay(struct pass *pass, int descriptor, struct line *line)
     line->relayed++;
     line->heard = 1;
     memcpy(line->last, packet, RTP_BYTES);
-    if (action)
+    if (action && pass->written < pass->until)
         tap(pass, line, size, at_ns, action == TAP_PAYLOAD);
+    else if (action)
+        pass->dropped[pass->dropped_count++] = (uint64_t)line->generation * 2 + line->leg;
     return 1;
 }
 
@@ -118,11 +122,12 @@ int relay_poll(struct pass *pass, int epoll, int at_most)
 void relay_read(struct pass *pass)
 {
     pass->held = -1;
+    pass->dropped_count = 0;
     while (pass->next < pass->count) {
         int descriptor = pass->ready[pass->next++];
         struct line *line = &pass->lines[descriptor < pass->descriptors ? pass->line_of[descriptor] : 0];
 
-        if (!line->lent || pass->written >= pass->until) {
+        if (!line->lent) {
             pass->left[pass->left_count++] = descriptor;
         } else if (!relay(pass, descriptor, line)) {
             pass->held = descriptor;

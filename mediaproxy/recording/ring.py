@@ -137,7 +137,7 @@ class PacketRing:
         at = self._written
         length = len(payload)
         if at - self._read > self._room or length > MAX_PAYLOAD_BYTES:
-            self._drop(generation, leg)
+            self.drop(generation, leg)
             return
         start = (at & self._mask) * SLOT_BYTES
         _pack_into(
@@ -163,7 +163,7 @@ class PacketRing:
         """Copy a packet's header alone (Tap.HEADERS); `length` is what its payload would have had."""
         at = self._written
         if at - self._read > self._room:
-            self._drop(generation, leg)
+            self.drop(generation, leg)
             return
         _pack_into(
             self._memory, (at & self._mask) * SLOT_BYTES, generation, leg, 0, payload_type, marker, ssrc,
@@ -188,7 +188,7 @@ class PacketRing:
         """
         at = self._written
         if at - self._read > self._room:
-            self._drop(generation, leg)
+            self.drop(generation, leg)
             return
         _pack_into(
             self._memory, (at & self._mask) * SLOT_BYTES, generation, leg, IS_DIGIT, payload_type, 0, ssrc,
@@ -301,9 +301,9 @@ class PacketRing:
             return {}
         return self._holes.pop(0)[1]
 
-    def _drop(self, generation: int, leg: int) -> None:
-        """Who falls behind gets a breathing space: a stream with one long hole costs the recorder far less
-        than one with many short ones, so it catches up, and little more is lost."""
+    def drop(self, generation: int, leg: int) -> None:
+        """A record found no slot. Who falls behind gets a breathing space: a stream with one long hole costs
+        the recorder far less than one with many short ones, so it catches up, and little more is lost."""
         if self._written - self._read >= self._slots:
             self._room = self._mask - self._slots // SPARED
         if not self._holes or self._holes[-1][0] != self._written:

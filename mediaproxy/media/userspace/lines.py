@@ -37,6 +37,7 @@ class _Pass(ctypes.Structure):
         ("events", ctypes.c_void_p),
         ("ready", ctypes.c_void_p),
         ("left", ctypes.c_void_p),
+        ("dropped", ctypes.c_void_p),
         ("mask", ctypes.c_uint64),
         ("written", ctypes.c_uint64),
         ("until", ctypes.c_uint64),
@@ -46,6 +47,7 @@ class _Pass(ctypes.Structure):
         ("count", ctypes.c_int32),
         ("next", ctypes.c_int32),
         ("left_count", ctypes.c_int32),
+        ("dropped_count", ctypes.c_int32),
         ("held", ctypes.c_int32),
         ("size", ctypes.c_int32),
     )
@@ -80,6 +82,8 @@ class FastLines:
         self._events: NDArray[np.uint8] = np.zeros(descriptors * _EVENT_BYTES, dtype=np.uint8)
         self._ready: NDArray[np.int32] = np.zeros(descriptors, dtype=np.int32)
         self._left: NDArray[np.int32] = np.zeros(descriptors, dtype=np.int32)
+        self._dropped: NDArray[np.uint64] = np.zeros(descriptors, dtype=np.uint64)
+        self._pass.dropped = self._dropped.ctypes.data
         self._pass.events = self._events.ctypes.data
         self._pass.ready, self._pass.left = self._ready.ctypes.data, self._left.ctypes.data
 
@@ -99,6 +103,9 @@ class FastLines:
         state.written, state.until, state.pass_number = ring.room()
         self._read(self._address)
         ring.wrote(state.written)
+        if state.dropped_count:
+            for key in self._dropped[: state.dropped_count].tolist():
+                ring.drop(key >> 1, key & 1)
         held: int = state.held
         return held
 
