@@ -32,6 +32,7 @@ class Bookkeeping:
         self._opening: list[Speech] = []
         self._closing: deque[_Closing] = deque()
         self._shorten_to: int | None = None
+        self._begun: asyncio.Future[None] | None = None
 
     def open(self, speeches: Sequence[Speech]) -> None:
         self._opening += speeches
@@ -46,13 +47,16 @@ class Bookkeeping:
         self._shorten_to = cycle
 
     async def keep(self) -> None:
-        """Until cancelled."""
+        """Until cancelled; a turn that has begun goes on to its end, for which `finish` waits."""
         while True:
             await asyncio.sleep(_EVERY_S)
-            await self.turn()
+            self._begun = asyncio.ensure_future(self.turn())
+            await asyncio.shield(self._begun)
 
     async def finish(self) -> None:
         """Nothing is sent any more: close everything."""
+        if self._begun is not None:
+            await self._begun
         await self.turn()
         await self.turn(everything=True)
 

@@ -23,7 +23,7 @@ CLAIM = ("255.254", 9)  # whoever has bound this of 127.<octet> has the octet
 BARESIP_PORTS = (41000, 64)  # first, how many an octet; baresip binds them on every address
 IPV6_PORTS = (11000, 8)  # all of it is on ::1
 TIMEOUT_S = 240  # of which a minute may be spent waiting for the machine
-NAP_S, MISSED_S = 0.01, 0.05  # audio that is later than that may be placed, or cut, otherwise
+NAP_S, MISSED_S = 0.01, 0.02  # audio that is later by a packet may be placed, or cut, otherwise
 DOOR, ROOM = "mediaproxy-peers-door.lock", "mediaproxy-peers-room.lock"
 
 MakeProxy = Callable[..., ProxyProcess]

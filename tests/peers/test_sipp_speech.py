@@ -11,7 +11,7 @@ from tests.support.sipp import Sipp
 from tests.support.speech import PCMU_FILE
 
 ON_DEMAND, AUTOMATIC = "+15550100", "+15550101"
-EDGE = 80  # samples: in doubt silence
+EDGE = 320  # samples: in doubt silence, as late as SIPp, which sends by a coarse clock, lets a packet be
 STREAM_ENDS = 480  # samples: SIPp stops to speak before it hangs up
 
 pytestmark = pytest.mark.usefixtures("needs_sipp")

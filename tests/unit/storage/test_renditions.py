@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +62,10 @@ def sleeping(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def children() -> list[int]:
-    ours = [
-        pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()
-    ]
+    ours: list[str] = []
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(OSError):  # a thread that has ended meanwhile
+            ours += (task / "children").read_text().split()
     return [int(pid) for pid in ours if WORKER in (c := cmdline(pid)) or SLEEPER.encode() in c]
 
 
