@@ -6,6 +6,7 @@
 
 enum { NS_PER_SAMPLE = 125000, SLICE = 2000, SLICES = 40, GENERATIONS = 1 << 16, AHEAD = 6, CHANNELS = 2 };
 enum { NOT_LENT = -1 };
+static const int64_t NO_TRANSIT = INT64_C(1) << 62;
 
 /* A column of `Lanes._lanes`, in its order. */
 struct lane {
@@ -96,6 +97,17 @@ int64_t recorder_place(const struct desk *desk, const struct record *records, in
             break;
     }
     return at;
+}
+
+/* The least transit that a row noted in so many slices that end with `last`, or `NO_TRANSIT`. */
+int64_t recorder_least(const int64_t *least, const int32_t *slice, int64_t last, int64_t slices)
+{
+    int64_t found = NO_TRANSIT;
+
+    for (int at = 0; at < SLICES; at++)
+        if (slice[at] > last - slices && slice[at] <= last && least[at] < found)
+            found = least[at];
+    return found;
 }
 
 /* Zeros in place of what the records carry. */

@@ -3,6 +3,7 @@
 It works on the same arrays as `lanes`, and does the same with them.
 """
 
+from collections.abc import Iterator
 from ctypes import POINTER, PyDLL, Structure, byref, c_int64, c_uint32, c_void_p
 
 import numpy as np
@@ -74,15 +75,19 @@ class CompiledLanes:
         """`lanes` with a lane's numbers side by side."""
         self._desk.lanes, self._desk.generation = lanes.ctypes.data, generation.ctypes.data
 
-    def place(self, records: NDArray[np.void], at: int, passes_ns: Ints) -> int:
-        """Place the records of the ring from `at` on in their order; returns the index of the first that is
-        not regular, or their number."""
-        self._look()
-        return int(
-            self._place(
-                self._there, records.ctypes.data, at, len(records), passes_ns.ctypes.data, len(passes_ns) - 1
-            )
-        )
+    def place(self, records: NDArray[np.void], passes_ns: Ints) -> Iterator[int]:
+        """Place the records of the ring in their order; gives the index of each that is not regular, which is
+        to be received before the next is asked for."""
+        count, mask = len(records), len(passes_ns) - 1
+        there, passes = records.ctypes.data, passes_ns.ctypes.data
+        at = 0
+        while True:
+            self._look()
+            at = self._place(self._there, there, at, count, passes, mask)
+            if at >= count:
+                return
+            yield at
+            at += 1
 
     def take(self, slots: Ints, frames: int) -> tuple[Ints, list[memoryview]]:
         """As `Lanes.take`."""

@@ -124,7 +124,8 @@ class Recorder:
     def __init__(self, *, fast: bool = True, compiled: bool = True) -> None:
         self._fast = fast
         self._pool = WindowPool()
-        self._transits = LeastTransits()
+        helper = library() if fast and compiled else None
+        self._transits = LeastTransits(helper=helper)
         self._margins: dict[int, Margins] = {}  # by rate
         self._laws = Laws()
         self._live: dict[int, LiveRecording] = {}
@@ -133,7 +134,6 @@ class Recorder:
         self._tapping: dict[int, LiveRecording] = {}  # whose tap may have to change
         # Slot 0 is nobody's: what is not known falls on it.
         self._slot_of: NDArray[np.int32] = np.zeros(GENERATIONS, dtype=np.int32)
-        helper = library() if fast and compiled else None
         self._compiled = (
             None if helper is None else CompiledLanes(helper, self._pool, self._transits, self._slot_of)
         )
@@ -382,10 +382,8 @@ class Recorder:
         """The same, in the order of the ring: up to a record that is not regular, which goes by the rule."""
         raw = records.view(np.uint8).reshape(len(records), SLOT_BYTES)
         numbers, mask = records["pass_number"], len(passes_ns) - 1
-        at = compiled.place(records, 0, passes_ns)
-        while at < len(records):
+        for at in compiled.place(records, passes_ns):
             self._receive_one(raw, at, passes_ns.item(numbers.item(at) & mask))
-            at = compiled.place(records, at + 1, passes_ns)
 
     def _receive_some(
         self, records: NDArray[np.void], raw: NDArray[np.uint8], lanes: Ints, batch: Batch

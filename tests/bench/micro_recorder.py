@@ -39,7 +39,7 @@ TICK_MS = 40
 _REPEATS = 3
 _RATE = 8_000
 _PTIME_MS = 20
-_RAMP_MS = 2_000  # in which all calls are answered
+_ANSWERS_S = 500  # calls a second: what a call holds until its streams are anchored is no part of many calls
 _WARM_UP_MS = 1_000  # the streams' anchors, and the first hand-outs
 _PAGE_KB = os.sysconf("SC_PAGE_SIZE") >> 10
 _BY = Actor("policy")
@@ -60,7 +60,7 @@ async def measure(calls: int = CALLS, tick_ms: int = TICK_MS, seconds: float = 3
     async with _recording(calls) as (spool, names):
         Collector().settle()
         run = _Run(spool, names, tick_ms)
-        await run.talk(_RAMP_MS + _WARM_UP_MS)
+        await run.talk(_ramp_ms(calls) + _WARM_UP_MS)
         run.spent.clear()
         await run.talk(seconds * 1000)
     took = {name: spent_s / seconds * 100 for name, spent_s in run.spent.items()}
@@ -98,7 +98,7 @@ async def _loaded(calls: int, who: str) -> int:
 async def _load(spool: Spool | None, names: dict[int, RecordingId]) -> int:
     Collector().settle()
     run = _Run(spool, names, TICK_MS)
-    await run.talk(_RAMP_MS + _WARM_UP_MS)
+    await run.talk(_ramp_ms(len(names)) + _WARM_UP_MS)
     return run.most_kb
 
 
@@ -156,7 +156,7 @@ class _Run:
 
     def _answer(self) -> None:
         """Evenly, until all were."""
-        fewest = len(self._names) * (self._cycle + 1) * _PTIME_MS // _RAMP_MS
+        fewest = (self._cycle + 1) * _PTIME_MS * _ANSWERS_S // 1000
         while self._waiting and len(self._talking) < fewest:
             generation = self._waiting.pop()
             micro_drain.arm(self._recorder, generation, self._cycle * wire.PTIME_NS)
@@ -188,6 +188,11 @@ class _Run:
         result = work()
         self.spent[name] = self.spent.get(name, 0.0) + time.thread_time() - began
         return result
+
+
+def _ramp_ms(calls: int) -> int:
+    """Until so many calls are answered."""
+    return calls * 1000 // _ANSWERS_S
 
 
 def _some_of(writes: Iterator[Write]) -> list[Write]:
