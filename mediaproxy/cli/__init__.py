@@ -10,7 +10,16 @@ from mediaproxy import __version__
 from mediaproxy.errors import MediaproxyError
 from mediaproxy.loadtest.codecs import Codec
 from mediaproxy.loadtest.network import MAX_JITTER_MS, Network
-from mediaproxy.loadtest.plan import MAX_CALLS, MAX_CPS, MAX_DURATION_S, MAX_WORKERS, Bounds, Plan, Record
+from mediaproxy.loadtest.plan import (
+    MAX_CALLS,
+    MAX_CPS,
+    MAX_DURATION_S,
+    MAX_FLOOD,
+    MAX_WORKERS,
+    Bounds,
+    Plan,
+    Record,
+)
 from mediaproxy.prove import plan as proof
 
 EXIT_FINDING = 1
@@ -106,6 +115,12 @@ def loadtest(
         float,
         typer.Option("--reorder", min=0, max=50, help="Percent of the packets that the next overtakes."),
     ] = 0,
+    flood: Annotated[
+        int,
+        typer.Option(
+            "--flood", min=0, max=MAX_FLOOD, help="Packets a second that a stranger sends to one call's port."
+        ),
+    ] = 0,
     seed: Annotated[int, typer.Option("--seed", help="Repeats toggles and network of an earlier run.")] = 1,
     soak: Annotated[
         str,
@@ -164,8 +179,9 @@ def loadtest(
     network = Network(loss / 100, jitter, reorder / 100, seed)
     bounds = Bounds(max_delay, max_setup, max_toggle)
     plan = Plan(
-        calls, cps, duration, record, seed, network, codec, dtmf, hold, toggle_every, workers, bounds=bounds
-    )
+        calls, cps, duration, record, seed, network, codec, dtmf, hold, toggle_every, workers,
+        flood=flood, bounds=bounds,
+    )  # fmt: skip
     plan = plan_of(plan, soak=soak, limit=limit)
     at = None
     if target:

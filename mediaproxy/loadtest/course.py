@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from mediaproxy.loadtest.api import Api
 from mediaproxy.loadtest.bookkeeping import Bookkeeping
+from mediaproxy.loadtest.flood import Flood
 from mediaproxy.loadtest.log import Row, row_of
 from mediaproxy.loadtest.parties import Line, Parties
 from mediaproxy.loadtest.plan import Broken, Plan, Record, Tell
@@ -18,6 +19,7 @@ _TAIL_S = 0.3  # between the last packet and the BYE
 _TRIES, _AGAIN_S = 8, 0.25  # until the log knows a call that was answered
 _HELD_PACKETS = 75
 _BEFORE_HOLD_S, _AFTER_HOLD_S = 0.2, 0.7  # from the pause's beginning, and to its end
+_TALKED_S, _LOOK_S = 1.0, 0.1  # who has talked for so long may be flooded; how often another is sought
 _MOST_FAILURES = 20  # one after the other, after which no more calls are placed
 
 
@@ -52,6 +54,8 @@ class Course:
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._asking = asyncio.Semaphore(AT_ONCE)
         self._begun = self._ended = self._failed = 0
+        self._talking: dict[int, Call] = {}
+        self.flood = Flood(plan.flood) if plan.flood else None
         self.setups_ms: list[float] = []
         self.toggles_ms: list[float] = []
         self.calls: list[Call] = []
@@ -66,14 +70,17 @@ class Course:
         """Returns when all calls are over."""
         telling = asyncio.create_task(self._count_seconds())
         stopping = asyncio.create_task(self._silence())
+        flooding = asyncio.create_task(self._flood_one())
         try:
             async with asyncio.TaskGroup() as group:
                 await self._place_all(group)
             if self._stop.is_set():
                 await stopping
         finally:
-            telling.cancel()
-            stopping.cancel()
+            for task in (telling, stopping, flooding):
+                task.cancel()
+            if self.flood is not None:
+                await asyncio.to_thread(self.flood.stop)
 
     async def _place_all(self, group: asyncio.TaskGroup) -> None:
         began = time.monotonic()
@@ -105,6 +112,7 @@ class Course:
             return
         call = self._begin(line)
         self.calls.append(call)
+        self._talking[line.number] = call
         self.setups_ms.append(line.setup_ms)
         end_cycle = call.speeches[0].first + self._plan.packets + self._plan.network.cycles
         try:
@@ -119,6 +127,7 @@ class Course:
             call.whole = False
             raise
         finally:
+            del self._talking[line.number]
             self.toggles_ms += call.toggled.took_ms
             self._books.close(call.speeches, call.closed)
             self._parties.forget(line)
@@ -180,6 +189,19 @@ class Course:
         await self._parties.resume(call.line)
         if time.monotonic() > end:
             raise Broken("its resumption took so long that the other party spoke before")
+
+    async def _flood_one(self) -> None:
+        """One call's port, until that call is over: then another's."""
+        victim = None
+        while self.flood is not None:
+            if victim not in self._talking:
+                settled_ns = time.monotonic_ns() - round(_TALKED_S * 1e9)
+                settled = (call.line for call in self._talking.values() if call.line.heard_ns < settled_ns)
+                if (line := next(settled, None)) is not None:
+                    assert line.caller_sends_to is not None
+                    self.flood.aim(line.caller_sends_to)
+                    victim = line.number
+            await asyncio.sleep(_LOOK_S)
 
     async def _silence(self) -> None:
         await self._stop.wait()

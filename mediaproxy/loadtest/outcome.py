@@ -49,6 +49,7 @@ class Outcome:
     unmeasured: Sequence[str] = ()  # what could not be, and what would help
     command: str = ""
     interrupted: bool = False
+    flooded: int = 0  # packets that a stranger sent
 
     @property
     def good(self) -> bool:
@@ -103,6 +104,7 @@ class Outcome:
             "unmeasured": list(self.unmeasured),
             "calls": {"set_up": self.calls, "at_once": self.most_calls},
             "packets": asdict(self.counts),
+            "flooded": self.flooded,
             "delay_us": self.delay_us(),
             "setup_ms": percentiles(self.setups_ms),
             "cpu_us_per_packet": self.cpu_us_per_packet,

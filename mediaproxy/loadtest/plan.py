@@ -13,6 +13,7 @@ MAX_CALLS = 100_000
 MAX_WORKERS = 64
 MAX_DURATION_S = 7200.0
 MAX_CPS = 500.0
+MAX_FLOOD = 200_000  # packets a second
 MIN_HOLD_S = 4.0  # of a call that is held meanwhile
 MIN_DTMF_S = 3.0  # and of one whose agent dials
 
@@ -41,7 +42,8 @@ class Plan:
     """`calls` calls, `cps` of which begin each second; each talks for `duration_s`.
 
     With `dtmf` every second agent toggles by dialling; with `hold` the others hold their call once.
-    `seed` repeats the toggles. Of a proxy of our own: `workers` media processes, 0 = none.
+    `seed` repeats the toggles. A stranger sends `flood` packets a second to one call's port. Of a proxy of
+    our own: `workers` media processes, 0 = none.
     """
 
     calls: int
@@ -56,6 +58,7 @@ class Plan:
     toggle_every_s: float = 4.0
     workers: int = 0
     soak: bool = False  # check beside the load, and look at what grows
+    flood: int = 0
     bounds: Bounds = field(default_factory=Bounds)
 
     @property

@@ -37,6 +37,8 @@ def summary(outcome: Outcome) -> Table:
         ("log rows right", f"{audit.rows} of {outcome.calls}"),
         ("recordings right", f"{audit.recordings} of {audit.expected}"),
     ]
+    if outcome.flooded:
+        found.append(("a stranger's packets", f"{outcome.flooded:,} at {plan.flood:,} a second"))
     if counts.withheld:
         found.append(("packets of dialled codes withheld", f"{counts.withheld - counts.digits_heard:,}"))
     if outcome.toggles_ms:

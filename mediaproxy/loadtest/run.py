@@ -108,6 +108,7 @@ async def _load(
         faults=faults,
         unmeasured=proxy.unmeasured,
         interrupted=stop.is_set(),
+        flooded=0 if course.flood is None else course.flood.sent,
     )
 
 

@@ -92,6 +92,16 @@ def test_a_bad_network_leaves_nothing_uncertain(tmp_path: Path, codec: str) -> N
     assert 0.9 < told["packets"]["sent"] / (2 * 8 * 150) < 0.98
 
 
+def test_a_stranger_s_flood_costs_no_call_a_packet(tmp_path: Path) -> None:
+    rate, lasts = count(10_000, full=50_000), count(3, full=20)
+    options = ("--calls", "10", "--cps", "10", "--duration", str(lasts), "--flood", str(rate))
+    status, told, shown = loadtest(tmp_path, *options, timeout=90)
+    assert status == 0, shown
+    assert told["flooded"] > rate
+    assert told["packets"]["lost"] == told["packets"]["foreign"] == 0
+    assert told["recordings"]["right"] == 10
+
+
 @pytest.mark.timeout(count(120, full=7_200))
 def test_a_soak_is_checked_as_it_goes_and_leaves_nothing_but_the_chain(tmp_path: Path) -> None:
     lasts = count("9s", full="1h")

@@ -3,7 +3,8 @@
 A pass asks the epoll descriptor once and reads each ready socket once, so a socket in a flood gets no
 more turns than the others. A pass that finds nothing ready is the ring's drain mark. A socket that
 never falls silent for `_FLOOD_PASSES` passes is left alone until the next sweep: its kernel buffer
-overflows, other calls' media and the drain mark go on.
+overflows, other calls' media and the drain mark go on. The socket beside a line, to which nobody but
+strangers sends, is left alone after `_STRANGERS` of their packets already: a flood costs little.
 
 A leg whose source is locked has a *line*: its RTP socket is connected, so whatever is read from it is the
 party's, once what came before that is read. Every other RTP socket is *open*: sources are checked there.
@@ -32,6 +33,7 @@ from mediaproxy.rtp.rtcp import is_rtcp, renumber_reports
 
 _PASSES: Final = 32  # per wake-up, then the loop's other tasks have their turn
 _FLOOD_PASSES: Final = 640  # more than a socket's buffer holds
+_STRANGERS: Final = 64  # refused packets of one socket that are read between two sweeps
 _READY_SPARE: Final = 64
 _BLANK: Final = bytes(MAX_RTP_BYTES + 1)
 
@@ -70,6 +72,7 @@ class Relay:
         self._searching_ns = 0
         self._suspects: set[int] = set()
         self._muted: list[int] = []
+        self._strange: dict[int, int] = {}  # refused packets since the last sweep, by descriptor
 
     def fileno(self) -> int:
         """Readable when a socket is: the one descriptor that the loop watches."""
@@ -127,6 +130,7 @@ class Relay:
         for descriptor in self._muted:
             self._epoll.register(descriptor, select.EPOLLIN)
         self._muted.clear()
+        self._strange.clear()
         self.wake()
 
     def _pass(self) -> bool:
@@ -262,8 +266,16 @@ class Relay:
         except OSError:
             return None
         if source != leg.source and not self._admit(leg, source, size, monotonic_ns()):
+            if leg.pair.others is not None and leg.pair.others.fileno() == descriptor:
+                self._bear(descriptor)
             return None
         return leg, size
+
+    def _bear(self, descriptor: int) -> None:
+        """One more stranger at a socket to which the party itself does not send any more."""
+        count = self._strange[descriptor] = self._strange.get(descriptor, 0) + 1
+        if count == _STRANGERS:
+            self._mute(descriptor)
 
     def _admit(self, leg: Leg, source: Source, size: int, now_ns: int) -> bool:
         """Whether a packet from other than the locked source is the leg's party's after all.
@@ -349,10 +361,14 @@ class Relay:
         now = set(ready)
         if self._busy_passes > _FLOOD_PASSES:
             for descriptor in now & self._suspects:
-                if any(descriptor in table for table in self._tables):
-                    self._epoll.unregister(descriptor)
-                    self._muted.append(descriptor)
+                if any(descriptor in table for table in self._tables) and descriptor not in self._muted:
+                    self._mute(descriptor)
         self._suspects = now
+
+    def _mute(self, descriptor: int) -> None:
+        """Until the next sweep."""
+        self._epoll.unregister(descriptor)
+        self._muted.append(descriptor)
 
 
 def _received(size: int, buffer: bytearray) -> int:

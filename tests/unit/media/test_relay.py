@@ -9,6 +9,7 @@ from mediaproxy.calls.plane import LegCounters, LegId, PlayTone, Release, Tap, T
 from mediaproxy.clock import NS_PER_MS
 from mediaproxy.ids import CallId
 from mediaproxy.media.userspace import UserspacePlane, reports
+from mediaproxy.media.userspace import relay as relay_module
 from mediaproxy.media.userspace.leg import Action, Leg
 from mediaproxy.net import Endpoint
 from mediaproxy.rtp.packet import HEADER
@@ -68,6 +69,25 @@ async def test_a_flood_from_a_stranger_stops_neither_other_calls_nor_the_drain_m
             await asyncio.sleep(0.002)
 
         await until(lambda: bool(flooded.parties[B].received), speak)
+
+
+async def test_strangers_beside_a_line_are_read_so_far_and_no_further_until_the_next_sweep() -> None:
+    async with bench_of("userspace") as bench:
+        call = await connected(bench)
+        call.send(A, speech(1))
+        await call.hears(B, 1)
+        relay, leg = plane_of(bench)._relay, leg_of(bench, A)
+        await until(lambda: leg.pair.rtp.fileno() in relay._lines)
+        stranger = bench.party(STRANGER_HOST)
+        for _ in range(150):
+            stranger.send(bytes(40), call.local[A])
+        relay.exhaust()  # without a turn of the loop
+        assert bench.counters(A).wrong_source == relay_module._STRANGERS
+        call.send(A, speech(2))
+        relay.exhaust()
+        assert await call.hears(B, 2) == [speech(1), speech(2)], "the party itself is heard as ever"
+        await until(lambda: bench.counters(A).wrong_source == 150)
+        assert not relay._muted
 
 
 async def test_nobodys_last_words_stay_in_the_buffer() -> None:
