@@ -24,7 +24,7 @@ _PLAIN_WIDTH = 160  # of what goes to a file or a log
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    calls: int
+    calls: tuple[int, ...]
     seconds: float
     rounds: int
     nice: int  # of the generator and of both proxies alike, so that other work disturbs them less
@@ -66,7 +66,10 @@ def _measure(settings: Settings, results: Results, workplace: Path, console: Con
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one round of 4 s instead of three of 15 s")
-    parser.add_argument("--calls", type=int, default=200, help="concurrent calls of the relay benchmark")
+    parser.add_argument(
+        "--calls", type=int, action="append",
+        help="concurrent calls of the relay benchmark; repeatable (default: 200 and 500)",
+    )  # fmt: skip
     parser.add_argument(
         "--only", action="append", choices=sorted(parts.PARTS), help="run this part alone; repeatable"
     )
@@ -79,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _settings(given: argparse.Namespace) -> Settings:
     return Settings(
-        calls=given.calls,
+        calls=tuple(given.calls or ((200,) if given.quick else (200, 500))),
         seconds=4 if given.quick else 15,
         rounds=1 if given.quick else 3,
         nice=launch.NICE if launch.favoured() else 0,

@@ -76,27 +76,32 @@ async def measure_toggles(directory: Path, calls: int, workers: int = 0) -> Togg
         planned = planned_calls(traffic, calls)
         await traffic.start(await proxy.set_up(planned), _TALK_S)
         await asyncio.sleep(1)
-        took_ms = await _toggle_many(proxy)
+        took_ms, effect_ms = await _toggle_many(proxy)
         books = await traffic.finish()
         await proxy.hang_up(planned)
     finally:
         traffic.close()
         await proxy.stop()
     p50, p99, largest = np.percentile(took_ms, [50, 99, 100]).tolist()
-    return Toggles(calls, len(took_ms), p50, p99, largest, books.lost, workers)
+    p99_effect = float(np.percentile(effect_ms, 99))
+    return Toggles(calls, len(took_ms), p50, p99, largest, books.lost, p99_effect, workers)
 
 
-async def _toggle_many(proxy: Mediaproxy) -> list[float]:
-    ids = await proxy.live_call_ids()
+async def _toggle_many(proxy: Mediaproxy) -> tuple[list[float], list[float]]:
+    """Milliseconds from each request to its reply, and to the instant on the call clock that it names."""
+    calls = await proxy.live_calls()
     took_ms: list[float] = []
+    effect_ms: list[float] = []
     until = time.monotonic() + _TALK_S - 2
     while len(took_ms) < _TOGGLES and time.monotonic() < until:
         turn = len(took_ms)
-        action = "start" if turn // len(ids) % 2 == 0 else "stop"
-        began = time.monotonic()
-        reply = await proxy.api.post(f"/v1/calls/{ids[turn % len(ids)]}/recording/{action}")
+        action = "start" if turn // len(calls) % 2 == 0 else "stop"
+        call, answered_s = calls[turn % len(calls)]
+        began, began_s = time.monotonic(), time.time()
+        reply = await proxy.api.post(f"/v1/calls/{call}/recording/{action}")
         took_ms.append((time.monotonic() - began) * 1000)
         if reply.status_code != 200 or not reply.json()["changed"]:
             raise RuntimeError(f"{action} was answered with {reply.status_code}")
+        effect_ms.append((answered_s - began_s) * 1000 + reply.json()["effective_ms"])
         await asyncio.sleep(0.02)
-    return took_ms
+    return took_ms, effect_ms

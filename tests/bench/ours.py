@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,6 +25,7 @@ T = TypeVar("T")
 NAME = "mediaproxy"
 WORKERS = 2
 NAME_WITH_WORKERS = f"{NAME}, {WORKERS} workers"
+NAME_IN_PYTHON = f"{NAME}, Python alone"
 AUTOMATIC, ON_DEMAND = "+15550101", "+15550100"
 _HOST = "127.0.0.12"
 _SIP_PORT, _API_PORT = 45_060, 48_080
@@ -41,6 +43,7 @@ domain = "pbx.example"
 address = "{_HOST}"
 ports = "20000-29999"
 workers = WORKERS
+compiled = COMPILED
 
 [api]
 listen = "127.0.0.1:{_API_PORT}"
@@ -84,8 +87,12 @@ class Mediaproxy:
     program: tuple[str, ...] = (str(Path(sys.executable).with_name("mediaproxy")),)
     host = _HOST
 
-    def __init__(self, directory: Path, number: str = AUTOMATIC, workers: int = 0) -> None:
-        self.name = NAME_WITH_WORKERS if workers else NAME
+    def __init__(
+        self, directory: Path, number: str = AUTOMATIC, workers: int = 0, *, compiled: bool = True
+    ) -> None:
+        """`compiled`: with the helper in C, where it was built."""
+        self.name = NAME_WITH_WORKERS if workers else NAME if compiled else NAME_IN_PYTHON
+        self._compiled = compiled
         self._directory = directory
         self._workers = workers
         self._phones = Softphones(_CARRIER, _AGENT, (_HOST, _SIP_PORT), number)
@@ -104,7 +111,8 @@ class Mediaproxy:
     async def start(self) -> None:
         self._directory.mkdir(parents=True)
         configuration = self._directory / "bench.toml"
-        configuration.write_text(_CONFIGURATION.replace("WORKERS", str(self._workers)))
+        written = _CONFIGURATION.replace("WORKERS", str(self._workers))
+        configuration.write_text(written.replace("COMPILED", str(self._compiled).lower()))
         log = self._directory / "serve.log"
         command = [*self.program, "serve", "--config", str(configuration)]
         with log.open("wb") as output:
@@ -138,10 +146,11 @@ class Mediaproxy:
             "recordings were not published in time",
         )
 
-    async def live_call_ids(self) -> list[str]:
-        """The API's ids of all answered calls."""
+    async def live_calls(self) -> list[tuple[str, float]]:
+        """The API's ids of all answered calls, and when each was answered (Unix time in s)."""
         reply = await self.api.get("/v1/calls", params={"state": "answered", "limit": 500})
-        return [call["id"] for call in reply.raise_for_status().json()["calls"]]
+        calls = reply.raise_for_status().json()["calls"]
+        return [(call["id"], datetime.fromisoformat(call["answered_at"]).timestamp()) for call in calls]
 
     async def stop(self) -> None:
         await self.api.aclose()

@@ -1,7 +1,7 @@
 """The parts of a run, one after the other; nothing else of ours runs while one measures."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -20,7 +20,7 @@ class Settings(Protocol):
     """What a run is asked for."""
 
     @property
-    def calls(self) -> int: ...
+    def calls(self) -> tuple[int, ...]: ...
     @property
     def seconds(self) -> float: ...
     @property
@@ -52,12 +52,24 @@ def _describe(progress: Progress, task: TaskID, text: str) -> None:
 
 
 async def _relay(settings: Settings, results: Results, directory: Path, say: Say) -> None:
+    """We and the peer in turn; with the fewest calls also without the compiled helper."""
+    for calls in settings.calls:
+        kinds: list[Callable[[Path], ProxyUnderTest]] = [Mediaproxy, Rtpengine]
+        if calls == min(settings.calls):
+            kinds.append(partial(Mediaproxy, compiled=False))
+        await _take_turns(settings, calls, kinds, results, directory, say)
+
+
+async def _take_turns(
+    settings: Settings, calls: int, kinds: Sequence[Callable[[Path], ProxyUnderTest]],
+    results: Results, directory: Path, say: Say,
+) -> None:  # fmt: skip
     for number in range(settings.rounds):
-        for kind in (Mediaproxy, Rtpengine):
-            place = directory / f"{number}-{kind.__name__}"
-            proxy: ProxyUnderTest = kind(place / "proxy")
-            say(f"round {number + 1} of {settings.rounds}: {settings.calls} calls through {proxy.name}")
-            results.rounds.append(await relay.run_round(proxy, place, settings.calls, settings.seconds))
+        for place, kind in enumerate(kinds):
+            at = directory / f"{calls}-{number}-{place}"
+            proxy = kind(at / "proxy")
+            say(f"round {number + 1} of {settings.rounds}: {calls} calls through {proxy.name}")
+            results.rounds.append(await relay.run_round(proxy, at, calls, settings.seconds))
 
 
 async def _memory(settings: Settings, results: Results, directory: Path, say: Say) -> None:
@@ -73,12 +85,8 @@ async def _toggles(settings: Settings, results: Results, directory: Path, say: S
 
 async def _workers(settings: Settings, results: Results, directory: Path, say: Say) -> None:
     """One process and several in turn, each with the same calls."""
-    for number in range(settings.rounds):
-        for workers in (0, WORKERS):
-            place = directory / f"{number}-{workers}"
-            proxy = Mediaproxy(place / "proxy", workers=workers)
-            say(f"round {number + 1} of {settings.rounds}: {settings.calls} calls through {proxy.name}")
-            results.rounds.append(await relay.run_round(proxy, place, settings.calls, settings.seconds))
+    kinds = [Mediaproxy, partial(Mediaproxy, workers=WORKERS)]
+    await _take_turns(settings, min(settings.calls), kinds, results, directory, say)
     calls = max(settings.toggle_calls)
     say(f"toggles by API while {calls} calls talk through {WORKERS} workers")
     results.toggles.append(await loaded.measure_toggles(directory / "toggles", calls, WORKERS))

@@ -9,6 +9,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from rich.console import Console
 from rich.table import Table as TerminalTable
 
@@ -16,7 +17,12 @@ from tests.bench import ours, rtpengine
 from tests.bench.results import Results
 from tests.bench.tables import Table, tables
 
-_COLOURS = {ours.NAME: "#0f766e", ours.NAME_WITH_WORKERS: "#4338ca", rtpengine.NAME: "#b45309"}
+_COLOURS = {
+    ours.NAME: "#0f766e",
+    ours.NAME_IN_PYTHON: "#84cc16",
+    ours.NAME_WITH_WORKERS: "#4338ca",
+    rtpengine.NAME: "#b45309",
+}
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>mediaproxy benchmark</title><style>
 body{{font:15px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#1c1917}}
 table{{border-collapse:collapse;margin:.5rem 0 1rem}}th{{background:#f5f5f4}}
@@ -65,8 +71,9 @@ def _cell(text: str) -> str:
 
 
 def _chart(results: Results) -> str:
+    """CPU a packet and delays, medians of the rounds, a group of bars and a row of points for each level."""
     mpl.use("Agg")
-    figure = Figure(figsize=(11, 3.4), layout="constrained")
+    figure = Figure(figsize=(11, 3.6), layout="constrained")
     cost, delay = figure.subplots(1, 2)
     _draw_cost(cost, results)
     _draw_delay(delay, results)
@@ -76,21 +83,33 @@ def _chart(results: Results) -> str:
 
 
 def _draw_cost(axes: Axes, results: Results) -> None:
-    for position, round_ in enumerate(results.rounds):
-        axes.bar(position, round_.cpu_us_per_packet, color=_COLOURS[round_.proxy])
-    for proxy, median in results.medians().items():
-        axes.axhline(
-            median, color=_COLOURS[proxy], linewidth=1, linestyle="--", label=f"{proxy}: {median:.1f} µs"
-        )
-    axes.set_title("CPU per relayed and recorded packet (µs), by round")
-    axes.set_xticks(range(len(results.rounds)), [str(number + 1) for number in range(len(results.rounds))])
-    axes.legend()
+    """Each round is a dot on the bar of its median."""
+    labels, at = [], 0
+    for calls in results.levels():
+        medians = results.medians(calls)
+        labels.append((at + (len(medians) - 1) / 2, f"{calls} calls"))
+        for proxy, median in medians.items():
+            rounds = [round_.cpu_us_per_packet for round_ in results.of(proxy, calls)]
+            axes.bar(at, median, color=_COLOURS[proxy])
+            axes.plot([at] * len(rounds), rounds, "o", color="#1c1917", markersize=3)
+            axes.annotate(f"{median:.1f}", (at, median), ha="center", va="bottom")
+            at += 1
+        at += 1
+    axes.set_title("CPU per relayed and recorded packet (µs)")
+    axes.set_xticks([place for place, _ in labels], [label for _, label in labels])
+    named = {round_.proxy for round_ in results.rounds}
+    axes.legend(handles=[Patch(color=_COLOURS[name], label=name) for name in _COLOURS if name in named])
 
 
 def _draw_delay(axes: Axes, results: Results) -> None:
     names = ("p50", "p99", "p99.9", "max")
-    for round_ in results.rounds:
-        axes.plot(names, round_.delay_us, marker="o", color=_COLOURS[round_.proxy])
+    for style, calls in zip(("-", "--", ":", "-."), results.levels(), strict=False):
+        for proxy in results.medians(calls):
+            delays = results.median_delays(proxy, calls)
+            axes.plot(
+                names, delays, style, marker="o", color=_COLOURS[proxy], label=f"{proxy}, {calls} calls"
+            )
     axes.set_yscale("log")
     axes.set_title("One-way delay through the proxy (µs)")
     axes.grid(visible=True, alpha=0.3)
+    axes.legend(fontsize="small")

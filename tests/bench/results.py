@@ -56,7 +56,8 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Toggles:
-    """Toggles by API while all calls talk and record: milliseconds from request to reply."""
+    """Toggles by API while all calls talk and record: milliseconds from request to reply, and to the position
+    on the call clock that the reply names."""
 
     calls: int
     toggles: int
@@ -64,6 +65,7 @@ class Toggles:
     p99_ms: float
     largest_ms: float
     lost: int
+    p99_effect_ms: float
     workers: int = 0
 
 
@@ -109,13 +111,25 @@ class Results:
     masters: Masters | None = None
     bars: list[Bar] = field(default_factory=list)
 
-    def of(self, proxy: str) -> list[Round]:
-        return [round_ for round_ in self.rounds if round_.proxy == proxy]
+    def levels(self) -> list[int]:
+        """With how many calls rounds were run."""
+        return sorted({round_.calls for round_ in self.rounds})
 
-    def medians(self) -> dict[str, float]:
-        """CPU per relayed packet of each proxy, in microseconds."""
-        proxies = dict.fromkeys(round_.proxy for round_ in self.rounds)
-        return {proxy: median(round_.cpu_us_per_packet for round_ in self.of(proxy)) for proxy in proxies}
+    def of(self, proxy: str, calls: int) -> list[Round]:
+        return [round_ for round_ in self.rounds if (round_.proxy, round_.calls) == (proxy, calls)]
+
+    def medians(self, calls: int) -> dict[str, float]:
+        """CPU per relayed packet of each proxy at so many calls, in microseconds."""
+        proxies = dict.fromkeys(round_.proxy for round_ in self.rounds if round_.calls == calls)
+        return {
+            proxy: median(round_.cpu_us_per_packet for round_ in self.of(proxy, calls)) for proxy in proxies
+        }
+
+    def median_delays(self, proxy: str, calls: int) -> list[float]:
+        """p50, p99, p99.9 and the largest, in microseconds: of each the median of the rounds."""
+        delays = zip(*(round_.delay_us for round_ in self.of(proxy, calls)), strict=True)
+        return [median(each) for each in delays]
 
     def as_json(self) -> dict[str, object]:
-        return {**asdict(self), "medians_us": self.medians(), "passed": all(bar.passed for bar in self.bars)}
+        medians = {calls: self.medians(calls) for calls in self.levels()}
+        return {**asdict(self), "medians_us": medians, "passed": all(bar.passed for bar in self.bars)}

@@ -28,8 +28,6 @@ def _bars(results: Results) -> Table:
 
 
 def _rounds(results: Results) -> Table:
-    medians = results.medians()
-    reference = medians.get("rtpengine")
     rows = [
         (
             round_.proxy,
@@ -43,9 +41,13 @@ def _rounds(results: Results) -> Table:
         )
         for round_ in results.rounds
     ]
-    for proxy, median in medians.items():
-        ratio = f"{median / reference:.2f} × rtpengine" if reference else ""
-        rows.append((f"{proxy}, median", "", "", f"{median:.2f}", ratio, "", "", "", "", "", ""))
+    for calls in results.levels():
+        medians = results.medians(calls)
+        reference = medians.get("rtpengine")
+        for proxy, median in medians.items():
+            ratio = f"{median / reference:.2f} × rtpengine" if reference else ""
+            delays = (f"{delay:,.0f}" for delay in results.median_delays(proxy, calls))
+            rows.append((f"{proxy}, median", str(calls), "", f"{median:.2f}", ratio, *delays, "", ""))
     headings = (
         "proxy",
         "calls",
@@ -107,11 +109,12 @@ def _toggles(results: Results) -> Table:
             f"{toggles.p50_ms:.1f}",
             f"{toggles.p99_ms:.1f}",
             f"{toggles.largest_ms:.1f}",
+            f"{toggles.p99_effect_ms:.1f}",
             str(toggles.lost),
         )
         for toggles in results.toggles
     )
-    headings = ("calls talking", "toggles", "p50 ms", "p99 ms", "max ms", "packets lost")
+    headings = ("calls talking", "toggles", "p50 ms", "p99 ms", "max ms", "in effect p99 ms", "packets lost")
     return Table("Toggling a recording by API, journalled, under load", headings, rows)
 
 
