@@ -58,6 +58,7 @@ class MediaLoop:
             storage=storage,
             spool=self._spool,
             perform=self._plane.perform,
+            relay=self._plane.turn,
             settings=settings.recording,
             sounds=sounds,
             outward=outward,

@@ -45,7 +45,7 @@ log = structlog.get_logger()
 class LiveRecordings:
     """All live recordings of one media loop; everything is called from that loop.
 
-    `perform` takes operations for the media plane.
+    `perform` takes operations for the media plane; `relay` gives it a turn in the midst of longer work.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class LiveRecordings:
         storage: Storage,
         spool: Spool,
         perform: Callable[[PlaneOperation], None],
+        relay: Callable[[], None],
         settings: Settings,
         sounds: Sounds,
         outward: Outward,
@@ -72,7 +73,13 @@ class LiveRecordings:
         self._standstills = Standstills(lambda: spool.failing, spool.trouble_of)
         self._announcements = Announcements(sounds, recorder, perform=perform, heard=self._announced)
         self._taps = Taps(
-            self._lives, recorder=recorder, ring=ring, spool=spool, perform=perform, settings=settings
+            self._lives,
+            recorder=recorder,
+            ring=ring,
+            spool=spool,
+            perform=perform,
+            relay=relay,
+            settings=settings,
         )
         self._journalling = Journalling(
             recorder, spool, outward.counts, self._tasks, stands=self._announce, annulled=self._annulled

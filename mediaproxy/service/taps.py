@@ -8,13 +8,14 @@ from mediaproxy.calls.plane import Describe, LegId, PlaneOperation, SetTap
 from mediaproxy.clock import NS_PER_MS
 from mediaproxy.ids import CallId
 from mediaproxy.recording.rates import best_rate
-from mediaproxy.recording.recorder import Recorder, Write
+from mediaproxy.recording.recorder import CALLS_AT_ONCE, Recorder, Write
 from mediaproxy.recording.ring import PacketRing
 from mediaproxy.service.live import Live, Lives, Settings
 from mediaproxy.storage import Spool
 
 AT_ONCE: Final = 1_024  # records
-TURN_NS: Final = 10 * NS_PER_MS  # in which the relay's sockets hold what arrives
+TURN_NS: Final = 10 * NS_PER_MS  # of work, in whose midst the relay has its turns
+HANDED_OUT: Final = CALLS_AT_ONCE  # stretches from one of them to the next
 
 
 class Taps:
@@ -28,6 +29,7 @@ class Taps:
         ring: PacketRing,
         spool: Spool,
         perform: Callable[[PlaneOperation], None],
+        relay: Callable[[], None],
         settings: Settings,
     ) -> None:
         self._lives = lives
@@ -35,8 +37,10 @@ class Taps:
         self._ring = ring
         self._spool = spool
         self._perform = perform
+        self._relay = relay
         self._settings = settings
         self._rests_until_ns = 0
+        self._relieving = False
         self._descriptions: dict[CallId, dict[LegId, Describe]] = {}
 
     def describe(self, operation: Describe) -> None:
@@ -65,29 +69,48 @@ class Taps:
         self.hand_out(self._recorder.drain(self._ring))
 
     def relieve(self) -> None:
-        """The same, but for the call, which comes first: never long at a time, and afterwards as long a rest.
-        What the ring has no room for meanwhile is silence, and counted."""
-        began_ns = now_ns = time.monotonic_ns()
-        if began_ns < self._rests_until_ns:
-            return
-        while now_ns - began_ns < TURN_NS:
+        """The same, but for the call, which comes first: never long at a time, with turns of the relay in
+        between, and afterwards as long a rest. What the ring has no room for meanwhile is silence, and
+        counted."""
+        if self._relieving or time.monotonic_ns() < self._rests_until_ns:
+            return  # a turn of the relay found the ring filling up, or it is too soon
+        self._relieving = True
+        try:
+            worked_ns = self._relieve()
+        finally:
+            self._relieving = False
+        self._rests_until_ns = time.monotonic_ns() + worked_ns
+
+    def _relieve(self) -> int:
+        """How long it took, the relay's turns not counted."""
+        worked_ns, began_ns = 0, time.monotonic_ns()
+        while worked_ns < TURN_NS:
             self._recorder.take(self._ring, AT_ONCE)
-            if not self._ring.used:
-                break
-            if self._recorder.lags:
-                self.hand_out(self._recorder.write_out())
-            now_ns = time.monotonic_ns()
-        self.hand_out(self._recorder.write_out())
-        now_ns = time.monotonic_ns()
-        self._rests_until_ns = now_ns + (now_ns - began_ns)
+            more = bool(self._ring.used)
+            if not more or self._recorder.lags:
+                for number, write in enumerate(self._recorder.write_out(), 1):
+                    self._write(write)
+                    if number % HANDED_OUT == 0:
+                        worked_ns += time.monotonic_ns() - began_ns
+                        self._relay()
+                        began_ns = time.monotonic_ns()
+            worked_ns += time.monotonic_ns() - began_ns
+            self._relay()
+            began_ns = time.monotonic_ns()
+            if not more:
+                return worked_ns
+        return worked_ns
 
     def hand_out(self, writes: Iterable[Write]) -> None:
         for write in writes:
-            live = self._lives.of(write.generation)
-            if write.frames is None:
-                self._spool.extend(live.id, write.end)
-            else:
-                self._spool.write(live.id, write.start, write.frames)
+            self._write(write)
+
+    def _write(self, write: Write) -> None:
+        live = self._lives.of(write.generation)
+        if write.frames is None:
+            self._spool.extend(live.id, write.end)
+        else:
+            self._spool.write(live.id, write.start, write.frames)
 
     def set(self, now_ns: int) -> None:
         """As the gates ask for: to be called after whatever may have moved one, and with every drain."""

@@ -85,14 +85,18 @@ class World:
     def speak(self, packets: int) -> None:
         """Both legs speak for so many times 20 ms, each packet as it arrives."""
         for _ in range(packets):
-            self.now_ns += 20 * MS
-            n = self.now_ns // (20 * MS)
-            self.ring.begin_pass(self.now_ns)
-            for leg in LegId:
-                payload = np.full(160, 0x20 + leg, dtype=np.uint8).tobytes()
-                self.ring.put(7, leg, 0, 0, 100 + leg, n, n * 160, self.now_ns, payload)
-            self.ring.end_pass(emptied=True)
+            self.arrive()
             self.live.tick(now_ns=self.now_ns)
+
+    def arrive(self) -> None:
+        """The next 20 ms of both legs are relayed and tapped."""
+        self.now_ns += 20 * MS
+        n = self.now_ns // (20 * MS)
+        self.ring.begin_pass(self.now_ns)
+        for leg in LegId:
+            payload = np.full(160, 0x20 + leg, dtype=np.uint8).tobytes()
+            self.ring.put(7, leg, 0, 0, 100 + leg, n, n * 160, self.now_ns, payload)
+        self.ring.end_pass(emptied=True)
 
     async def toggle(self, action: Action, by: Actor = ALICE) -> Settled | Refusal:
         return await self.live.toggle(CALL, action, by, at_ns=self.now_ns, now_ns=lambda: self.now_ns)
@@ -124,6 +128,7 @@ async def live_world(
     tmp_path: Path,
     sounds: Sounds | None = None,
     show: Callable[[CallId, RecordingRow, bool], None] | None = None,
+    relay: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[World]:
     storage = Storage.open(tmp_path / "rec", min_free_bytes=0)
     crashes: list[Exception] = []
@@ -138,6 +143,7 @@ async def live_world(
         storage=storage,
         spool=spool,
         perform=operations.append,
+        relay=relay,
         settings=Settings(RATE, keep_unrecorded=False, record_on_hold=True, confirmation_tone=True),
         sounds=sounds or Sounds({}),
         outward=Outward(

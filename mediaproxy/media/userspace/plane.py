@@ -122,6 +122,10 @@ class UserspacePlane:
                 self._emit(Released(operation.call, (call.legs[0].counters(), call.legs[1].counters())))
         return None
 
+    def turn(self) -> None:
+        """Relay what waits now: to be called in the midst of whatever keeps the loop for a millisecond."""
+        self._relay.turn()
+
     def counters(self, call: CallId) -> tuple[LegCounters, LegCounters] | None:
         known = self._calls.get(call)
         return None if known is None else (known.legs[0].counters(), known.legs[1].counters())

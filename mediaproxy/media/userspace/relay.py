@@ -119,6 +119,10 @@ class Relay:
             if self._pass():
                 return
 
+    def turn(self) -> None:
+        """One read of every ready socket: for those who are about to keep the loop for longer."""
+        self._pass()
+
     def exhaust(self) -> None:
         """Relay and tap all that has arrived so far; bounded only as a flood is."""
         for _ in range(_FLOOD_PASSES):

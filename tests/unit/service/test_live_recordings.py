@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from mediaproxy.calls.model import Policy, RecordingPolicy
 from mediaproxy.calls.plane import Tap, Tone
+from mediaproxy.clock import NS_PER_MS
 from mediaproxy.ids import RecordingId
 from mediaproxy.recording.manifest import Actor
 from mediaproxy.recording.states import Action, Refusal
@@ -81,6 +82,28 @@ async def test_a_recorder_that_never_opened_leaves_no_file(world: World) -> None
     row = await world.end()
     assert (row.result, row.file, row.duration_samples) == ("none", None, 1_600)
     assert not list(world.directory.rglob("*.wav"))
+
+
+async def test_what_the_relay_brings_in_the_midst_of_taking_is_recorded_as_ever(tmp_path: Path) -> None:
+    worlds: list[World] = []
+
+    def turn() -> None:
+        """Packets came, and the ring finds itself filling up."""
+        for world in worlds:
+            if world.now_ns < 50 * 20 * NS_PER_MS:
+                world.arrive()
+                world.live.relieve()
+
+    async with live_world(tmp_path, relay=turn) as world:
+        world.answer(RecordingPolicy(Policy.AUTOMATIC))
+        worlds.append(world)
+        world.speak(1)
+        while world.now_ns < 50 * 20 * NS_PER_MS:
+            await asyncio.sleep(0.001)
+            world.live.tick(now_ns=world.now_ns)
+        row = await world.end()
+        assert (row.result, row.duration_samples) == ("complete", 8_000)
+        assert samples(world, row)[:8_000].all()
 
 
 async def test_repeating_a_command_changes_nothing(world: World) -> None:
