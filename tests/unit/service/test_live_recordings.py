@@ -86,13 +86,18 @@ async def test_a_recorder_that_never_opened_leaves_no_file(world: World) -> None
 
 async def test_what_the_relay_brings_in_the_midst_of_taking_is_recorded_as_ever(tmp_path: Path) -> None:
     worlds: list[World] = []
+    turns, deepest = 0, 0
 
     def turn() -> None:
         """Packets came, and the ring finds itself filling up."""
+        nonlocal turns, deepest
+        turns += 1
+        deepest = max(deepest, turns)
         for world in worlds:
             if world.now_ns < 50 * 20 * NS_PER_MS:
                 world.arrive()
                 world.live.relieve()
+        turns -= 1
 
     async with live_world(tmp_path, relay=turn) as world:
         world.answer(RecordingPolicy(Policy.AUTOMATIC))
@@ -104,6 +109,7 @@ async def test_what_the_relay_brings_in_the_midst_of_taking_is_recorded_as_ever(
         row = await world.end()
         assert (row.result, row.duration_samples) == ("complete", 8_000)
         assert samples(world, row)[:8_000].all()
+        assert deepest == 1
 
 
 async def test_repeating_a_command_changes_nothing(world: World) -> None:
