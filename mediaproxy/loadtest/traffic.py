@@ -58,21 +58,24 @@ class Books:
 
 
 class Traffic:
-    """Every stream says the same number of packets; all begin within two seconds."""
+    """Every stream says the same number of packets; they begin one call after the other."""
 
     def __init__(self, directory: Path) -> None:
         self._source = Source(directory)
         self._first: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
         self.party = self._source.party
         self.packets = 0
+        self.ramp_s = 0.0  # from the first call's beginning to the last one's
 
     @property
     def pid(self) -> int:
         return self._source.pid
 
     async def start(self, streams: list[Stream], seconds: float) -> int:
-        """Begin to send; the monotonic nanosecond of the first slot."""
-        self.packets = round(seconds * PACKETS_PER_S)
+        """Begin to send, so that all talk together for `seconds`; the monotonic nanosecond of slot 0."""
+        ramp = max(schedule.first_cycle(stream.number) for stream in streams) + 1
+        self.ramp_s = ramp / PACKETS_PER_S
+        self.packets = ramp + round(seconds * PACKETS_PER_S)
         await self._source.start()
         begin = self._source.next_cycle() + PACKETS_PER_S // 5
         speeches = [

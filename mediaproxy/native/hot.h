@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-enum { SLOT_BYTES = 1536, HEADER_BYTES = 32, HAS_PAYLOAD = 1, IS_DIGIT = 2 };
+enum { SLOT_BYTES = 1536, HEADER_BYTES = 32, HAS_PAYLOAD = 1, IS_DIGIT = 2, LEFT_OUT = 20 };
 
 struct record {
     uint32_t generation;

@@ -15,7 +15,7 @@ enum { PLAIN = 0x80, RTP_BYTES = 12, TAP_PAYLOAD = 2, DETOUR = 3 }; /* leg.Actio
 struct line {
     int32_t out; /* the other leg's socket, connected to its party */
     uint32_t generation;
-    uint8_t lent, leg, heard, unused; /* `heard`: `last` holds a header */
+    uint8_t lent, leg, heard, left_out; /* `heard`: `last` holds a header; so many more are not tapped */
     int32_t descriptor;
     int64_t last_ns;
     uint64_t packets, relayed, oversize, send_failed; /* since it was lent */
@@ -32,7 +32,7 @@ struct pass {
     uint8_t *buffer; /* of `most` + 1 bytes */
     struct epoll_event *events; /* room for some, and as much in the two that follow */
     int32_t *ready, *left; /* descriptors; those that Python is to read */
-    uint64_t *dropped; /* generation * 2 + leg of what found no room in the ring */
+    uint64_t *dropped; /* (generation * 2 + leg) * 2 of whom the ring had no room for, plus 1: has it again */
     uint64_t mask, written, until; /* of the ring: records may be written up to `until` */
     uint32_t pass_number;
     int32_t descriptors, most; /* so many are in `line_of` */
@@ -69,6 +69,11 @@ static void tap(struct pass *pass, struct line const *line, ssize_t size, int64_
         memcpy(record->payload, packet + RTP_BYTES, length);
 }
 
+static void tell_dropped(struct pass *pass, struct line const *line, int again)
+{
+    pass->dropped[pass->dropped_count++] = ((uint64_t)line->generation * 2 + line->leg) * 2 + again;
+}
+
 /* Reads one packet of a line. 0: the packet is Python's. */
 static int relay(struct pass *pass, int descriptor, struct line *line)
 {
@@ -98,10 +103,17 @@ static int relay(struct pass *pass, int descriptor, struct line *line)
     line->relayed++;
     line->heard = 1;
     memcpy(line->last, packet, RTP_BYTES);
-    if (action && pass->written < pass->until)
+    if (!action)
+        return 1;
+    if (line->left_out) {
+        if (--line->left_out == 0)
+            tell_dropped(pass, line, 1);
+    } else if (pass->written < pass->until) {
         tap(pass, line, size, at_ns, action == TAP_PAYLOAD);
-    else if (action)
-        pass->dropped[pass->dropped_count++] = (uint64_t)line->generation * 2 + line->leg;
+    } else {
+        line->left_out = LEFT_OUT - 1;
+        tell_dropped(pass, line, 0);
+    }
     return 1;
 }
 

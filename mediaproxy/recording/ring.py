@@ -1,9 +1,10 @@
 """The ring between the tap and the recorder: fixed-size records in one block of memory.
 
 The producer (a media plane) and the consumer (the recorder) run on the same loop. The producer
-never blocks, raises or allocates: a full ring drops records until a quarter of it is free, counts them,
-and the sample positions they would have filled read as silence. A plane in the kernel can fill a ring
-of the same layout.
+never blocks or raises: a record that finds the ring full is dropped and counted, as are the next ones of its
+leg, and the sample positions they would have filled read as silence. So a few legs have one long hole where
+all of them would have short ones, each of which costs the recorder more than a hundred packets in order: it
+would never catch up. A plane in the kernel can fill a ring of the same layout.
 
 One *pass* is one round of the plane over its sockets:
 
@@ -26,7 +27,7 @@ SLOT_BYTES = 1536
 HEADER = Struct("<IBBBBIHHIqI")
 MAX_PAYLOAD_BYTES = SLOT_BYTES - HEADER.size
 DEFAULT_SLOTS = 8192
-SPARED = 4  # a full ring takes nothing until so large a part of it is free
+LEFT_OUT = 20  # records of a leg, from the one that found no slot on
 
 HAS_PAYLOAD = 1  # flag: the record carries its payload; else `length` alone tells its size
 IS_DIGIT = 2  # flag: the span of a withheld digit; `length` is its duration in timestamp units
@@ -72,18 +73,19 @@ class PacketRing:
         "_passes",
         "_read",
         "_records",
-        "_room",
         "_slots",
         "_taken",
         "_view",
         "_written",
+        "left_out",
     )
 
     def __init__(self, slots: int = DEFAULT_SLOTS, *, now_ns: int = 0) -> None:
         if slots <= 0 or slots & (slots - 1):
             raise ValueError("the number of slots must be a power of two")
         self._slots = slots
-        self._mask = self._room = slots - 1
+        self._mask = slots - 1
+        self.left_out: dict[int, int] = {}  # by `generation * 2 + leg`: how many more records are dropped
         self._memory = bytearray(b"\0") * (slots * SLOT_BYTES)  # repeats by memset, so it is resident
         self._view = memoryview(self._memory)
         self._records: NDArray[np.void] = np.frombuffer(self._memory, dtype=RECORD)
@@ -136,7 +138,9 @@ class PacketRing:
         """Copy a packet with its payload (Tap.PAYLOAD), padding and extensions left out."""
         at = self._written
         length = len(payload)
-        if at - self._read > self._room or length > MAX_PAYLOAD_BYTES:
+        if (at - self._read > self._mask or self.left_out) and self._leaves_out(generation, leg):
+            return
+        if length > MAX_PAYLOAD_BYTES:
             self.drop(generation, leg)
             return
         start = (at & self._mask) * SLOT_BYTES
@@ -162,8 +166,7 @@ class PacketRing:
     ) -> None:
         """Copy a packet's header alone (Tap.HEADERS); `length` is what its payload would have had."""
         at = self._written
-        if at - self._read > self._room:
-            self.drop(generation, leg)
+        if (at - self._read > self._mask or self.left_out) and self._leaves_out(generation, leg):
             return
         _pack_into(
             self._memory, (at & self._mask) * SLOT_BYTES, generation, leg, 0, payload_type, marker, ssrc,
@@ -187,8 +190,7 @@ class PacketRing:
         To be put for every packet of the digit, with the duration that it names.
         """
         at = self._written
-        if at - self._read > self._room:
-            self.drop(generation, leg)
+        if (at - self._read > self._mask or self.left_out) and self._leaves_out(generation, leg):
             return
         _pack_into(
             self._memory, (at & self._mask) * SLOT_BYTES, generation, leg, IS_DIGIT, payload_type, 0, ssrc,
@@ -207,7 +209,7 @@ class PacketRing:
     def room(self) -> tuple[int, int, int]:
         """`(written, until, pass number)`: records may be written from number `written` up to, not including,
         `until`, each into slot `number % slots`. To be told to `wrote`."""
-        return self._written, self._read + self._room + 1, self._pass_number & 0xFFFFFFFF
+        return self._written, self._read + self._slots, self._pass_number & 0xFFFFFFFF
 
     def wrote(self, written: int) -> None:
         self._written = written
@@ -285,8 +287,6 @@ class PacketRing:
         self._read += self._taken
         self._taken = 0
         self._heads = None
-        if self._written - self._read <= self._slots - self._slots // SPARED:
-            self._room = self._mask
 
     def _wipe(self) -> None:
         for records, known in zip(self._views(), self.heads, strict=True):
@@ -301,15 +301,30 @@ class PacketRing:
             return {}
         return self._holes.pop(0)[1]
 
-    def drop(self, generation: int, leg: int) -> None:
-        """A record found no slot. Who falls behind gets a breathing space: a stream with one long hole costs
-        the recorder far less than one with many short ones, so it catches up, and little more is lost."""
-        if self._written - self._read >= self._slots:
-            self._room = self._mask - self._slots // SPARED
+    def drop(self, generation: int, leg: int, count: int = 1) -> None:
+        """So many records of a leg were dropped up to here."""
         if not self._holes or self._holes[-1][0] != self._written:
             self._holes.append((self._written, {}))
         dropped, key = self._holes[-1][1], generation * 2 + leg
-        dropped[key] = dropped.get(key, 0) + 1
+        dropped[key] = dropped.get(key, 0) + count
+
+    def _leaves_out(self, generation: int, leg: int) -> bool:
+        """Whether the leg's record is dropped. The first and the last of those that are tell the recorder."""
+        key = generation * 2 + leg
+        left = self.left_out.get(key)
+        if left is None:
+            if self._written - self._read <= self._mask:
+                return False
+            if len(self.left_out) >= self._slots:
+                self.left_out.clear()  # mostly of legs that are gone
+            self.left_out[key] = LEFT_OUT - 1
+            self.drop(generation, leg)
+        elif left > 1:
+            self.left_out[key] = left - 1
+        else:
+            del self.left_out[key]
+            self.drop(generation, leg, LEFT_OUT - 1)
+        return True
 
 
 def _heads(records: NDArray[np.void]) -> NDArray[np.void]:

@@ -56,6 +56,7 @@ async def _talk(proxy: Mediaproxy, directory: Path, calls: int) -> tuple[Held, i
         planned = planned_calls(traffic, calls)
         await traffic.start(await proxy.set_up(planned), _TALK_S)
         seen = []
+        await asyncio.sleep(traffic.ramp_s)
         for _ in range(round(_TALK_S) - 1):
             await asyncio.sleep(1)
             seen.append(await _held(proxy))
@@ -75,7 +76,7 @@ async def measure_toggles(directory: Path, calls: int, workers: int = 0) -> Togg
         await proxy.start()
         planned = planned_calls(traffic, calls)
         await traffic.start(await proxy.set_up(planned), _TALK_S)
-        await asyncio.sleep(1)
+        await asyncio.sleep(traffic.ramp_s + 1)
         took_ms, effect_ms = await _toggle_many(proxy)
         books = await traffic.finish()
         await proxy.hang_up(planned)

@@ -12,7 +12,7 @@ from mediaproxy.loadtest.traffic import Books, Traffic
 from mediaproxy.loadtest.wire import PTIME_NS
 from tests.bench.proxy import Call, Checked, ProxyUnderTest
 
-_WARM_UP_S = 3.5  # from the first packet: all calls talk after 2 s
+_WARM_UP_S = 1.5  # after the last call has begun to talk
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ async def _measure(
 ) -> tuple[cpu.Usage, float]:
     """The proxy's usage within the span, and the generator's CPU seconds in it."""
     await traffic.start(streams, _WARM_UP_S + seconds + 0.5)
-    await asyncio.sleep(_WARM_UP_S)
+    await asyncio.sleep(traffic.ramp_s + _WARM_UP_S)
     first, generator = cpu.read(proxy.pid), cpu.read(traffic.pid)
     await asyncio.sleep(seconds)
     second = cpu.read(proxy.pid)

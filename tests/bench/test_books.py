@@ -104,7 +104,7 @@ async def _exchange(directory: Path, elsewhere: dict[int, tuple[str, int] | None
         for number in range(4):
             target = elsewhere.get(number, traffic.party(number ^ 1))
             streams.append(schedule.Stream(number, *(target or traffic.party(number))))
-        await traffic.start(streams, 0.2)
+        await traffic.start(streams, 0.16)  # and two cycles until the second call begins
         return await traffic.finish()
     finally:
         traffic.close()

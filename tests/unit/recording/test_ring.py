@@ -11,6 +11,7 @@ from mediaproxy.recording.ring import (
     HAS_PAYLOAD,
     HEADER,
     IS_DIGIT,
+    LEFT_OUT,
     MAX_PAYLOAD_BYTES,
     RECORD,
     SLOT_BYTES,
@@ -89,30 +90,45 @@ def test_headers_carry_a_length_and_no_payload() -> None:
 
 def test_a_full_ring_drops_and_counts_by_leg() -> None:
     ring = PacketRing(SLOTS)
-    for seq in range(SLOTS + 3):
+    for seq in range(SLOTS + LEFT_OUT):
         put(ring, seq)
     put(ring, 99, leg=1)
     assert ring.take_dropped() == {}  # not before what came earlier is taken
     assert taken(ring) == list(range(SLOTS))
-    assert ring.take_dropped() == {14: 3, 15: 1}
+    assert ring.take_dropped() == {14: LEFT_OUT, 15: 1}
     assert ring.take_dropped() == {}
 
 
-def test_what_was_dropped_is_told_in_its_place() -> None:
+def test_a_leg_that_found_no_slot_is_left_out_for_a_while_and_no_other_is() -> None:
     ring = PacketRing(SLOTS)
     for seq in range(SLOTS + 1):
         put(ring, seq)
-    assert taken(ring, 1) == [0]
-    put(ring, 100)  # still too little is free
-    assert taken(ring, 1) == [1]
-    put(ring, 101)
-    put(ring, 102)
-    put(ring, 103)
+    assert taken(ring, 5) == [0, 1, 2, 3, 4]
+    for seq in range(100, 100 + LEFT_OUT):  # the last of these is the first that is let in again
+        put(ring, seq)
+        if seq == 103:
+            put(ring, seq, leg=1)
     assert ring.take_dropped() == {}
-    assert taken(ring) == list(range(2, SLOTS))
-    assert ring.take_dropped() == {14: 2}
-    assert taken(ring) == [101, 102]
-    assert ring.take_dropped() == {14: 1}
+    assert taken(ring) == [5, 6, 7]
+    assert ring.take_dropped() == {14: 1}, "when it began"
+    assert taken(ring) == [103]
+    assert ring.take_dropped() == {14: LEFT_OUT - 1}, "and when it ends"
+    assert taken(ring) == [100 + LEFT_OUT - 1]
+
+
+@pytest.mark.parametrize("kind", ["header", "digit"])
+def test_headers_and_digits_of_a_leg_are_left_out_like_its_audio(kind: str) -> None:
+    ring = PacketRing(SLOTS)
+    for seq in range(SLOTS + 1):
+        put(ring, seq)
+    taken(ring)
+    for seq in range(LEFT_OUT):
+        if kind == "header":
+            ring.put_header(7, 0, 0, 0, 0xCAFE, seq, 0, 0, 160)
+        else:
+            ring.put_digit(7, 0, 101, 0xCAFE, seq, 0, 0, 160)
+    assert ring.take_dropped() == {14: LEFT_OUT}
+    assert taken(ring) == [LEFT_OUT - 1]
 
 
 def test_a_packet_that_does_not_fit_a_slot_is_dropped_and_harms_no_other() -> None:
@@ -236,20 +252,21 @@ class Machine(RuleBasedStateMachine):
         self.model: list[tuple[int, bytes]] = []
         self.seq = 0
         self.holes: list[list[int]] = []  # before which record of the model, and how many are missing
-        self.full = False
+        self.left_out: dict[int, int] = {}
 
-    @rule(payload=st.binary(min_size=1, max_size=40))
-    def put(self, payload: bytes) -> None:
+    @rule(payload=st.binary(min_size=1, max_size=40), leg=st.integers(0, 1))
+    def put(self, payload: bytes, leg: int) -> None:
         self.seq += 1
-        put(self.ring, self.seq, payload)
-        if len(self.model) == SLOTS:
-            self.full = True
-        if self.full and (not self.holes or self.holes[-1][0] != len(self.model)):
-            self.holes.append([len(self.model), 0])
-        if self.full:
-            self.holes[-1][1] += 1
-        else:
+        put(self.ring, self.seq, payload, leg=leg)
+        if leg not in self.left_out and len(self.model) < SLOTS:
             self.model.append((self.seq, payload))
+            return
+        self.left_out[leg] = self.left_out.get(leg, LEFT_OUT) - 1
+        if self.left_out[leg] == LEFT_OUT - 1:
+            self.holes.append([len(self.model), 1])
+        elif not self.left_out[leg]:
+            del self.left_out[leg]
+            self.holes.append([len(self.model), LEFT_OUT - 1])
 
     @rule(most=st.none() | st.integers(1, SLOTS))
     def drain(self, most: int | None) -> None:
@@ -262,7 +279,6 @@ class Machine(RuleBasedStateMachine):
         self.holes = [[at - len(found), missing] for at, missing in self.holes]
         assert sum(self.ring.take_dropped().values()) == sum(n for at, n in self.holes if not at)
         self.holes = [hole for hole in self.holes if hole[0]]
-        self.full &= len(self.model) > SLOTS * 3 // 4
         left = b"".join(payload for _, payload in self.model)
         assert np.frombuffer(memory(self.ring), dtype=RECORD)["payload"].sum() == sum(left)
 
@@ -273,4 +289,4 @@ class Machine(RuleBasedStateMachine):
 
 
 TestPacketRing = Machine.TestCase
-TestPacketRing.settings = settings(max_examples=30, stateful_step_count=40)
+TestPacketRing.settings = settings(max_examples=50, stateful_step_count=80)
