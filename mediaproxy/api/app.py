@@ -14,6 +14,7 @@ from mediaproxy.api.agents import AgentRoutes
 from mediaproxy.api.archive import ArchiveRoutes
 from mediaproxy.api.backend import Archive, Backend, Renditions
 from mediaproxy.api.calls import CallRoutes
+from mediaproxy.api.dashboard import DashboardRoutes
 from mediaproxy.api.events import EventRoutes, Events
 from mediaproxy.api.files import Files
 from mediaproxy.api.health import HealthRoutes
@@ -54,6 +55,9 @@ def create_app(
     proof = ArchiveRoutes(archive, recordings, Files(files))
     proof.add_to(guarded)
     proof.add_open_to(app.router)
+    dashboard = DashboardRoutes()
+    dashboard.add_to(guarded)
+    dashboard.add_open_to(app.router)
     app.include_router(guarded)
     app.openapi()  # kept by the app: made at its first request it would hold up the relay
     return app

@@ -141,6 +141,12 @@ class TraceJson(TypedDict):
     messages: list[MessageJson]
 
 
+class MeJson(TypedDict):
+    name: str
+    role: str
+    agent: str | None
+
+
 class ProblemJson(TypedDict):
     type: str
     title: str

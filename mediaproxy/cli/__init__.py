@@ -323,6 +323,23 @@ def calls(
 
 
 @app.command()
+def report(
+    config: ConfigOption,
+    day: Annotated[
+        str, typer.Option("--day", help="2026-01-31, today or yesterday; in UTC, as the log is.")
+    ] = "yesterday",
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Account for a day's calls: by policy what was recorded, what is missing, and why.
+
+    1 when audio is missing and nothing says why.
+    """
+    from mediaproxy.cli.report import report as account
+
+    raise typer.Exit(account(config, day, as_json=as_json))
+
+
+@app.command()
 def trace(
     call: Annotated[str, typer.Argument(help="A call's id, as the log has it.")],
     api: Annotated[str, typer.Option("--api", help="The proxy's API.")] = "http://127.0.0.1:8080",

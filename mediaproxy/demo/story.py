@@ -222,7 +222,9 @@ def _short(file: Path) -> str:
 
 def _stay(console: Console, addresses: Addresses, call: dict[str, Any]) -> None:
     console.print()
-    console.print("The proxy stays up. Look around, then stop it with Ctrl-C:")
+    console.print("The proxy stays up. Look around, then stop it with Ctrl-C. The dashboard, signed in:")
+    console.print(f"  http://{addresses.api}/#/sign-in/{addresses.admin}", soft_wrap=True, highlight=False)
+    console.print("or its API:")
     console.print(
         f"  curl -H 'Authorization: Bearer {addresses.admin}' http://{addresses.api}/v1/calls/{call['id']}",
         soft_wrap=True,

@@ -4,7 +4,8 @@
 
 #include <stdint.h>
 
-enum { SLOT_BYTES = 1536, HEADER_BYTES = 32, HAS_PAYLOAD = 1, IS_DIGIT = 2, LEFT_OUT = 20 };
+enum { SLOT_BYTES = 1536, HEADER_BYTES = 32, HAS_PAYLOAD = 1, IS_DIGIT = 2 };
+enum { LEAST_LEFT_OUT = 64, MORE_LEFT_OUT = 128 };
 
 struct record {
     uint32_t generation;

@@ -111,7 +111,7 @@ static int relay(struct pass *pass, int descriptor, struct line *line)
     } else if (pass->written < pass->until) {
         tap(pass, line, size, at_ns, action == TAP_PAYLOAD);
     } else {
-        line->left_out = LEFT_OUT - 1;
+        line->left_out = LEAST_LEFT_OUT + (line->generation * 2 + line->leg) % MORE_LEFT_OUT - 1;
         tell_dropped(pass, line, 0);
     }
     return 1;

@@ -1,10 +1,10 @@
 """The ring between the tap and the recorder: fixed-size records in one block of memory.
 
 The producer (a media plane) and the consumer (the recorder) run on the same loop. The producer
-never blocks or raises: a record that finds the ring full is dropped and counted, as are the next ones of its
-leg, and the sample positions they would have filled read as silence. So a few legs have one long hole where
-all of them would have short ones, each of which costs the recorder more than a hundred packets in order: it
-would never catch up. A plane in the kernel can fill a ring of the same layout.
+never blocks or raises: a record that finds the ring full is dropped and counted, as are the next ones of
+its leg, one to four seconds long, and the sample positions they would have filled read as silence. A hole
+costs the recorder more than a hundred packets in order: with many short ones it would never catch up. A
+plane in the kernel can fill a ring of the same layout.
 
 One *pass* is one round of the plane over its sockets:
 
@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 SLOT_BYTES = 1536
 HEADER = Struct("<IBBBBIHHIqI")
 MAX_PAYLOAD_BYTES = SLOT_BYTES - HEADER.size
-DEFAULT_SLOTS = 8192
-LEFT_OUT = 20  # records of a leg, from the one that found no slot on
+DEFAULT_SLOTS = 16_384
+LEAST_LEFT_OUT, MORE_LEFT_OUT = 64, 128  # records of a leg, from the one that found no slot on
 
 HAS_PAYLOAD = 1  # flag: the record carries its payload; else `length` alone tells its size
 IS_DIGIT = 2  # flag: the span of a withheld digit; `length` is its duration in timestamp units
@@ -52,6 +52,12 @@ RECORD = np.dtype(
 HEAD = np.dtype(RECORD.descr[:-1])  # all but the payload
 
 _pack_into = HEADER.pack_into
+
+
+def left_out(key: int) -> int:
+    """How many records of a leg (`generation * 2 + leg`) are left out: not as many of each, so that they do
+    not come back together."""
+    return LEAST_LEFT_OUT + key % MORE_LEFT_OUT
 
 
 class PacketRing:
@@ -317,13 +323,13 @@ class PacketRing:
                 return False
             if len(self.left_out) >= self._slots:
                 self.left_out.clear()  # mostly of legs that are gone
-            self.left_out[key] = LEFT_OUT - 1
+            self.left_out[key] = left_out(key) - 1
             self.drop(generation, leg)
         elif left > 1:
             self.left_out[key] = left - 1
         else:
             del self.left_out[key]
-            self.drop(generation, leg, LEFT_OUT - 1)
+            self.drop(generation, leg, left_out(key) - 1)
         return True
 
 

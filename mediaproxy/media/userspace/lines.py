@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mediaproxy.limits import MAX_RTP_BYTES
 from mediaproxy.media.userspace.leg import Leg
 from mediaproxy.native import library
-from mediaproxy.recording.ring import LEFT_OUT, PacketRing
+from mediaproxy.recording.ring import PacketRing, left_out
 from mediaproxy.rtp.packet import HEADER
 
 DESCRIPTORS: Final = (
@@ -105,7 +105,7 @@ class FastLines:
         ring.wrote(state.written)
         if state.dropped_count:
             for key in self._dropped[: state.dropped_count].tolist():
-                ring.drop(key >> 2, key >> 1 & 1, LEFT_OUT - 1 if key & 1 else 1)
+                ring.drop(key >> 2, key >> 1 & 1, left_out(key >> 1) - 1 if key & 1 else 1)
         held: int = state.held
         return held
 
@@ -133,9 +133,9 @@ class FastLines:
         line = self._free.pop() if self._free else self._used
         self._used = max(self._used, line + 1)
         at = line * _LINE_BYTES
-        left_out = self._ring.left_out.pop(leg.generation * 2 + leg.id, 0)
+        more = self._ring.left_out.pop(leg.generation * 2 + leg.id, 0)
         _LINE.pack_into(
-            self._view, at, leg.other.pair.rtp.fileno(), leg.generation, 1, leg.id, 0, left_out, descriptor,
+            self._view, at, leg.other.pair.rtp.fileno(), leg.generation, 1, leg.id, 0, more, descriptor,
             leg.last_ns, 0, 0, 0, 0, b"",
         )  # fmt: skip
         self._line_of[descriptor] = line
@@ -145,11 +145,11 @@ class FastLines:
     def recall(self, leg: Leg) -> None:
         """The leg is as if all of its packets had gone by Python."""
         at, leg.loan = leg.lent_at, None
-        _, _, _, _, heard, left_out, descriptor, last_ns, packets, relayed, oversize, send_failed, last = (
+        _, _, _, _, heard, more, descriptor, last_ns, packets, relayed, oversize, send_failed, last = (
             _LINE.unpack_from(self._view, at)
         )
-        if left_out:
-            self._ring.left_out[leg.generation * 2 + leg.id] = left_out
+        if more:
+            self._ring.left_out[leg.generation * 2 + leg.id] = more
         self._line_of[descriptor] = 0
         self._free.append(at // _LINE_BYTES)
         self._view[at : at + _LINE.size] = bytes(_LINE.size)

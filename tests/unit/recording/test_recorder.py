@@ -11,7 +11,7 @@ from mediaproxy.calls.plane import Codec, LegId, Tap
 from mediaproxy.recording.live import LiveRecording, Record
 from mediaproxy.recording.manifest import Actor, Interval
 from mediaproxy.recording.recorder import Arm, Finished, Recorder, TapChange, Write
-from mediaproxy.recording.ring import LEFT_OUT, PacketRing
+from mediaproxy.recording.ring import PacketRing, left_out
 from mediaproxy.recording.states import Action, Refusal, State, Toggled
 
 ANSWERED = 5_000_000_000
@@ -427,7 +427,8 @@ def test_what_a_full_ring_dropped_is_no_gap_of_the_network(
     with monkeypatch.context() as stalled:
         stalled.setattr(loop, "drain", lambda: None)
         loop.run(1_000 + 20 * 256 + 380)  # 256 find a slot, 19 none
-    loop.run(loop.now_ms + 60)  # and one more is left out
+    missing = left_out(1 * 2 + A)
+    loop.run(loop.now_ms + 20 * (missing - 19) + 40)  # and some more are left out
     stream = loop.recorder._live[1].tracks[A].streams[100]
     assert stream.hold is None
     assert loop.recorder._lanes._lent.keys() == ({loop.recorder._live[1].slot * 2} if fast else set())
@@ -435,7 +436,7 @@ def test_what_a_full_ring_dropped_is_no_gap_of_the_network(
     finished, file = loop.finish()
     assert finished.reasons == ("ring_full",)
     silent = np.flatnonzero(file[8_000:-800, 0] == 0) + 8_000
-    assert (silent[0], len(silent)) == (1_000 * 8 + 256 * PTIME, LEFT_OUT * PTIME)
+    assert (silent[0], len(silent)) == (1_000 * 8 + 256 * PTIME, missing * PTIME)
 
 
 def test_at_most_four_streams_a_leg_are_placed_at_once() -> None:

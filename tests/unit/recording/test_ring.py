@@ -11,14 +11,15 @@ from mediaproxy.recording.ring import (
     HAS_PAYLOAD,
     HEADER,
     IS_DIGIT,
-    LEFT_OUT,
     MAX_PAYLOAD_BYTES,
     RECORD,
     SLOT_BYTES,
     PacketRing,
+    left_out,
 )
 
 SLOTS = 8
+LEFT_OUT = left_out(14)  # of the leg that is spoken of
 
 
 def put(ring: PacketRing, seq: int, payload: bytes = b"abc", arrival_ns: int = 0, leg: int = 0) -> None:
@@ -261,12 +262,13 @@ class Machine(RuleBasedStateMachine):
         if leg not in self.left_out and len(self.model) < SLOTS:
             self.model.append((self.seq, payload))
             return
-        self.left_out[leg] = self.left_out.get(leg, LEFT_OUT) - 1
-        if self.left_out[leg] == LEFT_OUT - 1:
+        most = left_out(14 + leg)
+        self.left_out[leg] = self.left_out.get(leg, most) - 1
+        if self.left_out[leg] == most - 1:
             self.holes.append([len(self.model), 1])
         elif not self.left_out[leg]:
             del self.left_out[leg]
-            self.holes.append([len(self.model), LEFT_OUT - 1])
+            self.holes.append([len(self.model), most - 1])
 
     @rule(most=st.none() | st.integers(1, SLOTS))
     def drain(self, most: int | None) -> None:
@@ -289,4 +291,4 @@ class Machine(RuleBasedStateMachine):
 
 
 TestPacketRing = Machine.TestCase
-TestPacketRing.settings = settings(max_examples=50, stateful_step_count=80)
+TestPacketRing.settings = settings(max_examples=50, stateful_step_count=250)
