@@ -174,6 +174,6 @@ async def test_what_a_caller_calls_itself_is_text_wherever_it_is_shown(make_prox
 async def test_a_wrong_token_is_refused_and_forgotten(make_proxy, opened):
     viewer = Viewer(opened, make_proxy())
     await viewer.open("#/sign-in/nonsense")
-    await viewer.waits("!document.querySelector('.trouble').hidden")
+    await viewer.waits("document.querySelector('.trouble')?.hidden === false")
     assert await viewer.does("sessionStorage.length") == 0
     await viewer.sees("#token")
