@@ -29,6 +29,7 @@ class Counters:
     challenged: int = 0  # requests answered 401 or 407
     wrong_passwords: int = 0
     replayed: int = 0  # credentials that were used before
+    emergencies: int = 0  # calls for help
     suspects_refused: int = 0  # credentials not looked at, for too many wrong ones came from there
 
 

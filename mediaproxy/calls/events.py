@@ -49,6 +49,7 @@ class CallRecord:
     sip_status: int | None = None
     ended_by: str | None = None
     participants: tuple[Participant, ...] = ()
+    emergency: bool = False  # somebody calls for help; no column of the log
 
 
 def is_on(call: CallRecord, agent: str) -> bool:

@@ -139,6 +139,20 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class EmergencyPlan:
+    """Calls to `numbers` go to the first of `trunks` that is reached, before any route and limit.
+
+    Whoever calls from one of these trunks is calling us, and nobody's emergency. `caller_id`, unless "", is
+    the user of our From: the number that is called back.
+    """
+
+    numbers: frozenset[str]
+    trunks: tuple[str, ...]
+    caller_id: str = ""
+    recording: RecordingPolicy = RecordingPolicy(Policy.OFF)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Everything that decides about a new call; replaced whole on a reload."""
 
@@ -152,3 +166,4 @@ class Plan:
     ring_timeout_s: float = 120.0
     media_timeout_s: float = 60.0
     max_calls: int = 0  # 0 = no limit
+    emergency: EmergencyPlan | None = None

@@ -13,19 +13,21 @@ from mediaproxy.calls.admission import (
     check_invite,
     check_method,
     not_registered,
+    unreadable,
 )
 from mediaproxy.calls.call import Call, Input
 from mediaproxy.calls.context import Context, Counters, Output
 from mediaproxy.calls.coupling import Arrival
+from mediaproxy.calls.emergency import Emergencies
 from mediaproxy.calls.events import CallBroken, CallEnded, CallRecord, CallStarted
 from mediaproxy.calls.leg import flow_to
-from mediaproxy.calls.media import Offer, read
+from mediaproxy.calls.media import Offer, read_first
 from mediaproxy.calls.model import Agent, Plan, Policy, Target
 from mediaproxy.calls.outcome import Outcome
 from mediaproxy.calls.plane import PlaneEvent
 from mediaproxy.calls.registrar import Registrar
 from mediaproxy.calls.routing import Destination, Peer, Routing, called_number
-from mediaproxy.calls.wire import SDP, has_sdp
+from mediaproxy.calls.wire import SDP
 from mediaproxy.clock import NS_PER_MS, NS_PER_S
 from mediaproxy.errors import Malformed
 from mediaproxy.ids import RANDOM_BYTES, CallId, uuid7
@@ -69,6 +71,7 @@ class Proxy:
         self._wall_offset_ns = wall_offset_ns
         self._context = Context(layer, random, listeners)
         self._registrar = Registrar(self._context, plan)
+        self._emergencies = Emergencies(plan)
         self._calls: dict[CallId, Call] = {}
         self._last_generation = 0
         self._takes_calls = True
@@ -171,6 +174,7 @@ class Proxy:
         """For the calls to come; a live call keeps the plan that it began with."""
         self._routing = Routing(plan)
         self._registrar.replace_plan(plan)
+        self._emergencies = Emergencies(plan)
 
     # -- events of the transaction layer
 
@@ -261,12 +265,12 @@ class Proxy:
         if isinstance(sender, Refusal):
             return self._answer(received, sender)
         try:
-            refusal = check_invite(request, flow)
-            offer = read(request.body) if refusal is None and has_sdp(request) else None
+            refusal = check_invite(request, flow, enclosed=True)
+            offer = None if refusal is not None else read_first(request)
         except Malformed as error:
             if error.status != NOT_ACCEPTABLE:
                 self.counters.malformed += 1
-                return self._refuse(received, Refusal(error.status))
+                return self._refuse(received, unreadable(error.status))
             return self._route(received, sender, None, Refusal(NOT_ACCEPTABLE))
         if refusal is not None:
             return self._refuse(received, refusal)
@@ -295,15 +299,22 @@ class Proxy:
         flow = None if peer.target is None else flow_to(peer.target, self._context.listeners)
         return None if flow is None else Way(peer, flow)
 
+    def _reachable(self, destinations: list[Destination]) -> Destination:
+        """The first that we can reach, else the first."""
+        return next((one for one in destinations if self._way_to(one.peer) is not None), destinations[0])
+
     def _route(
         self, received: RequestReceived, sender: Peer, offer: Offer | None, refusal: Refusal | None
     ) -> None:
         """From here on the log knows the call, whatever becomes of it."""
         called = called_number(received.request.target.user or "")
-        destination = self._routing.destination(sender, called)
+        urgent = self._emergencies.ways(sender, received.request)
+        destination = self._reachable(urgent) if urgent else self._routing.destination(sender, called)
         offset_ns = self._wall_offset_ns()
         call_record = self._record(received, sender, destination, called, offset_ns)
+        call_record = replace(call_record, emergency=bool(urgent))
         self.counters.calls += 1
+        self.counters.emergencies += bool(urgent)
         if destination is None:
             return self._turn_away(received, call_record, Refusal(404), "no_route")
         if refusal is not None:
@@ -311,7 +322,7 @@ class Proxy:
         way = self._way_to(destination.peer)
         if way is None and isinstance(destination.peer, Agent) and destination.peer.registers:
             return self._turn_away(received, call_record, not_registered(), "unavailable")
-        if way is None or not self._has_room() or not self._can_keep(destination):
+        if way is None or not (urgent or (self._has_room() and self._can_keep(destination))):
             return self._turn_away(received, call_record, busy(), "failed")
         arrival = Arrival(
             received,
@@ -324,6 +335,7 @@ class Proxy:
             self._routing.plan,
             offer,
             offset_ns,
+            self._emergencies.caller_id if urgent else "",
         )
         return self._begin(arrival, call_record)
 

@@ -175,6 +175,8 @@ class Wiring:
             self._publish(event)
         match event:
             case CallStarted():
+                if record.emergency:
+                    self._on_emergency(record)
                 stored = self._call_log.started(record)
                 stored.add_done_callback(lambda _: self._row_stored(record.id))
             case CallAnswered():
@@ -190,6 +192,11 @@ class Wiring:
         if not isinstance(event, CallStarted):
             self._call_log.put_call(record)
         log.info(EVENT_NAMES[type(event)], call=record.id, status=record.sip_status)
+
+    def _on_emergency(self, record: CallRecord) -> None:
+        """Told of before anything becomes of it."""
+        self._events.publish("call.emergency", record.id, logged=LoggedCall(record, None))
+        log.warning("call_emergency", call=record.id, agent=record.agent, trunk=record.trunk)
 
     def _publish(self, event: CallEvent) -> None:
         if (name := PUBLISHED_NAMES.get(type(event))) is not None:
