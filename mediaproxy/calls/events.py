@@ -144,4 +144,13 @@ class PasswordRefused:
     limited: bool
 
 
-AgentEvent = ContactsChanged | PasswordRefused
+@dataclass(frozen=True, slots=True)
+class SourceRefused:
+    """Somebody has no business here: `why` is "scanner" or "unknown"; so many `requests` since last told."""
+
+    source: str
+    why: str
+    requests: int
+
+
+AgentEvent = ContactsChanged | PasswordRefused | SourceRefused

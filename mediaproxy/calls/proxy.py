@@ -20,6 +20,7 @@ from mediaproxy.calls.context import Context, Counters, Output
 from mediaproxy.calls.coupling import Arrival
 from mediaproxy.calls.emergency import Emergencies
 from mediaproxy.calls.events import CallBroken, CallEnded, CallRecord, CallStarted
+from mediaproxy.calls.gate import Gate
 from mediaproxy.calls.leg import flow_to
 from mediaproxy.calls.media import Offer, read_first
 from mediaproxy.calls.model import Agent, Plan, Policy, Target
@@ -72,6 +73,7 @@ class Proxy:
         self._context = Context(layer, random, listeners)
         self._registrar = Registrar(self._context, plan)
         self._emergencies = Emergencies(plan)
+        self._gate = Gate(self._context, self._registrar, plan, self._routing, self._emergencies)
         self._calls: dict[CallId, Call] = {}
         self._last_generation = 0
         self._takes_calls = True
@@ -94,7 +96,8 @@ class Proxy:
 
     def receive_message(self, message: Request | Response, flow: Flow, *, now_ns: int) -> None:
         self._context.now_ns = now_ns
-        self._context.layer.receive_message(message, flow, now_ns=now_ns)
+        if isinstance(message, Response) or self._gate.admits(message, flow):
+            self._context.layer.receive_message(message, flow, now_ns=now_ns, judged=True)
         self._run()
 
     def transport_failed(self, transaction: TransactionId, *, now_ns: int) -> None:
@@ -175,6 +178,7 @@ class Proxy:
         self._routing = Routing(plan)
         self._registrar.replace_plan(plan)
         self._emergencies = Emergencies(plan)
+        self._gate.replace_plan(plan, self._routing, self._emergencies)
 
     # -- events of the transaction layer
 
@@ -277,17 +281,15 @@ class Proxy:
         return self._route(received, sender, offer, None)
 
     def _sender(self, received: RequestReceived) -> Peer | Refusal:
-        """Who registers, and who is unknown where some do, has to prove who it is."""
+        """Who registers, and who is unknown where some do, has to prove who it is.
+
+        Where none do the gate lets nobody in whom nobody knows.
+        """
         flow, user = received.flow, received.request.from_.uri.user or ""
         if self._registrar.knows(flow):
             return self._registrar.caller(received)
         sender = self._routing.sender(flow, from_user=user)
-        if sender is not None:
-            return sender
-        if self._registrar.serves:
-            return self._registrar.caller(received)
-        self.counters.unknown_sources += 1
-        return Refusal(403)
+        return self._registrar.caller(received) if sender is None else sender
 
     def _way_to(self, peer: Peer) -> Way | None:
         """None for a registering agent that is nowhere, and for whom no address of ours can reach."""

@@ -30,6 +30,7 @@ def plan(config: Config) -> Plan:
         media_timeout_s=config.media.timeout_s,
         max_calls=config.sip.max_calls,
         emergency=config.emergency.plan,
+        guard=config.sip.guard,
     )
 
 

@@ -24,6 +24,7 @@ from mediaproxy.calls.events import (
     ContactsChanged,
     PasswordRefused,
     RecordRequested,
+    SourceRefused,
     is_on,
 )
 from mediaproxy.calls.model import Policy
@@ -151,6 +152,8 @@ class Wiring:
                 log.warning(
                     "password_refused", source=output.source, agent=output.agent, limited=output.limited
                 )
+            case SourceRefused(source, why, requests):  # configs/fail2ban reads it
+                log.warning("sip_source_refused", source=source, why=why, requests=requests)
             case CallBroken():
                 log.error("call_broken", call=output.call, exc_info=output.error)
             case _:

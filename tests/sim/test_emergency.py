@@ -17,7 +17,7 @@ HELP = EmergencyPlan(frozenset({"112", "*110"}), ("other",))
 HELPED = with_plan(emergency=HELP)
 PIDF = (
     b"Content-Type: application/pidf+xml\r\nContent-ID: <target@alice.example>\r\n\r\n"
-    b'<?xml version="1.0"?>\r\n<presence xmlns="urn:ietf:params:xml:ns:pidf" entity="pres:a@b">\t\r\n</presence>\n'
+    b'<?xml version="1.0"?>\r\n<presence xmlns="urn:ietf:params:xml:ns:pidf">\t\r\n</presence>\n'
 )
 LOCATION = (("Geolocation", "<cid:target@alice.example> ;  inserted-by=x"), ("geolocation-Routing", " yes"))
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mediaproxy.calls.events import SourceRefused
 from mediaproxy.calls.plane import Allocate
 from mediaproxy.sip.messages import Request
 from tests.support.phone import Phone, PhoneCall, Say, World, sdp
@@ -209,7 +210,7 @@ def test_a_stranger_is_counted_and_leaves_no_row() -> None:
     call = stranger.invite("+15550100")
     world.run(40)
     assert call.final == 403
-    assert world.events == []
+    assert world.events == [SourceRefused(STRANGER.host, "unknown", 1)]
     assert world.proxy.counters.unknown_sources == 1
 
 
