@@ -77,6 +77,7 @@ class Proxy:
         self._calls: dict[CallId, Call] = {}
         self._last_generation = 0
         self._takes_calls = True
+        self._helps = True
         self._takes_recorded_calls = True
 
     @property
@@ -166,8 +167,12 @@ class Proxy:
         self._run()
 
     def refuse_new_calls(self) -> None:
-        """From now on 503: this process is to end once its calls have."""
+        """From now on 503, but to calls for help: this process is to end once its calls have."""
         self._takes_calls = False
+
+    def leave(self) -> None:
+        """Not even calls for help: they would be cut off at once, and 503 lets them be tried elsewhere."""
+        self._takes_calls = self._helps = False
 
     def refuse_recorded_calls(self, *, refuse: bool) -> None:
         """While the recorder cannot keep them, new calls whose policy is not off are answered 503."""
@@ -248,6 +253,8 @@ class Proxy:
             self._answer(received, self._registrar.receive(received))
         elif request.to.tag is not None:
             self._receive_within(received, request.to.tag)
+        elif request.method == "OPTIONS" and not self._takes_calls:
+            self._answer(received, busy())  # whoever asks may send its calls elsewhere at once
         elif request.method == "OPTIONS":
             headers = Headers.of(("Allow", allowed(registers=registers)), ("Accept", SDP))
             self._answer(received, Refusal(200, headers))
@@ -324,7 +331,9 @@ class Proxy:
         way = self._way_to(destination.peer)
         if way is None and isinstance(destination.peer, Agent) and destination.peer.registers:
             return self._turn_away(received, call_record, not_registered(), "unavailable")
-        if way is None or not (urgent or (self._has_room() and self._can_keep(destination))):
+        if way is None or not (
+            (urgent and self._helps) or (self._has_room() and self._can_keep(destination))
+        ):
             return self._turn_away(received, call_record, busy(), "failed")
         arrival = Arrival(
             received,

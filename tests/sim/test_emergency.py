@@ -64,6 +64,16 @@ def test_neither_limits_nor_drain_nor_a_failing_recorder_stop_it() -> None:
     assert len(other.calls) == 2
 
 
+def test_who_is_about_to_leave_says_so_at_once() -> None:
+    world = World(HELPED)
+    call, other = a_call(world)
+    world.run(3)
+    world.proxy.leave()
+    late = world.phones[ALICE].invite("112")
+    world.run(1)
+    assert (call.final, late.final, len(other.calls)) == (200, 503, 1)
+
+
 def test_the_first_trunk_that_is_reached_carries_it() -> None:
     by_tls = Trunk("away", Target("tls", Endpoint("127.0.0.8", 15061)), (ip_network("127.0.0.8/32"),))
     emergency = replace(HELP, trunks=("away", "other"))

@@ -92,3 +92,4 @@ def test_the_jail_uses_the_filter() -> None:
     parser = configparser.ConfigParser(interpolation=None)
     assert parser.read(CONFIGS / "jail.d" / "mediaproxy.conf")
     assert parser["mediaproxy"]["filter"] == "mediaproxy"
+    assert parser["mediaproxy"]["protocol"] == "tcp,udp"  # by itself it is TCP alone
