@@ -9,10 +9,11 @@ from mediaproxy.calls.context import Context
 from mediaproxy.calls.emergency import Emergencies
 from mediaproxy.calls.events import SourceRefused
 from mediaproxy.calls.model import Guard, Plan, Trunk
-from mediaproxy.calls.rates import Buckets, place_of
+from mediaproxy.calls.rates import Buckets
 from mediaproxy.calls.registrar import Registrar
 from mediaproxy.calls.routing import Peer, Routing
 from mediaproxy.limits import MAX_SUSPECTS
+from mediaproxy.net import place_of
 from mediaproxy.sip.flow import Flow
 from mediaproxy.sip.messages import Request
 

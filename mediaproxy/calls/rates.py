@@ -1,14 +1,6 @@
 """How much comes from where: a bucket of tokens for each source, in a table that cannot grow without end."""
 
 from dataclasses import dataclass, field
-from ipaddress import ip_network
-
-IPV6_PREFIX = 64  # what one customer has of addresses
-
-
-def place_of(host: str) -> str:
-    """The source that an address stands for: itself, or its IPv6 prefix."""
-    return str(ip_network((host, IPV6_PREFIX), strict=False)) if ":" in host else host
 
 
 @dataclass(slots=True)

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from mediaproxy.calls.rates import place_of
 from mediaproxy.limits import MAX_SUSPECTS
+from mediaproxy.net import place_of
 
 MOST_FAILURES = 20  # at once
 FORGIVEN_S = 6.0  # one failure each

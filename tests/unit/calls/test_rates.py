@@ -1,6 +1,7 @@
 """Token buckets: so many a second from each source, and a table that stays small."""
 
-from mediaproxy.calls.rates import Buckets, place_of
+from mediaproxy.calls.rates import Buckets
+from mediaproxy.net import place_of
 
 
 def test_a_burst_then_the_rate() -> None:
