@@ -145,9 +145,9 @@ class Connections:
 
     def connection_opened(self, connection: TcpConnection) -> bool:
         source = place_of(connection.flow.remote.host)
-        others = self._accepted_from[source] - (
-            connection.flow.transport == "tls"
-        )  # its handshake has a place
+        others = self._accepted_from[source]
+        if connection.flow.transport == "tls":  # its handshake still has a place
+            others -= 1
         full = connection.accepted and others >= self._most_per_source
         if self._closing or full or len(self._by_ident) >= MAX_SIP_CONNECTIONS:
             self.counters.connections_refused += 1
