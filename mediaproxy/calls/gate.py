@@ -62,7 +62,8 @@ class Gate:
             return self._drop(flow, "" if known else SCANNER)
         if not known and self._turns_away(request, flow):
             return False
-        return self._has_room(request, flow, sender)
+        # A stranger who only says that it needs help could fill us up with nothing else.
+        return (known and self._emergencies.is_dialled(request)) or self._has_room(request, flow, sender)
 
     def _is_within(self, request: Request) -> bool:
         tag = request.to.tag
@@ -85,8 +86,6 @@ class Gate:
         return True
 
     def _has_room(self, request: Request, flow: Flow, sender: Peer | None) -> bool:
-        if self._emergencies.is_dialled(request):
-            return True
         counters, of_trunk = self._context.counters, isinstance(sender, Trunk)
         most = self._guard.max_transactions * (1.0 if of_trunk else SHARE)
         if len(self._context.layer) >= most:

@@ -3,13 +3,14 @@
 import pytest
 
 from mediaproxy.calls.events import SourceRefused
-from mediaproxy.calls.model import EmergencyPlan, Guard
+from mediaproxy.calls.model import Agent, EmergencyPlan, Guard
 from mediaproxy.net import Endpoint
+from mediaproxy.sip.digest import Secret
 from mediaproxy.sip.flow import Flow
 from mediaproxy.sip.headers import Headers
 from mediaproxy.sip.messages import Request
 from tests.support.phone import PROXY, Phone, PhoneCall, Say, World
-from tests.support.plans import ALICE, BOB, CARRIER, STRANGER, with_plan
+from tests.support.plans import ALICE, BOB, CARRIER, PLAN, STRANGER, with_plan
 
 HELP = EmergencyPlan(frozenset({"112"}), ("other",))
 
@@ -18,27 +19,32 @@ def guarded(**guard: object) -> World:
     return World(with_plan(guard=Guard(**guard), emergency=HELP))  # type: ignore[arg-type]  # by name
 
 
-def request(method: str, number: int, source: Endpoint, agent: str) -> bytes:
+def request(method: str, number: int, source: Endpoint, agent: str, called: str) -> bytes:
     lines = Headers.of(
         ("Via", f"SIP/2.0/UDP {source};branch=z9hG4bK{method}{number}"),
         ("From", f"<sip:{number}@{source}>;tag=f{number}"),
-        ("To", f"<sip:x@{PROXY}>"),
+        ("To", f"<sip:{called}@{PROXY}>"),
         ("Call-ID", f"{number}@{source}"),
         ("CSeq", f"1 {method}"),
         ("Max-Forwards", 70),
         ("User-Agent", agent),
         ("Contact", f"<sip:{source}>"),
     )
-    return Request(method, f"sip:x@{PROXY}", lines).encode()
+    return Request(method, f"sip:{called}@{PROXY}", lines).encode()
 
 
 def flood(
-    world: World, source: Endpoint, count: int, method: str = "OPTIONS", agent: str = "Phone/1"
+    world: World,
+    source: Endpoint,
+    count: int,
+    method: str = "OPTIONS",
+    agent: str = "Phone/1",
+    number: str = "x",
 ) -> list[int]:
     """The statuses of what comes back at once, in order."""
     before = len(world.wire)
-    for number in range(count):
-        world.deliver(request(method, number, source, agent), Flow("udp", PROXY, source))
+    for at in range(count):
+        world.deliver(request(method, at, source, agent, number), Flow("udp", PROXY, source))
     back = [data for flow, data in world.wire[before:] if flow.remote == source]
     return [int(data.split()[1]) for data in back]
 
@@ -145,6 +151,17 @@ def test_a_new_plan_has_other_rates() -> None:
     assert flood(world, BOB, 2) == [200, 503]
     world.proxy.replace_plan(with_plan())
     assert flood(world, BOB, 100, "MESSAGE") == [405] * 100
+
+
+def test_a_stranger_who_says_112_is_one_all_the_same() -> None:
+    """Where agents register anybody may be one, and is challenged."""
+    carol = Agent("carol", secret=Secret.of("carol", "pbx.example", "x"))
+    guard = Guard(max_requests_per_second=5)
+    world = World(with_plan(agents=(*PLAN.agents, carol), guard=guard, emergency=HELP))
+    world.phone("other", OTHER)
+    assert flood(world, STRANGER, 8, "INVITE", number="112") == [407] * 5 + [503] * 3
+    assert flood(world, ALICE, 8, "INVITE", number="112") == []
+    assert len(world.proxy) == 8  # calls that are being set up
 
 
 # -- those whom nobody knows
