@@ -1,7 +1,10 @@
 """Addresses as plain values."""
 
 from enum import Enum
+from ipaddress import ip_network
 from typing import NamedTuple
+
+IPV6_PREFIX = 64  # what one customer has of addresses
 
 
 class Family(Enum):
@@ -23,3 +26,8 @@ class Endpoint(NamedTuple):
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def place_of(host: str) -> str:
+    """The source that an address stands for: itself, or its IPv6 prefix."""
+    return str(ip_network((host.partition("%")[0], IPV6_PREFIX), strict=False)) if ":" in host else host

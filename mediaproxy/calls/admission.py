@@ -6,6 +6,7 @@ from mediaproxy.calls.wire import ALLOW, SDP
 from mediaproxy.sip.flow import Flow
 from mediaproxy.sip.headers import Headers
 from mediaproxy.sip.messages import Request
+from mediaproxy.sip.multipart import MIXED
 
 TAKEN = frozenset(ALLOW.split(", "))
 # Known to us and refused with 405; what is in no RFC of ours is 501 (21.5.2).
@@ -27,6 +28,11 @@ def busy() -> Refusal:
     return Refusal(503, Headers.of(("Retry-After", RETRY_AFTER_S)))
 
 
+def unreadable(status: int) -> Refusal:
+    """A body that cannot be read; 415 says what can be (21.4.13)."""
+    return Refusal(status, Headers.of(("Accept", SDP)) if status == 415 else Headers())
+
+
 def not_registered() -> Refusal:
     """The agent is nowhere to be reached (Q.850: subscriber absent)."""
     return Refusal(480, Headers.of(("Reason", 'Q.850;cause=20;text="Agent not registered"')))
@@ -44,15 +50,15 @@ def allowed(*, registers: bool) -> str:
     return f"{ALLOW}, REGISTER" if registers else ALLOW
 
 
-def check_invite(request: Request, flow: Flow) -> Refusal | None:
-    """What an INVITE must be, within a dialog or not."""
+def check_invite(request: Request, flow: Flow, *, enclosed: bool = False) -> Refusal | None:
+    """What an INVITE must be, within a dialog or not; `enclosed`: its SDP may be a part of its body."""
     if request.headers.first("contact") in (None, "*"):
         return Refusal(400, reason="Contact Missing")
     if request.target.scheme not in (("sip", "sips") if flow.transport == "tls" else ("sip",)):
         return Refusal(416)
     if request.max_forwards == 0:
         return Refusal(483)
-    return check_extensions(request) or check_body(request)
+    return check_extensions(request) or check_body(request, enclosed=enclosed)
 
 
 def check_extensions(request: Request, *, also: frozenset[str] = frozenset()) -> Refusal | None:
@@ -64,11 +70,11 @@ def check_extensions(request: Request, *, also: frozenset[str] = frozenset()) ->
     return Refusal(420, Headers.of(("Unsupported", ", ".join(unsupported)))) if unsupported else None
 
 
-def check_body(request: Request) -> Refusal | None:
+def check_body(request: Request, *, enclosed: bool) -> Refusal | None:
     """An INVITE's body is SDP as it stands, or there is none (8.2.3)."""
     if not request.body:
         return None
-    if request.content_type != SDP:
+    if request.content_type != SDP and not (enclosed and request.content_type == MIXED):
         return Refusal(415, Headers.of(("Accept", SDP)))
     if "content-encoding" in request.headers and request.headers.tokens("content-encoding") != {"identity"}:
         return Refusal(415, Headers.of(("Accept-Encoding", "identity"), ("Accept", SDP)))

@@ -22,13 +22,17 @@ class Counters:
 
     calls: int = 0  # accepted for routing
     live: int = 0  # of these, not ended
-    unknown_sources: int = 0  # requests answered 403
+    unknown_sources: int = 0  # requests answered 403, or dropped
+    scanners: int = 0  # requests dropped, for what sent them calls itself one
+    too_many_requests: int = 0  # answered 503: more than one source may send
+    no_room: int = 0  # answered 503: more than we can have under way
     refused_requests: int = 0  # requests of no call, answered 4xx or 5xx
     malformed: int = 0  # whose headers or body could not be read
     broken: int = 0  # calls that an error of ours ended
     challenged: int = 0  # requests answered 401 or 407
     wrong_passwords: int = 0
     replayed: int = 0  # credentials that were used before
+    emergencies: int = 0  # calls for help
     suspects_refused: int = 0  # credentials not looked at, for too many wrong ones came from there
 
 

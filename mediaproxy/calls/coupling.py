@@ -70,6 +70,7 @@ class Arrival:
     plan: Plan
     offer: Offer | None  # None: the callee makes it (13.2.1)
     wall_offset_ns: int
+    caller_id: str = ""  # the user of our From, unless it is the caller's own
 
 
 class Invited(NamedTuple):
@@ -165,9 +166,12 @@ class Coupling:
             tag=self.callee.tag,
             call_id=call_id,
             path=arrival.callee_path,
+            caller_id=arrival.caller_id,
         )
         if arrival.offer is not None:
             request = request.replace(body=self.media.take_offer(self.caller, self.callee, arrival.offer))
+        else:  # nothing, or parts of which none is SDP
+            request = request.replace(body=arrival.received.request.body)
         self._enter(call_id, self.callee.tag, LegId.B)
         transaction = self.signalling.send_over(self.callee.flow, request, self.receive_reply)
         self._request = request

@@ -49,6 +49,7 @@ class CallRecord:
     sip_status: int | None = None
     ended_by: str | None = None
     participants: tuple[Participant, ...] = ()
+    emergency: bool = False  # somebody calls for help; no column of the log
 
 
 def is_on(call: CallRecord, agent: str) -> bool:
@@ -143,4 +144,13 @@ class PasswordRefused:
     limited: bool
 
 
-AgentEvent = ContactsChanged | PasswordRefused
+@dataclass(frozen=True, slots=True)
+class SourceRefused:
+    """Somebody has no business here: `why` is "scanner" or "unknown"; so many `requests` since last told."""
+
+    source: str
+    why: str
+    requests: int
+
+
+AgentEvent = ContactsChanged | PasswordRefused | SourceRefused

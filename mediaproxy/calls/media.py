@@ -6,22 +6,38 @@ from typing import NamedTuple
 
 from mediaproxy.calls.leg import Leg
 from mediaproxy.calls.plane import Connect, Describe, PlaneOperation, Remote
+from mediaproxy.calls.wire import has_sdp
 from mediaproxy.errors import Malformed
 from mediaproxy.ids import CallId
 from mediaproxy.net import Endpoint
 from mediaproxy.sdp.audio import NOT_ACCEPTABLE, Audio, read_answer, read_offer
 from mediaproxy.sdp.description import Description, parse
+from mediaproxy.sip.messages import Request
+from mediaproxy.sip.multipart import MIXED, Enclosed, find_sdp
 
 
 class Offer(NamedTuple):
+    """`enclosed` when it stood beside other parts in its body."""
+
     description: Description
     audio: Audio
+    enclosed: Enclosed | None = None
 
 
 def read(body: bytes) -> Offer:
     """Raises `Malformed` with what to answer: 400, 413 or 488."""
     description = parse(body)
     return Offer(description, read_offer(description))
+
+
+def read_first(invite: Request) -> Offer | None:
+    """What the INVITE of a new call offers, alone or among other parts; None: the callee makes the offer.
+
+    Raises `Malformed` as `read` does, and with 415."""
+    if invite.content_type != MIXED or not invite.body:
+        return read(invite.body) if has_sdp(invite) else None
+    enclosed = find_sdp(invite.body, invite.headers.first("content-type") or "")
+    return None if enclosed is None else read(enclosed.content)._replace(enclosed=enclosed)
 
 
 @dataclass(slots=True)
@@ -43,11 +59,13 @@ class Media:
     def take_offer(self, leg: Leg, other: Leg, offer: Offer) -> bytes:
         """What `leg` offers, as the other leg is to read it."""
         self._offerer, self._offer = leg, offer.audio
-        return self._anchor(offer.description, offer.audio, other)
+        body = self._anchor(offer.description, offer.audio, other)
+        return body if offer.enclosed is None else offer.enclosed.around(body)
 
     def take_answer(self, leg: Leg, other: Leg, body: bytes) -> bytes:
         """What `leg` answers, as the offerer is to read it; the plane is told how both stand."""
-        return self._anchor(*self._accept(leg, other, body), other)
+        answer = self._accept(leg, other, body)
+        return self._anchor(answer.description, answer.audio, other)
 
     def offer_again(self, leg: Leg, other: Leg) -> bytes:
         """What `leg` was told last, as an offer of ours with our word of now."""

@@ -5,6 +5,7 @@ from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
 
 from mediaproxy.calls.plane import Latch
+from mediaproxy.limits import MAX_SIP_TRANSACTIONS
 from mediaproxy.net import Endpoint
 from mediaproxy.sip.digest import Secret
 
@@ -139,6 +140,33 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class EmergencyPlan:
+    """Calls to `numbers` go to the first of `trunks` that is reached, before any route and limit.
+
+    Whoever calls from one of these trunks is calling us, and nobody's emergency. `caller_id`, unless "", is
+    the user of our From: the number that is called back.
+    """
+
+    numbers: frozenset[str]
+    trunks: tuple[str, ...]
+    caller_id: str = ""
+    recording: RecordingPolicy = RecordingPolicy(Policy.OFF)
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What is let in of requests outside of calls.
+
+    `max_requests_per_second` is for each source that is no trunk (0 = no limit), `max_transactions` for all
+    together; `drops_unknown`: who is neither trunk nor agent gets no answer.
+    """
+
+    max_requests_per_second: float = 0.0
+    max_transactions: int = MAX_SIP_TRANSACTIONS
+    drops_unknown: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Everything that decides about a new call; replaced whole on a reload."""
 
@@ -152,3 +180,5 @@ class Plan:
     ring_timeout_s: float = 120.0
     media_timeout_s: float = 60.0
     max_calls: int = 0  # 0 = no limit
+    emergency: EmergencyPlan | None = None
+    guard: Guard = Guard()

@@ -13,19 +13,22 @@ from mediaproxy.calls.admission import (
     check_invite,
     check_method,
     not_registered,
+    unreadable,
 )
 from mediaproxy.calls.call import Call, Input
 from mediaproxy.calls.context import Context, Counters, Output
 from mediaproxy.calls.coupling import Arrival
+from mediaproxy.calls.emergency import Emergencies
 from mediaproxy.calls.events import CallBroken, CallEnded, CallRecord, CallStarted
+from mediaproxy.calls.gate import Gate
 from mediaproxy.calls.leg import flow_to
-from mediaproxy.calls.media import Offer, read
+from mediaproxy.calls.media import Offer, read_first
 from mediaproxy.calls.model import Agent, Plan, Policy, Target
 from mediaproxy.calls.outcome import Outcome
 from mediaproxy.calls.plane import PlaneEvent
 from mediaproxy.calls.registrar import Registrar
 from mediaproxy.calls.routing import Destination, Peer, Routing, called_number
-from mediaproxy.calls.wire import SDP, has_sdp
+from mediaproxy.calls.wire import SDP
 from mediaproxy.clock import NS_PER_MS, NS_PER_S
 from mediaproxy.errors import Malformed
 from mediaproxy.ids import RANDOM_BYTES, CallId, uuid7
@@ -69,9 +72,12 @@ class Proxy:
         self._wall_offset_ns = wall_offset_ns
         self._context = Context(layer, random, listeners)
         self._registrar = Registrar(self._context, plan)
+        self._emergencies = Emergencies(plan)
+        self._gate = Gate(self._context, self._registrar, plan, self._routing, self._emergencies)
         self._calls: dict[CallId, Call] = {}
         self._last_generation = 0
         self._takes_calls = True
+        self._helps = True
         self._takes_recorded_calls = True
 
     @property
@@ -91,7 +97,8 @@ class Proxy:
 
     def receive_message(self, message: Request | Response, flow: Flow, *, now_ns: int) -> None:
         self._context.now_ns = now_ns
-        self._context.layer.receive_message(message, flow, now_ns=now_ns)
+        if isinstance(message, Response) or self._gate.admits(message, flow):
+            self._context.layer.receive_message(message, flow, now_ns=now_ns, judged=True)
         self._run()
 
     def transport_failed(self, transaction: TransactionId, *, now_ns: int) -> None:
@@ -160,8 +167,12 @@ class Proxy:
         self._run()
 
     def refuse_new_calls(self) -> None:
-        """From now on 503: this process is to end once its calls have."""
+        """From now on 503, but to calls for help: this process is to end once its calls have."""
         self._takes_calls = False
+
+    def leave(self) -> None:
+        """Not even calls for help: they would be cut off at once, and 503 lets them be tried elsewhere."""
+        self._takes_calls = self._helps = False
 
     def refuse_recorded_calls(self, *, refuse: bool) -> None:
         """While the recorder cannot keep them, new calls whose policy is not off are answered 503."""
@@ -171,6 +182,8 @@ class Proxy:
         """For the calls to come; a live call keeps the plan that it began with."""
         self._routing = Routing(plan)
         self._registrar.replace_plan(plan)
+        self._emergencies = Emergencies(plan)
+        self._gate.replace_plan(plan, self._routing, self._emergencies)
 
     # -- events of the transaction layer
 
@@ -240,6 +253,8 @@ class Proxy:
             self._answer(received, self._registrar.receive(received))
         elif request.to.tag is not None:
             self._receive_within(received, request.to.tag)
+        elif request.method == "OPTIONS" and not self._takes_calls:
+            self._answer(received, busy())  # whoever asks may send its calls elsewhere at once
         elif request.method == "OPTIONS":
             headers = Headers.of(("Allow", allowed(registers=registers)), ("Accept", SDP))
             self._answer(received, Refusal(200, headers))
@@ -261,29 +276,27 @@ class Proxy:
         if isinstance(sender, Refusal):
             return self._answer(received, sender)
         try:
-            refusal = check_invite(request, flow)
-            offer = read(request.body) if refusal is None and has_sdp(request) else None
+            refusal = check_invite(request, flow, enclosed=True)
+            offer = None if refusal is not None else read_first(request)
         except Malformed as error:
             if error.status != NOT_ACCEPTABLE:
                 self.counters.malformed += 1
-                return self._refuse(received, Refusal(error.status))
+                return self._refuse(received, unreadable(error.status))
             return self._route(received, sender, None, Refusal(NOT_ACCEPTABLE))
         if refusal is not None:
             return self._refuse(received, refusal)
         return self._route(received, sender, offer, None)
 
     def _sender(self, received: RequestReceived) -> Peer | Refusal:
-        """Who registers, and who is unknown where some do, has to prove who it is."""
+        """Who registers, and who is unknown where some do, has to prove who it is.
+
+        Where none do the gate lets nobody in whom nobody knows.
+        """
         flow, user = received.flow, received.request.from_.uri.user or ""
         if self._registrar.knows(flow):
             return self._registrar.caller(received)
         sender = self._routing.sender(flow, from_user=user)
-        if sender is not None:
-            return sender
-        if self._registrar.serves:
-            return self._registrar.caller(received)
-        self.counters.unknown_sources += 1
-        return Refusal(403)
+        return self._registrar.caller(received) if sender is None else sender
 
     def _way_to(self, peer: Peer) -> Way | None:
         """None for a registering agent that is nowhere, and for whom no address of ours can reach."""
@@ -295,15 +308,22 @@ class Proxy:
         flow = None if peer.target is None else flow_to(peer.target, self._context.listeners)
         return None if flow is None else Way(peer, flow)
 
+    def _reachable(self, destinations: list[Destination]) -> Destination:
+        """The first that we can reach, else the first."""
+        return next((one for one in destinations if self._way_to(one.peer) is not None), destinations[0])
+
     def _route(
         self, received: RequestReceived, sender: Peer, offer: Offer | None, refusal: Refusal | None
     ) -> None:
         """From here on the log knows the call, whatever becomes of it."""
         called = called_number(received.request.target.user or "")
-        destination = self._routing.destination(sender, called)
+        urgent = self._emergencies.ways(sender, received.request)
+        destination = self._reachable(urgent) if urgent else self._routing.destination(sender, called)
         offset_ns = self._wall_offset_ns()
         call_record = self._record(received, sender, destination, called, offset_ns)
+        call_record = replace(call_record, emergency=bool(urgent))
         self.counters.calls += 1
+        self.counters.emergencies += bool(urgent)
         if destination is None:
             return self._turn_away(received, call_record, Refusal(404), "no_route")
         if refusal is not None:
@@ -311,7 +331,9 @@ class Proxy:
         way = self._way_to(destination.peer)
         if way is None and isinstance(destination.peer, Agent) and destination.peer.registers:
             return self._turn_away(received, call_record, not_registered(), "unavailable")
-        if way is None or not self._has_room() or not self._can_keep(destination):
+        if way is None or not (
+            (urgent and self._helps) or (self._has_room() and self._can_keep(destination))
+        ):
             return self._turn_away(received, call_record, busy(), "failed")
         arrival = Arrival(
             received,
@@ -324,6 +346,7 @@ class Proxy:
             self._routing.plan,
             offer,
             offset_ns,
+            self._emergencies.caller_id if urgent else "",
         )
         return self._begin(arrival, call_record)
 

@@ -1,13 +1,12 @@
 """Who guesses passwords: so many wrong ones from one place, and no more are looked at for a while."""
 
 from dataclasses import dataclass, field
-from ipaddress import ip_network
 
 from mediaproxy.limits import MAX_SUSPECTS
+from mediaproxy.net import place_of
 
 MOST_FAILURES = 20  # at once
 FORGIVEN_S = 6.0  # one failure each
-IPV6_PREFIX = 64  # what one customer has of addresses
 
 
 @dataclass(slots=True)
@@ -21,10 +20,10 @@ class Suspects:
         return len(self._failures)
 
     def is_limited(self, host: str, *, now: float) -> bool:
-        return self._left(_place(host), now) > MOST_FAILURES - 1
+        return self._left(place_of(host), now) > MOST_FAILURES - 1
 
     def fail(self, host: str, *, now: float) -> None:
-        place = _place(host)
+        place = place_of(host)
         count = self._left(place, now) + 1
         self._failures.pop(place, None)
         self._failures[place] = (count, now)
@@ -34,7 +33,3 @@ class Suspects:
     def _left(self, place: str, now: float) -> float:
         count, at = self._failures.get(place, (0.0, now))
         return max(count - (now - at) / FORGIVEN_S, 0.0)
-
-
-def _place(host: str) -> str:
-    return str(ip_network((host, IPV6_PREFIX), strict=False)) if ":" in host else host

@@ -92,10 +92,12 @@ def outgoing_invite(
     tag: str,
     call_id: str,
     path: tuple[str, ...] = (),
+    caller_id: str = "",
 ) -> Request:
     """The B-leg's INVITE as the A-leg's one makes it, still without a body of its own."""
     hops = invite.max_forwards
-    caller = NameAddr(Uri("sip", invite.from_.uri.user, domain), invite.from_.display, params=(("tag", tag),))
+    user = caller_id or invite.from_.uri.user
+    caller = NameAddr(Uri("sip", user, domain), invite.from_.display, params=(("tag", tag),))
     ours = Headers.of(
         *[("Route", hop) for hop in path],
         ("Max-Forwards", MAX_FORWARDS if hops is None else hops - 1),

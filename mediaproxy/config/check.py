@@ -12,6 +12,7 @@ from mediaproxy.calls.glob import Glob, Wild, compile_glob
 from mediaproxy.calls.model import BEEP
 from mediaproxy.clock import NS_PER_S
 from mediaproxy.config.check_tls import judge_tls
+from mediaproxy.config.emergency import judge_emergency
 from mediaproxy.config.findings import Finding, Severity
 from mediaproxy.config.sections import RecordingSection, RouteSection, TrunkSection
 from mediaproxy.config.settings import Config
@@ -30,6 +31,7 @@ def check(config: Config, file: str = "configuration") -> list[Finding]:
     judges = (
         _names, _sources, _destinations, _unreachable, _codes, _ports, _loops, _shared_addresses, _api,
         _keeping, _sounds, _consent, _passwords, judge_tls,
+        _emergency,
     )  # fmt: skip
     findings = [finding for judge in judges for finding in judge(config, file)]
     return sorted(findings, key=lambda finding: finding.severity is Severity.WARNING)
@@ -237,6 +239,10 @@ def _passwords(config: Config, file: str) -> Iterator[Finding]:
                 file, f"agents.{agent.name}.password", None, f"shorter than {SHORT_PASSWORD} signs",
                 "choose a longer one",
             )  # fmt: skip
+
+
+def _emergency(config: Config, file: str) -> Iterator[Finding]:
+    return judge_emergency(config.emergency, (trunk.name for trunk in config.trunks), file)
 
 
 def _sounds(config: Config, file: str) -> Iterator[Finding]:

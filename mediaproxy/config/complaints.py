@@ -18,7 +18,6 @@ _SECRET = ("token", "password", "secret", "key", "ha1", "ha256")  # what is neve
 # Keys that a later version will know: refused in words of their own.
 LATER = {
     ("routes", "agents"): ("a route cannot lead to several agents yet", 'give one: agent = "NAME"'),
-    ("emergency",): ("emergency numbers are not there yet", "remove the section; route the numbers first"),
 }
 
 REMEDIES = {

@@ -29,6 +29,8 @@ def plan(config: Config) -> Plan:
         ring_timeout_s=config.sip.ring_timeout_s,
         media_timeout_s=config.media.timeout_s,
         max_calls=config.sip.max_calls,
+        emergency=config.emergency.plan,
+        guard=config.sip.guard,
     )
 
 

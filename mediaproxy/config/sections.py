@@ -18,6 +18,7 @@ from mediaproxy.config.addresses import (
     parse_ports,
     parse_target,
 )
+from mediaproxy.config.guard import Guarded
 from mediaproxy.config.section import Section
 from mediaproxy.config.texts import (
     Code,
@@ -48,7 +49,7 @@ PauseSeconds = Annotated[float, Field(ge=0, le=86_400)]
 DtmfLegs = Literal["agent", "both"]
 
 
-class SipSection(Section):
+class SipSection(Guarded):
     """Signalling."""
 
     listen: Listeners = ("udp:127.0.0.1:5060",)

@@ -5,6 +5,7 @@ from typing import Any
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from mediaproxy.config.agents import AgentSection
+from mediaproxy.config.emergency import EmergencySection
 from mediaproxy.config.sections import (
     ApiSection,
     CaptureSection,
@@ -39,6 +40,7 @@ class Config(BaseSettings):
     storage: StorageSection = StorageSection()
     database: DatabaseSection = DatabaseSection()
     recording: RecordingSection = RecordingSection()
+    emergency: EmergencySection = EmergencySection()
     trunks: tuple[TrunkSection, ...] = ()
     agents: tuple[AgentSection, ...] = ()
     routes: tuple[RouteSection, ...] = ()

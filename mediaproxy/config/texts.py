@@ -104,6 +104,10 @@ Source = Annotated[
         'neither a trunk nor an agent; write "trunk:NAME" or "agent:NAME", * and ? allowed',
     ),
 ]
+EmergencyNumber = Annotated[
+    str, _must_match(r"[0-9+*#]{1,32}", 'not a number as it is dialled; use digits and + * #, e.g. "112"')
+]
+CallerId = Annotated[str, _must_match(r"(\+?[0-9]{1,32})?", 'not a number; write one like "+4930123456"')]
 PasswordText = Annotated[SecretStr, AfterValidator(visible)]
 Realm = Annotated[
     str,

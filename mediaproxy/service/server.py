@@ -92,6 +92,7 @@ class Server:
         self._proxy.refuse_new_calls()
         with suppress(TimeoutError):
             await asyncio.wait_for(self.live.none.wait(), deadline_s)
+        self._proxy.leave()
         for record in self.live.all():
             self._proxy.hang_up(record.id, now_ns=time.monotonic_ns())
         self._transport.settle()

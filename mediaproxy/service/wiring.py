@@ -24,6 +24,7 @@ from mediaproxy.calls.events import (
     ContactsChanged,
     PasswordRefused,
     RecordRequested,
+    SourceRefused,
     is_on,
 )
 from mediaproxy.calls.model import Policy
@@ -151,6 +152,8 @@ class Wiring:
                 log.warning(
                     "password_refused", source=output.source, agent=output.agent, limited=output.limited
                 )
+            case SourceRefused(source, why, requests):  # configs/fail2ban reads it
+                log.warning("sip_source_refused", source=source, why=why, requests=requests)
             case CallBroken():
                 log.error("call_broken", call=output.call, exc_info=output.error)
             case _:
@@ -175,6 +178,8 @@ class Wiring:
             self._publish(event)
         match event:
             case CallStarted():
+                if record.emergency:
+                    self._on_emergency(record)
                 stored = self._call_log.started(record)
                 stored.add_done_callback(lambda _: self._row_stored(record.id))
             case CallAnswered():
@@ -190,6 +195,11 @@ class Wiring:
         if not isinstance(event, CallStarted):
             self._call_log.put_call(record)
         log.info(EVENT_NAMES[type(event)], call=record.id, status=record.sip_status)
+
+    def _on_emergency(self, record: CallRecord) -> None:
+        """Told of before anything becomes of it."""
+        self._events.publish("call.emergency", record.id, logged=LoggedCall(record, None))
+        log.warning("call_emergency", call=record.id, agent=record.agent, trunk=record.trunk)
 
     def _publish(self, event: CallEvent) -> None:
         if (name := PUBLISHED_NAMES.get(type(event))) is not None:

@@ -214,6 +214,8 @@ def join_folds(lines: list[str]) -> list[str]:
     for line in lines:
         if line[:1] not in (" ", "\t"):
             joined.append([line])
+        elif not line.strip(" \t"):
+            raise Malformed("a folded line of blanks")  # for some it is the end of the head
         elif joined:
             joined[-1].append(line)
         else:

@@ -9,7 +9,12 @@ from mediaproxy.sip.messages import SIP_VERSION, Message, Request, Response
 
 # Two of these would let two elements on the way read two different messages (RFC 4475 3.3.8, 3.3.9).
 _SINGLE = frozenset(
-    {"from", "to", "call-id", "cseq", "max-forwards", "content-length", "content-type", "expires"}
+    {
+        *("from", "to", "call-id", "cseq", "max-forwards", "expires"),
+        *("content-length", "content-type", "content-disposition", "mime-version"),
+        *("session-expires", "min-se", "rack", "rseq", "event", "subscription-state"),
+        *("refer-to", "referred-by", "replaces", "join", "target-dialog", "record"),
+    }
 )
 
 
@@ -42,6 +47,8 @@ def split_head(head: str) -> tuple[str, list[str]]:
 
 
 def _parse_head(head: str) -> Request | Response:
+    if "\0" in head and head.count("\0") != head.count("\\\0"):
+        raise Malformed("NUL in the head")  # ends the line for some; within quotes it can be escaped (25.1)
     start_line, lines = split_head(head)
     words = start_line.split(" ", 2)
     if len(words) != 3:

@@ -6,6 +6,7 @@ ACK for each repeated 2xx (13.2.2.4).
 """
 
 from collections.abc import Callable
+from hashlib import blake2s
 
 from mediaproxy.clock import NS_PER_S
 from mediaproxy.errors import Misuse
@@ -51,11 +52,29 @@ class TransactionLayer:
 
     # -- the four verbs
 
-    def receive_message(self, message: Request | Response, flow: Flow, *, now_ns: int) -> None:
+    def receive_message(
+        self, message: Request | Response, flow: Flow, *, now_ns: int, judged: bool = False
+    ) -> None:
+        """`judged`: whoever stands above has decided that there is room; we keep no more than memory has."""
         if isinstance(message, Response):
             self._receive_response(message, now_ns)
         else:
-            self._receive_request(message, flow, now_ns)
+            self._receive_request(message, flow, now_ns, MAX_SIP_TRANSACTIONS * (2 if judged else 1))
+
+    def knows(self, request: Request) -> bool:
+        """Whether it belongs to a transaction that is there: a repetition, or the CANCEL of one."""
+        methods = {request.method, "INVITE"} if request.method == "CANCEL" else {request.method}
+        return any(_server_key(request, method) in self._servers for method in methods)
+
+    def refuse(self, request: Request, flow: Flow, status: int, headers: Headers) -> None:
+        """Answer and remember nothing of it: a repetition gets the same answer, tag and all (8.2.7)."""
+        request = stamp(request, flow.remote)
+        said = f"{request.via.branch}\0{request.call_id}\0{request.from_.tag}"
+        tag = blake2s(said.encode("utf-8", "surrogateescape"), digest_size=TAG_BYTES).hexdigest()
+        response = respond(request, status, tag=tag, headers=headers)
+        if not flow.reliable:
+            flow = flow._replace(remote=request.via.reply_to)
+        self._shared.outputs.append(Transmit(flow, response.encode()))
 
     def handle_timer(self, *, now: float) -> None:
         now_ns = round(now * NS_PER_S)
@@ -148,7 +167,7 @@ class TransactionLayer:
 
     # -- server transactions
 
-    def _receive_request(self, request: Request, flow: Flow, now_ns: int) -> None:
+    def _receive_request(self, request: Request, flow: Flow, now_ns: int, most: int) -> None:
         key = _server_key(request, request.method)
         server = self._servers.get(key)
         if request.method == "ACK":
@@ -156,8 +175,9 @@ class TransactionLayer:
         elif server is not None:
             self.counters.repeated_requests += 1
             server.step(Input.REQUEST, now_ns)
-        elif len(self._by_id) >= MAX_SIP_TRANSACTIONS:
-            self._refuse(stamp(request, flow.remote), flow)
+        elif len(self._by_id) >= most:
+            self.counters.refused += 1
+            self.refuse(request, flow, 503, Headers.of(("Retry-After", RETRY_AFTER_S)))
         else:
             self._open_server(key, stamp(request, flow.remote), flow, now_ns)
 
@@ -211,16 +231,6 @@ class TransactionLayer:
             return
         server.receive_ack(ack, now_ns)
         self._settle(server)
-
-    def _refuse(self, request: Request, flow: Flow) -> None:
-        """Statelessly: there is no room for one more transaction."""
-        self.counters.refused += 1
-        tag = self._random_bytes(TAG_BYTES).hex()
-        headers = Headers.of(("Retry-After", RETRY_AFTER_S))
-        response = respond(request, 503, tag=tag, headers=headers)
-        if not flow.reliable:
-            flow = flow._replace(remote=request.via.reply_to)
-        self._shared.outputs.append(Transmit(flow, response.encode()))
 
     # -- both
 

@@ -4,14 +4,15 @@ import asyncio
 import socket
 import ssl
 import time
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from mediaproxy.clock import NS_PER_S
 from mediaproxy.errors import Unavailable
-from mediaproxy.limits import MAX_SIP_CONNECTIONS
-from mediaproxy.net import Endpoint
+from mediaproxy.limits import MAX_SIP_CONNECTIONS, MAX_SIP_CONNECTIONS_PER_SOURCE
+from mediaproxy.net import Endpoint, place_of
 from mediaproxy.sip.flow import Flow
 from mediaproxy.sip.framing import Broken
 from mediaproxy.sip.outputs import Transmit
@@ -23,7 +24,9 @@ from mediaproxy.transport.tcp import TcpConnection
 CONNECT_S = 5.0
 MAX_QUEUED = 256  # messages that wait for one connection to open
 SWEEP_S = 8.0
-PARTIAL_S = 32.0  # for the rest of a message that has begun
+FIRST_S = 32.0  # for the first message, or keep-alive, of who connects to us
+PARTIAL_S = 32.0  # for a whole message, from its first byte on
+STALL_S = 32.0  # for a peer to read what it is sent
 IDLE_S = 3600.0  # longer than a call's longest silence; dead peers fall to TCP keep-alive
 CLOSE_S = 1.0  # for what is written when we stop
 HANDSHAKE_S = 10.0
@@ -62,8 +65,11 @@ class Connections:
         *,
         contexts: Contexts | None = None,
         on_unfit: OnUnfit | None = None,
+        most_per_source: int = MAX_SIP_CONNECTIONS_PER_SOURCE,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
+        self._most_per_source = most_per_source
+        self._accepted_from: Counter[str] = Counter()  # by source
         self.counters = counters
         self.contexts = contexts
         self._on_unfit = on_unfit
@@ -94,7 +100,9 @@ class Connections:
         if transport == "tls":
             self._servers.append(Acceptor(bound, lambda accepted: self._accept(accepted, local)))
         else:
-            server = await self._loop.create_server(lambda: self._make(transport, local), sock=bound)
+            server = await self._loop.create_server(
+                lambda: self._make(transport, local, accepted=True), sock=bound
+            )
             self._servers.append(server)
         return local
 
@@ -136,9 +144,15 @@ class Connections:
     # -- what connections report
 
     def connection_opened(self, connection: TcpConnection) -> bool:
-        if self._closing or len(self._by_ident) >= MAX_SIP_CONNECTIONS:
+        source = place_of(connection.flow.remote.host)
+        others = self._accepted_from[source]
+        if connection.flow.transport == "tls":  # its handshake still has a place
+            others -= 1
+        full = connection.accepted and others >= self._most_per_source
+        if self._closing or full or len(self._by_ident) >= MAX_SIP_CONNECTIONS:
             self.counters.connections_refused += 1
             return False
+        self._accepted_from[source] += connection.accepted
         self._by_ident[connection.ident] = connection
         self._by_remote[_peer_of(connection)] = connection
         return True
@@ -148,7 +162,9 @@ class Connections:
         self._tell(*_peer_of(connection), NOT_PLAIN)
 
     def connection_closed(self, connection: TcpConnection) -> None:
-        self._by_ident.pop(connection.ident, None)
+        known = self._by_ident.pop(connection.ident, None)
+        if known is not None and connection.accepted:
+            self._leaves(place_of(connection.flow.remote.host))
         if self._by_remote.get(_peer_of(connection)) is connection:
             del self._by_remote[_peer_of(connection)]
 
@@ -160,34 +176,44 @@ class Connections:
 
     # -- opening
 
-    def _make(self, transport: str, listener: Endpoint) -> TcpConnection:
+    def _make(self, transport: str, listener: Endpoint, *, accepted: bool = False) -> TcpConnection:
         self._last_ident += 1
-        return TcpConnection(self._last_ident, transport, listener, self, clock_ns=self._clock_ns)
+        return TcpConnection(
+            self._last_ident, transport, listener, self, accepted=accepted, clock_ns=self._clock_ns
+        )
+
+    def _leaves(self, source: str) -> None:
+        self._accepted_from[source] -= 1
+        if not self._accepted_from[source]:
+            del self._accepted_from[source]
 
     def _accept(self, accepted: socket.socket, local: Endpoint) -> None:
         """Whoever begins a handshake counts already."""
-        if len(self) >= MAX_SIP_CONNECTIONS:
-            self.counters.connections_refused += 1
-            return accepted.close()
-        task = self._loop.create_task(self._shake_hands(accepted, local))
-        self._accepting.add(task)
-        task.add_done_callback(partial(self._accepted, accepted))
-        return None
-
-    def _accepted(self, accepted: socket.socket, task: asyncio.Task[None]) -> None:
-        self._accepting.discard(task)
-        if task.cancelled():  # before it began, nobody else had the socket
-            accepted.close()
-
-    async def _shake_hands(self, accepted: socket.socket, local: Endpoint) -> None:
-        assert self.contexts is not None  # else nobody listens
         try:
             remote = Endpoint(*accepted.getpeername()[:2])
         except OSError:  # gone before we looked
             return accepted.close()
+        source = place_of(remote.host)
+        if len(self) >= MAX_SIP_CONNECTIONS or self._accepted_from[source] >= self._most_per_source:
+            self.counters.connections_refused += 1
+            return accepted.close()
+        self._accepted_from[source] += 1
+        task = self._loop.create_task(self._shake_hands(accepted, local, remote))
+        self._accepting.add(task)
+        task.add_done_callback(partial(self._accepted, accepted, source))
+        return None
+
+    def _accepted(self, accepted: socket.socket, source: str, task: asyncio.Task[None]) -> None:
+        self._accepting.discard(task)
+        self._leaves(source)
+        if task.cancelled():  # before it began, nobody else had the socket
+            accepted.close()
+
+    async def _shake_hands(self, accepted: socket.socket, local: Endpoint, remote: Endpoint) -> None:
+        assert self.contexts is not None  # else nobody listens
         try:
             await self._loop.connect_accepted_socket(
-                lambda: self._make("tls", local),
+                lambda: self._make("tls", local, accepted=True),
                 accepted,
                 ssl=self.contexts.accepting,
                 ssl_handshake_timeout=HANDSHAKE_S,
@@ -195,7 +221,6 @@ class Connections:
             )
         except OSError as error:  # SSLError and TimeoutError are such
             self._unfit(remote, error)
-        return None
 
     def _unfit(self, remote: Endpoint, error: OSError) -> None:
         reason = reason_of(error)
@@ -275,11 +300,27 @@ class Connections:
     def _sweep(self) -> None:
         now_ns = self._clock_ns()
         for connection in list(self._by_ident.values()):
-            idle_s = (now_ns - connection.active_ns) / NS_PER_S
-            if idle_s > IDLE_S or (connection.waiting and idle_s > PARTIAL_S):
+            if _lasts(connection.stalled_ns, STALL_S, now_ns):
+                self.counters.slow_closed += 1
+                connection.abort()
+            elif _is_overdue(connection, now_ns):
                 self.counters.idle_closed += 1
                 connection.abort()
         self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
+
+
+def _is_overdue(connection: TcpConnection, now_ns: int) -> bool:
+    """Whether nothing came for too long, of a message or at all."""
+    waits_for_first = connection.accepted and not connection.heard
+    return (
+        _lasts(connection.active_ns, IDLE_S, now_ns)
+        or _lasts(connection.began_ns, PARTIAL_S, now_ns)
+        or (waits_for_first and _lasts(connection.opened_ns, FIRST_S, now_ns))
+    )
+
+
+def _lasts(since_ns: int | None, most_s: float, now_ns: int) -> bool:
+    return since_ns is not None and now_ns - since_ns > most_s * NS_PER_S
 
 
 def _is(sought: Sought, connection: TcpConnection) -> bool:

@@ -33,7 +33,11 @@ class ConnectionOwner(Protocol):
 
 
 class TcpConnection(asyncio.Protocol):
-    """`listener` is the endpoint of ours that the peer may connect to; it is the flow's local one."""
+    """`listener` is the endpoint of ours that the peer may connect to; it is the flow's local one.
+
+    `began_ns` is when the message began that is not whole yet, `stalled_ns` since when the peer has not read
+    what is sent; both None while there is none such. `heard`: a message or a keep-alive came.
+    """
 
     def __init__(
         self,
@@ -42,12 +46,17 @@ class TcpConnection(asyncio.Protocol):
         listener: Endpoint,
         owner: ConnectionOwner,
         *,
+        accepted: bool = False,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.ident = ident
         self.flow = Flow(transport, listener, Endpoint("", 0), ident)
         self.closed = asyncio.get_running_loop().create_future()
-        self.active_ns = clock_ns()
+        self.accepted = accepted
+        self.active_ns = self.opened_ns = clock_ns()
+        self.began_ns: int | None = None
+        self.stalled_ns: int | None = None
+        self.heard = False
         self._owner = owner
         self._clock_ns = clock_ns
         self._framer = StreamFramer()
@@ -76,7 +85,9 @@ class TcpConnection(asyncio.Protocol):
             return self.abort()
         now_ns = self._clock_ns()
         self.active_ns = now_ns
-        for frame in self._framer.receive(data):
+        frames = self._framer.receive(data)
+        self._note(now_ns, whole=bool(frames))
+        for frame in frames:
             if isinstance(frame, Framed):
                 self._owner.message_arrived(frame.data, self.flow, now_ns)
             elif isinstance(frame, Broken):
@@ -85,6 +96,20 @@ class TcpConnection(asyncio.Protocol):
                 self._owner.counters.keep_alives += 1
                 self.write(PONG)
         return None
+
+    def _note(self, now_ns: int, *, whole: bool) -> None:
+        """However slowly a message comes: it began once."""
+        if not self.waiting:
+            self.began_ns = None
+        elif whole or self.began_ns is None:
+            self.began_ns = now_ns
+        self.heard = self.heard or whole or not self.waiting  # an empty line is a sign of life too
+
+    def pause_writing(self) -> None:
+        self.stalled_ns = self._clock_ns()
+
+    def resume_writing(self) -> None:
+        self.stalled_ns = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.closed.done():

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mediaproxy.calls.events import SourceRefused
 from mediaproxy.calls.plane import Allocate
 from mediaproxy.sip.messages import Request
 from tests.support.phone import Phone, PhoneCall, Say, World, sdp
@@ -171,6 +172,26 @@ def test_no_new_calls_while_we_end() -> None:
     world.assert_settled()
 
 
+def test_who_asks_is_told_that_we_end() -> None:
+    world = World(PLAN)
+    first, _ = a_call(world)
+    world.run(2)
+    world.proxy.refuse_new_calls()
+    assert first.invite is not None
+    assert first.flow is not None
+    outside = Request("OPTIONS", first.invite.uri, first.invite.headers.with_("CSeq", "7 OPTIONS"))
+    first.phone.send(first, outside, first.flow)
+    world.run(1)
+    first.request("OPTIONS")
+    world.run(1)
+    answers = [response for response in first.responses if response.cseq.method == "OPTIONS"]
+    assert [answer.status for answer in answers] == [503, 200]
+    assert answers[0].headers.first("retry-after")
+    first.bye()
+    world.run(40)
+    world.assert_settled()
+
+
 @pytest.mark.parametrize(
     ("options", "status", "header"),
     [
@@ -209,7 +230,7 @@ def test_a_stranger_is_counted_and_leaves_no_row() -> None:
     call = stranger.invite("+15550100")
     world.run(40)
     assert call.final == 403
-    assert world.events == []
+    assert world.events == [SourceRefused(STRANGER.host, "unknown", 1)]
     assert world.proxy.counters.unknown_sources == 1
 
 

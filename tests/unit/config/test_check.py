@@ -36,6 +36,13 @@ def _lines(config: Config) -> list[str]:
     return [str(finding) for finding in check(config, "FILE")]
 
 
+def test_emergency_trunks_are_known(loads: Loads) -> None:
+    text = PEERS + '[emergency]\nnumbers = ["112"]\ntrunks = ["second", "third"]\n'
+    assert _lines(loads(text)) == [
+        "error: FILE: emergency.trunks[1] = third: no such trunk; use one of carrier, second"
+    ]
+
+
 def test_a_good_configuration_has_no_findings(loads: Loads) -> None:
     assert check(loads(PEERS + _route("trunk:*", "+1*") + _route("agent:*", "+*", 'trunk = "carrier"'))) == []
 

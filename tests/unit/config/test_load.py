@@ -134,7 +134,13 @@ def test_tokens_stand_for_callers(loads: Loads) -> None:
         ("[recording]\nsample_rate = 44100", "FILE: recording.sample_rate = 44100: not one of"),
         ('[recording]\nsample_rate = "good"', "FILE: recording.sample_rate = 'good': not one of"),
         ('[recording.dtmf]\nstart = "12x"', "FILE: recording.dtmf.start = '12x': not a code"),
-        ("[emergency]\nnumbers = []", "FILE: emergency: emergency numbers are not there yet"),
+        ('[emergency]\nnumbers = ["112"]', "FILE: emergency: who carries these calls?"),
+        ('[emergency]\ntrunks = ["a"]', "FILE: emergency: calls to which numbers?"),
+        (
+            '[emergency]\nnumbers = ["help"]\ntrunks = ["a"]',
+            "FILE: emergency.numbers[0] = 'help': not a number",
+        ),
+        ('[emergency]\ncaller_id = "me"', "FILE: emergency.caller_id = 'me': not a number; write one"),
         (
             '[[agents]]\nname = "a"\ncontact = "sip:a@h"',
             "FILE: agents[0].contact = 'sip:a@h': the host is no",

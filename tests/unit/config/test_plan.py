@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mediaproxy.calls.model import Agent, Policy, RecordingPolicy, Route, Target, Trunk
+from mediaproxy.calls.model import Agent, EmergencyPlan, Policy, RecordingPolicy, Route, Target, Trunk
 from mediaproxy.calls.plane import Latch
 from mediaproxy.config import Config, check, json_schema, load, needs_restart, plan
 from mediaproxy.net import Endpoint
@@ -50,6 +50,14 @@ def test_the_acceptance_configuration_is_the_contracts() -> None:
     if not CONTRACT.is_file():
         pytest.skip("the contract's papers are not beside the project")
     assert tomllib.loads((CONFIGS / "acceptance.toml").read_text()) == tomllib.loads(CONTRACT.read_text())
+
+
+def test_calls_for_help(loads: Callable[..., Config]) -> None:
+    assert plan(loads("")).emergency is None
+    text = '[[trunks]]\nname = "a"\naddress = "192.0.2.1"\n[emergency]\nnumbers = ["112"]\ntrunks = ["a"]\n'
+    assert plan(loads(text)).emergency == EmergencyPlan(frozenset({"112"}), ("a",))
+    said = plan(loads(text + 'caller_id = "+49301"\nrecording = "automatic"\n')).emergency
+    assert said == EmergencyPlan(frozenset({"112"}), ("a",), "+49301", RecordingPolicy(Policy.AUTOMATIC))
 
 
 def test_the_plan_says_what_the_file_says() -> None:

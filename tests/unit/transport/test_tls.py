@@ -280,11 +280,33 @@ async def test_stopping_in_the_middle_of_a_handshake_leaves_nothing(ours: TlsFil
 
 async def test_stopping_before_a_handshake_began_leaves_nothing(ours: TlsFiles) -> None:
     async with node(ours) as here:
-        accepted, peer = socket.socketpair()
+        with socket.create_server(LOCAL) as listening:
+            peer = socket.create_connection(listening.getsockname())
+            accepted, _ = listening.accept()
         here.transport._connections._accept(accepted, LOCAL)  # as the listener does, and in the same tick
         await here.transport.stop()
         assert accepted.fileno() < 0
         peer.close()
+
+
+async def test_handshakes_too_take_a_source_s_places(ours: TlsFiles) -> None:
+    async with node(ours) as here:
+        here.transport._connections._most_per_source = 2
+        halves = [await asyncio.open_connection(*here.endpoint("tls")) for _ in range(2)]
+        await until(lambda: here.transport.connections == 2)
+        reader, third = await asyncio.open_connection(*here.endpoint("tls"))
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await reader.readexactly(1)
+        assert here.transport.counters.connections_refused == 1
+        for _, writer in halves:
+            writer.close()
+        await until(lambda: here.transport.connections == 0)
+        here.transport._connections._most_per_source = 1  # a handshake's place becomes its connection's
+        answer, _ = await ask(here, client_context(ours.ca))
+        assert answer.startswith(b"SIP/2.0 200")
+        await until(lambda: here.transport.connections == 0)
+        assert not here.transport._connections._accepted_from
+        third.close()
 
 
 async def test_no_listener_without_certificates() -> None:
