@@ -42,6 +42,7 @@ from mediaproxy.calls.events import CallRecord
 from mediaproxy.ids import CallId
 
 MAX_PAGE = 500
+METADATA = "metadata."  # before the key, in a query
 CALLS_PER_TURN = 25  # calls encoded before the loop may look at media again
 
 # At the start of a number, and before the offset at the end of a time.
@@ -67,13 +68,18 @@ class CallQuery(BaseModel):
     sip_call_id: str | None = None
     since: AwareDatetime | None = Field(None, description="started at or after this time")
     until: AwareDatetime | None = Field(None, description="started before this time")
+    metadata: dict[str, str] = Field({}, description="as `metadata.KEY=VALUE`, each exact")
     limit: int = Field(50, ge=1, le=MAX_PAGE)
     cursor: str | None = Field(None, description="the previous page's `next_cursor`")
 
     @model_validator(mode="before")
     @classmethod
-    def _as_meant(cls, given: dict[str, str]) -> dict[str, str]:
-        return {key: _with_plus(value) for key, value in given.items() if value != ""}
+    def _as_meant(cls, given: dict[str, str]) -> dict[str, object]:
+        about = {key: value for key, value in given.items() if key.startswith(METADATA)}
+        plain = {key: _with_plus(value) for key, value in given.items() if value != "" and key not in about}
+        if "metadata" in plain:
+            raise ValueError("write metadata.KEY=VALUE")
+        return {**plain, "metadata": {key.removeprefix(METADATA): value for key, value in about.items()}}
 
     @field_validator("cursor")
     @classmethod
@@ -90,6 +96,7 @@ class CallQuery(BaseModel):
             to_user=self.to,
             sip_call_id=self.sip_call_id,
             since_ms=None if self.since is None else (self.since - _EPOCH) // timedelta(milliseconds=1),
+            metadata=tuple(self.metadata.items()),
             until_ms=None if self.until is None else (self.until - _EPOCH) // timedelta(milliseconds=1),
         )
 
@@ -136,14 +143,14 @@ class CallRoutes:
 
     async def get_trace(self, request: Request, id: str) -> Response:
         """The SIP messages of a recent call, without credentials, keys and digits. For admins."""
-        logged = await self._known_call(id)
+        logged = await self.known_call(id)
         if caller_of(request).role is not Role.ADMIN:
             raise Problem(problems.ADMINS_ALONE)
         return json_response(trace_json(self._backend.trace(logged.call)))
 
     def _toggle_route(self, action: Action) -> Callable[..., Awaitable[Response]]:
         async def toggle(request: Request, id: str, key: IdempotencyKey = None) -> Response:
-            logged = await self._known_call(id)
+            logged = await self.known_call(id)
             return await self.toggle(request, logged.call, action, key)
 
         toggle.__doc__ = f"{action.value.capitalize()} the recording; repeating it is harmless."
@@ -166,14 +173,15 @@ class CallRoutes:
             return problems.reply(problems.REFUSALS[outcome])
         return Reply(200, json_bytes(toggled_json(outcome)))
 
-    async def _known_call(self, id: str) -> LoggedCall:
+    async def known_call(self, id: str) -> LoggedCall:
+        """Raises the problem that there is none."""
         logged = await self._backend.call(CallId(id)) if is_id(id) else None
         if logged is None:
             raise Problem(problems.NO_SUCH_CALL)
         return logged
 
     async def _seen_call(self, request: Request, id: str) -> LoggedCall:
-        logged = await self._known_call(id)
+        logged = await self.known_call(id)
         if not may_see(caller_of(request), logged.call):
             raise Problem(problems.NOT_YOURS)
         return logged

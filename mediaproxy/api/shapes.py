@@ -76,6 +76,7 @@ CallJson = TypedDict(
         "sip_status": int | None,
         "ended_by": str | None,
         "participants": list[ParticipantJson],
+        "metadata": dict[str, str],
         "recording": RecordingJson | None,
     },
 )
@@ -182,6 +183,7 @@ def call_json(logged: LoggedCall, *, now_ms: int) -> CallJson:
         "sip_status": call.sip_status,
         "ended_by": call.ended_by,
         "participants": [_participant_json(one) for one in call.participants],
+        "metadata": {storable(key): storable(value) for key, value in call.metadata},
         "recording": None if recording is None else recording_json(recording),
     }
 

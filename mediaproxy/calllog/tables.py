@@ -31,6 +31,7 @@ calls = Table(
     Column("sip_status", Integer),
     Column("ended_by", Text),
     Column("participants", Text, nullable=False),
+    Column("metadata", Text, nullable=False, server_default="{}"),
     Index("calls_by_start", "started_at_ms", "id"),
     Index("calls_by_state", "state", "started_at_ms", "id"),
     Index("calls_by_from", "from_user", "started_at_ms", "id"),
@@ -45,6 +46,15 @@ call_agents = Table(
     metadata,
     Column("agent", Text, primary_key=True),
     Column("started_at_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("call_id", String(ID_LENGTH), primary_key=True),
+)
+
+# Which calls ever had that key and value, to find them by; what a call has now stands in its row.
+call_metadata = Table(
+    "call_metadata",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", Text, primary_key=True),
     Column("call_id", String(ID_LENGTH), primary_key=True),
 )
 

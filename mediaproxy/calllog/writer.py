@@ -15,9 +15,9 @@ from sqlalchemy.exc import (
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from mediaproxy.calllog.backlog import Row
-from mediaproxy.calllog.encode import Columns, agents_of, call_columns, recording_columns
+from mediaproxy.calllog.encode import Columns, agents_of, call_columns, recording_columns, stored_metadata
 from mediaproxy.calllog.rows import RecordingRow
-from mediaproxy.calllog.tables import call_agents, calls, heartbeat, recordings
+from mediaproxy.calllog.tables import call_agents, call_metadata, calls, heartbeat, recordings
 from mediaproxy.calls.events import CallRecord
 
 _ROW_FAULTS = (DataError, IntegrityError, InterfaceError, ProgrammingError, OverflowError, UnicodeError)
@@ -44,16 +44,24 @@ def _by_table(rows: Iterable[Row]) -> list[tuple[Table, list[Columns]]]:
     called: list[Columns] = []
     agents: list[Columns] = []
     recorded: list[Columns] = []
+    about: list[Columns] = []
     beats: list[Columns] = []
     for row in rows:
         if isinstance(row, CallRecord):
             called.append(call_columns(row))
+            about += [{"key": key, "value": value, "call_id": row.id} for key, value in stored_metadata(row)]
             agents += [_agent_columns(row, agent) for agent in agents_of(row)]
         elif isinstance(row, RecordingRow):
             recorded.append(recording_columns(row))
         else:
             beats.append({"id": 1, "at_ms": row})
-    return [(calls, called), (call_agents, agents), (recordings, recorded), (heartbeat, beats)]
+    return [
+        (calls, called),
+        (call_agents, agents),
+        (call_metadata, about),
+        (recordings, recorded),
+        (heartbeat, beats),
+    ]
 
 
 def _agent_columns(call: CallRecord, agent: str) -> Columns:
@@ -69,4 +77,4 @@ def _upsert(table: Table) -> Insert:
     return statement.on_conflict_do_update(index_elements=keys, set_=newer)
 
 
-_STATEMENTS = {table: _upsert(table) for table in (calls, call_agents, recordings, heartbeat)}
+_STATEMENTS = {table: _upsert(table) for table in (calls, call_agents, call_metadata, recordings, heartbeat)}

@@ -11,6 +11,7 @@ from mediaproxy.audio.soundfile import MAX_SECONDS, BadSound, read_wav
 from mediaproxy.calls.glob import Glob, Wild, compile_glob
 from mediaproxy.calls.model import BEEP
 from mediaproxy.clock import NS_PER_S
+from mediaproxy.config.check_behind import judge_behind
 from mediaproxy.config.check_tls import judge_tls
 from mediaproxy.config.findings import Finding, Severity
 from mediaproxy.config.sections import RecordingSection, RouteSection, TrunkSection
@@ -29,7 +30,7 @@ def check(config: Config, file: str = "configuration") -> list[Finding]:
     """Errors first. A configuration without errors can be served."""
     judges = (
         _names, _sources, _destinations, _unreachable, _codes, _ports, _loops, _shared_addresses, _api,
-        _keeping, _sounds, _consent, _passwords, judge_tls,
+        _keeping, _sounds, _consent, _passwords, judge_tls, judge_behind,
     )  # fmt: skip
     findings = [finding for judge in judges for finding in judge(config, file)]
     return sorted(findings, key=lambda finding: finding.severity is Severity.WARNING)

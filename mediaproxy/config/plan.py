@@ -16,7 +16,9 @@ def plan(config: Config) -> Plan:
         domain=config.sip.our_domain,
         realm=config.sip.our_realm,
         trunks=tuple(
-            Trunk(one.name, one.target, one.networks, Latch(one.latch), one.client_certificate)
+            Trunk(
+                one.name, one.target, one.networks, Latch(one.latch), one.client_certificate, one.agent_source
+            )
             for one in config.trunks
         ),
         agents=tuple(_agent(one, config.sip.our_realm, default) for one in config.agents),
@@ -29,6 +31,7 @@ def plan(config: Config) -> Plan:
         ring_timeout_s=config.sip.ring_timeout_s,
         media_timeout_s=config.media.timeout_s,
         max_calls=config.sip.max_calls,
+        metadata_headers=config.sip.metadata_headers,
     )
 
 
@@ -40,6 +43,7 @@ def _agent(one: AgentSection, realm: str, default: RecordingSection) -> Agent:
         Latch(one.latch),
         one.own_policy(default),
         one.secret(realm),
+        one.trunk or "",
     )
 
 

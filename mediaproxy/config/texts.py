@@ -75,6 +75,12 @@ def _hosts(hosts: str | tuple[str, ...]) -> str | tuple[str, ...]:
 Name = Annotated[
     str, _must_match(r"[A-Za-z0-9._@+-]{1,64}", "not a name; use letters, digits and . _ @ + - (at most 64)")
 ]
+HeaderName = Annotated[
+    str,
+    _must_match(
+        r"[A-Za-z0-9.!%*_+`'~-]{1,64}", 'not a header\'s name; write one, e.g. "X-Ticket" (at most 64)'
+    ),
+]
 Domain = Annotated[
     str,
     _must_match(

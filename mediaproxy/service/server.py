@@ -26,6 +26,7 @@ from mediaproxy.net import Endpoint
 from mediaproxy.observe import Metrics
 from mediaproxy.service.archive import ProxyArchive
 from mediaproxy.service.backend import ProxyBackend
+from mediaproxy.service.call_changes import CallChanges
 from mediaproxy.service.certificates import Certificates
 from mediaproxy.service.control import Control
 from mediaproxy.service.events import EventStream
@@ -243,12 +244,22 @@ class Server:
             self.tokens,
             renditions=self._renditions,
             archive=archive,
+            changes=self._changes(call_log),
             events=self.events,
             registry=self.metrics.registry,
             files=readers,
             now_ms=_unix_ms,
         )
         self._api = ApiServer(app, self._config.api.endpoint)
+
+    def _changes(self, call_log: CallLog) -> CallChanges:
+        return CallChanges(
+            proxy=self._proxy,
+            settle=self._transport.settle,
+            live_call=self.live.get,
+            log=call_log,
+            events=self.events,
+        )
 
     def _not_ready(self) -> str | None:
         if self._draining:

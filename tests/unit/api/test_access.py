@@ -21,6 +21,8 @@ GUARDED = (
     ("POST", f"/v1/calls/{call_id(0)}/recording/stop"),
     ("POST", f"/v1/calls/{call_id(0)}/recording/pause"),
     ("POST", f"/v1/calls/{call_id(0)}/recording/resume"),
+    ("PATCH", f"/v1/calls/{call_id(0)}"),
+    ("PUT", f"/v1/calls/{call_id(0)}/agent"),
     *(("POST", f"/v1/agents/alice/recording/{action.value}") for action in Action),
     *(("POST", f"/v1/me/recording/{action.value}") for action in Action),
     ("GET", f"/v1/recordings/{recording_id(0)}"),
