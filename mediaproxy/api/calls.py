@@ -3,7 +3,7 @@
 import asyncio
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
@@ -15,6 +15,7 @@ from starlette.responses import Response
 from mediaproxy.api import problems
 from mediaproxy.api.access import caller_of, is_id, may_see, may_toggle
 from mediaproxy.api.backend import Action, Backend, Demand, Refusal
+from mediaproxy.api.export import PAGE, CsvResponse, pieces
 from mediaproxy.api.problems import Problem
 from mediaproxy.api.replies import (
     PRIVATE,
@@ -53,8 +54,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CallState = Literal["trying", "ringing", "answered", "ended", "live"]
 
 
-class CallQuery(BaseModel):
-    """The filters of `GET /v1/calls`; an empty one counts as not given.
+class CallFilters(BaseModel):
+    """The filters of the log; an empty one counts as not given.
 
     `+` in a query means a blank, and everyone forgets to escape it: `?to=+1555` finds +1555.
     """
@@ -69,8 +70,6 @@ class CallQuery(BaseModel):
     since: AwareDatetime | None = Field(None, description="started at or after this time")
     until: AwareDatetime | None = Field(None, description="started before this time")
     metadata: dict[str, str] = Field({}, description="as `metadata.KEY=VALUE`, each exact")
-    limit: int = Field(50, ge=1, le=MAX_PAGE)
-    cursor: str | None = Field(None, description="the previous page's `next_cursor`")
 
     @model_validator(mode="before")
     @classmethod
@@ -80,12 +79,6 @@ class CallQuery(BaseModel):
         if "metadata" in plain:
             raise ValueError("write metadata.KEY=VALUE")
         return {**plain, "metadata": {key.removeprefix(METADATA): value for key, value in about.items()}}
-
-    @field_validator("cursor")
-    @classmethod
-    def _is_cursor(cls, text: str | None) -> str | None:
-        decode_cursor(text)
-        return text
 
     def for_agents(self, *agents: str | None) -> CallFilter:
         """What to ask of the log; every agent given must have been on the call."""
@@ -101,6 +94,19 @@ class CallQuery(BaseModel):
         )
 
 
+class CallQuery(CallFilters):
+    """A page of `GET /v1/calls`."""
+
+    limit: int = Field(50, ge=1, le=MAX_PAGE)
+    cursor: str | None = Field(None, description="the previous page's `next_cursor`")
+
+    @field_validator("cursor")
+    @classmethod
+    def _is_cursor(cls, text: str | None) -> str | None:
+        decode_cursor(text)
+        return text
+
+
 class CallRoutes:
     """Calls as the caller may see them."""
 
@@ -112,6 +118,7 @@ class CallRoutes:
 
     def add_to(self, router: APIRouter) -> None:
         router.add_api_route("/v1/calls", self.list_calls, response_model=CallsJson)
+        router.add_api_route("/v1/calls.csv", self.export_calls, response_class=CsvResponse)
         router.add_api_route("/v1/calls/{id}", self.get_call, response_model=CallJson)
         router.add_api_route("/v1/calls/{id}/recording", self.get_recording, response_model=RecordingJson)
         router.add_api_route("/v1/calls/{id}/trace", self.get_trace, response_model=TraceJson)
@@ -130,6 +137,20 @@ class CallRoutes:
         wanted = query.for_agents(caller.agent if caller.role is Role.AGENT else None)
         page = await self._backend.calls(wanted, limit=query.limit, after=decode_cursor(query.cursor))
         return Response(await self._encode(page), 200, PRIVATE, media_type="application/json")
+
+    async def export_calls(self, request: Request, query: Annotated[CallFilters, Query()]) -> Response:
+        """All that fit, newest first, as CSV. Agents get the calls that they were on."""
+        caller = caller_of(request)
+        wanted = query.for_agents(caller.agent if caller.role is Role.AGENT else None)
+        first = await self._backend.calls(wanted, limit=PAGE, after=None)  # what fails, fails before the 200
+        headers = {**PRIVATE, "Content-Disposition": 'attachment; filename="calls.csv"'}
+        return CsvResponse(pieces(self._pages(wanted, first), self._now_ms), headers=headers)
+
+    async def _pages(self, wanted: CallFilter, page: Page) -> AsyncIterator[Page]:
+        yield page
+        while page.next is not None:
+            page = await self._backend.calls(wanted, limit=PAGE, after=page.next)
+            yield page
 
     async def get_call(self, request: Request, id: str) -> Response:
         logged = await self._seen_call(request, id)
