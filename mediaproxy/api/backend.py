@@ -6,6 +6,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Literal, Protocol
 
+from mediaproxy.calllog.outbox import Delivery, Outlook
 from mediaproxy.calllog.rows import CallFilter, Cursor, LoggedCall, Page, RecordingRow
 from mediaproxy.calls.behind import Naming
 from mediaproxy.calls.events import CallRecord
@@ -106,6 +107,27 @@ class Changes(Protocol):
 
     async def annotate(self, call: CallId, changes: Mapping[str, str | None]) -> None:
         """Raises `Unfit`, and `Unavailable` when the log is needed and cannot be read."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookState:
+    """`origin` is its URL without path and query; `deliveries` are the latest, newest first."""
+
+    name: str
+    origin: str
+    events: tuple[str, ...]
+    outlook: Outlook
+    deliveries: list[Delivery]
+
+
+class Webhooks(Protocol):
+    """Raises `Unavailable` when the log cannot be read."""
+
+    async def states(self) -> list[WebhookState]: ...
+
+    async def replay(self, name: str, since_ms: int) -> int | None:
+        """How many messages are posted once more; None: there is no such webhook."""
         ...
 
 

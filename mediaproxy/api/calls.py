@@ -75,7 +75,7 @@ class CallFilters(BaseModel):
     @classmethod
     def _as_meant(cls, given: dict[str, str]) -> dict[str, object]:
         about = {key: value for key, value in given.items() if key.startswith(METADATA)}
-        plain = {key: _with_plus(value) for key, value in given.items() if value != "" and key not in about}
+        plain = {key: with_plus(value) for key, value in given.items() if value != "" and key not in about}
         if "metadata" in plain:
             raise ValueError("write metadata.KEY=VALUE")
         return {**plain, "metadata": {key.removeprefix(METADATA): value for key, value in about.items()}}
@@ -218,7 +218,7 @@ class CallRoutes:
         return b'{"calls":[' + b",".join(encoded) + b'],"next_cursor":' + following + b"}"
 
 
-def _with_plus(value: str) -> str:
+def with_plus(value: str) -> str:
     """A number or a time zone that lost its plus sign; neither holds a blank there otherwise."""
     return _LOST_PLUS.sub("+", value)
 

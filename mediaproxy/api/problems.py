@@ -38,6 +38,7 @@ NOT_AUTHENTICATED = Kind(
 )
 NO_SUCH_CALL = Kind(HTTPStatus.NOT_FOUND, "no_such_call", "there is no such call")
 NO_SUCH_RECORDING = Kind(HTTPStatus.NOT_FOUND, "no_such_recording", "there is no such recording")
+NO_SUCH_WEBHOOK = Kind(HTTPStatus.NOT_FOUND, "no_such_webhook", "there is no such webhook")
 NO_RECORDING = Kind(HTTPStatus.NOT_FOUND, "no_recording", "this call has no recording")
 NOTHING_KEPT = Kind(HTTPStatus.NOT_FOUND, "nothing_kept", "nothing of this recording was kept")
 NOT_YOURS = Kind(HTTPStatus.FORBIDDEN, "not_yours", "this call is not yours")

@@ -79,6 +79,26 @@ recordings = Table(
     Index("recordings_by_result", "result"),
 )
 
+# A row a message and webhook; what was posted is kept for a while, to be posted again.
+webhook_outbox = Table(
+    "webhook_outbox",
+    metadata,
+    Column("webhook", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("type", Text, nullable=False),
+    Column("call_id", String(ID_LENGTH)),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at_ms", BigInteger, nullable=False),
+    Column("tried_at_ms", BigInteger),
+    Column("status", Integer),
+    Column("error", Text),
+    Index("webhook_outbox_by_due", "webhook", "state", "next_at_ms"),
+    Index("webhook_outbox_by_age", "created_at_ms"),
+)
+
 # One row: when a process of ours last had a live call, so that a crash can be dated.
 heartbeat = Table(
     "heartbeat",

@@ -30,7 +30,7 @@ def check(config: Config, file: str = "configuration") -> list[Finding]:
     """Errors first. A configuration without errors can be served."""
     judges = (
         _names, _sources, _destinations, _unreachable, _codes, _ports, _loops, _shared_addresses, _api,
-        _keeping, _sounds, _consent, _passwords, judge_tls, judge_behind,
+        _keeping, _sounds, _consent, _passwords, judge_tls, judge_behind, _webhooks,
     )  # fmt: skip
     findings = [finding for judge in judges for finding in judge(config, file)]
     return sorted(findings, key=lambda finding: finding.severity is Severity.WARNING)
@@ -38,6 +38,7 @@ def check(config: Config, file: str = "configuration") -> list[Finding]:
 
 def _names(config: Config, file: str) -> Iterator[Finding]:
     kinds = {"trunks": [one.name for one in config.trunks], "agents": [one.name for one in config.agents]}
+    kinds["webhooks"] = [one.name for one in config.webhooks]
     for kind, names in kinds.items():
         for name in _repeated(names):
             yield _error(file, f"{kind}[].name", name, "given twice", "give each a name of its own")
@@ -217,6 +218,15 @@ def _api(config: Config, file: str) -> Iterator[Finding]:
                 f"shorter than {SHORT_TOKEN} signs",
                 "choose a longer one",
             )
+
+
+def _webhooks(config: Config, file: str) -> Iterator[Finding]:
+    for one in config.webhooks:
+        if one.hook.place.scheme == "http" and not one.allow_private:
+            yield _warning(
+                file, f"webhooks.{one.name}.url", one.hook.place.origin,
+                "numbers and names cross the Internet unencrypted", "write https",
+            )  # fmt: skip
 
 
 def _passwords(config: Config, file: str) -> Iterator[Finding]:

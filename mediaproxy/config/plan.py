@@ -64,9 +64,10 @@ def needs_restart(old: Config, new: Config) -> list[str]:
         "recording": {"format", "sample_rate", "keep_unrecorded", "record_on_hold", "confirmation_tone"},
     }
     before, after = old.model_dump(include=fixed), new.model_dump(include=fixed)
-    return [
+    waiting = [
         f"{section}.{key}"
         for section, keys in after.items()
         for key, value in keys.items()
         if before[section][key] != value
     ]
+    return waiting if old.webhooks == new.webhooks else [*waiting, "webhooks"]

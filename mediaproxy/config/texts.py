@@ -60,7 +60,7 @@ def _sqlite(url: str) -> str:
     return url
 
 
-def _some(listed: tuple[str, ...]) -> tuple[str, ...]:
+def some(listed: tuple[str, ...]) -> tuple[str, ...]:
     if not listed:
         raise ValueError("empty; give at least one")
     return listed
@@ -121,7 +121,7 @@ Ha1 = Annotated[SecretStr, _must_be_hash(32, "MD5")]
 Ha256 = Annotated[SecretStr, _must_be_hash(64, "SHA-256")]
 TokenText = Annotated[SecretStr, AfterValidator(visible)]
 Database = Annotated[str, AfterValidator(_sqlite)]
-Listeners = Annotated[tuple[Annotated[str, parses(parse_listener)], ...], AfterValidator(_some)]
+Listeners = Annotated[tuple[Annotated[str, parses(parse_listener)], ...], AfterValidator(some)]
 EndpointText = Annotated[str, parses(parse_endpoint)]
 Hosts = Annotated[str | tuple[str, ...], AfterValidator(_hosts)]
 PolicyName = Literal["off", "on_demand", "automatic"]

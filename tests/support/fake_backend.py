@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mediaproxy.api import Demand, Published, Refusal, RenditionFormat, Toggled
-from mediaproxy.api.backend import PublicKey, Redacted, Traced, Unfit
+from mediaproxy.api.backend import PublicKey, Redacted, Traced, Unfit, WebhookState
 from mediaproxy.calllog import CallFilter, Cursor, LoggedCall, Page, RecordingRow
 from mediaproxy.calls.behind import Naming
 from mediaproxy.calls.events import CallRecord, is_on
@@ -129,6 +129,21 @@ class FakeChanges:
         if not self.fits:
             raise Unfit("at most 16 keys")
         self.annotated.append((call, dict(changes)))
+
+
+@dataclass
+class FakeWebhooks:
+    """One, of the name `crm`."""
+
+    known: list[WebhookState] = field(default_factory=list)
+    replayed: list[tuple[str, int]] = field(default_factory=list)
+
+    async def states(self) -> list[WebhookState]:
+        return self.known
+
+    async def replay(self, name: str, since_ms: int) -> int | None:
+        self.replayed.append((name, since_ms))
+        return 3 if name == "crm" else None
 
 
 @dataclass

@@ -22,6 +22,8 @@ GUARDED = (
     ("POST", f"/v1/calls/{call_id(0)}/recording/pause"),
     ("POST", f"/v1/calls/{call_id(0)}/recording/resume"),
     ("GET", "/v1/calls.csv"),
+    ("GET", "/v1/webhooks"),
+    ("POST", "/v1/webhooks/alice/replay"),
     ("PATCH", f"/v1/calls/{call_id(0)}"),
     ("PUT", f"/v1/calls/{call_id(0)}/agent"),
     *(("POST", f"/v1/agents/alice/recording/{action.value}") for action in Action),
