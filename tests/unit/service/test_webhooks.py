@@ -239,3 +239,26 @@ async def test_what_is_done_with_goes_after_a_while(tmp_path: Path) -> None:
 )
 def test_which_events_it_wants(wanted: str, type: str, wants: bool) -> None:
     assert Hook("crm", parse_url("https://a.example"), KEY, (wanted,)).wants(type) is wants
+
+
+async def test_while_the_log_cannot_write_nothing_is_posted_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with receiver() as server, world(tmp_path, hook(server)) as made:
+        made.end(1)
+        assert len(await made.deliveries()) == 1
+
+        async def fails(*_: object) -> None:
+            raise OSError
+
+        with monkeypatch.context() as away:
+            away.setattr("mediaproxy.calllog.log.write", fails)
+            made.webhooks.start()
+            await server.until(lambda: bool(server.taken))
+            for _ in range(5):
+                await made.pass_ms(1)
+                await asyncio.sleep(0.01)
+            assert len(server.requests) == 1
+        (delivery,) = await made.until_tried(1)
+        assert delivery.state == DELIVERED
+        assert len(server.requests) == 1
