@@ -14,8 +14,8 @@ from mediaproxy.api.agents import AgentRoutes
 from mediaproxy.api.archive import ArchiveRoutes
 from mediaproxy.api.backend import Archive, Backend, Changes, Renditions, Webhooks
 from mediaproxy.api.calls import CallRoutes
-from mediaproxy.api.dashboard import DashboardRoutes
 from mediaproxy.api.changes import ChangeRoutes
+from mediaproxy.api.dashboard import DashboardRoutes
 from mediaproxy.api.events import EventRoutes, Events
 from mediaproxy.api.files import Files
 from mediaproxy.api.health import HealthRoutes

@@ -147,6 +147,8 @@ class MeJson(TypedDict):
     name: str
     role: str
     agent: str | None
+
+
 class DeliveryJson(TypedDict):
     id: str
     type: str
