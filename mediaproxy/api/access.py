@@ -47,3 +47,12 @@ def may_toggle(caller: Caller, call: CallRecord) -> bool:
     if call.state != "answered" or not call.participants:
         return caller.agent in agents_of(call)
     return caller.agent is not None and is_on(call, caller.agent)
+
+
+def may_annotate(caller: Caller, call: CallRecord) -> bool:
+    """Agents only a call that they are on now, or that rings for them."""
+    if caller.role is Role.ADMIN:
+        return True
+    if call.state in ("trying", "ringing"):
+        return caller.agent in agents_of(call)
+    return caller.agent is not None and is_on(call, caller.agent)

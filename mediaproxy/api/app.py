@@ -12,14 +12,16 @@ from mediaproxy.api import problems
 from mediaproxy.api.access import Authentication
 from mediaproxy.api.agents import AgentRoutes
 from mediaproxy.api.archive import ArchiveRoutes
-from mediaproxy.api.backend import Archive, Backend, Renditions
+from mediaproxy.api.backend import Archive, Backend, Changes, Renditions, Webhooks
 from mediaproxy.api.calls import CallRoutes
+from mediaproxy.api.changes import ChangeRoutes
 from mediaproxy.api.dashboard import DashboardRoutes
 from mediaproxy.api.events import EventRoutes, Events
 from mediaproxy.api.files import Files
 from mediaproxy.api.health import HealthRoutes
 from mediaproxy.api.recordings import RecordingRoutes
 from mediaproxy.api.tokens import Tokens
+from mediaproxy.api.webhooks import WebhookRoutes
 
 
 def create_app(
@@ -28,6 +30,8 @@ def create_app(
     *,
     renditions: Renditions,
     archive: Archive,
+    changes: Changes,
+    webhooks: Webhooks,
     events: Events,
     registry: CollectorRegistry,
     files: Executor,
@@ -49,6 +53,8 @@ def create_app(
     guarded = _guarded(authenticate)
     calls = CallRoutes(backend, now_ms)
     calls.add_to(guarded)
+    WebhookRoutes(webhooks).add_to(guarded)
+    ChangeRoutes(changes, calls).add_to(guarded)
     AgentRoutes(backend, calls).add_to(guarded)
     recordings = RecordingRoutes(backend, Files(files), renditions)
     recordings.add_to(guarded)

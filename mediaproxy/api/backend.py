@@ -1,12 +1,16 @@
 """What the HTTP interface needs from the running proxy."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Literal, Protocol
 
+from mediaproxy.calllog.outbox import Delivery, Outlook
 from mediaproxy.calllog.rows import CallFilter, Cursor, LoggedCall, Page, RecordingRow
+from mediaproxy.calls.behind import Naming
 from mediaproxy.calls.events import CallRecord
+from mediaproxy.calls.metadata import MAX_KEYS
 from mediaproxy.calls.plane import LegId
 from mediaproxy.errors import MediaproxyError
 from mediaproxy.ids import CallId, RecordingId
@@ -87,6 +91,44 @@ class Traced:
     local: str
     remote: str
     text: str
+
+
+TOO_MANY_KEYS = f"at most {MAX_KEYS} keys"
+
+
+class Unfit(MediaproxyError):
+    """What was to be written of a call does not fit; the text says why."""
+
+
+class Changes(Protocol):
+    """What can be changed of a call besides its recording."""
+
+    def name_agent(self, call: CallId, agent: str | None) -> Naming: ...
+
+    async def annotate(self, call: CallId, changes: Mapping[str, str | None]) -> None:
+        """Raises `Unfit`, and `Unavailable` when the log is needed and cannot be read."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookState:
+    """`origin` is its URL without path and query; `deliveries` are the latest, newest first."""
+
+    name: str
+    origin: str
+    events: tuple[str, ...]
+    outlook: Outlook
+    deliveries: list[Delivery]
+
+
+class Webhooks(Protocol):
+    """Raises `Unavailable` when the log cannot be read."""
+
+    async def states(self) -> list[WebhookState]: ...
+
+    async def replay(self, name: str, since_ms: int) -> int | None:
+        """How many messages are posted once more; None: there is no such webhook."""
+        ...
 
 
 class Backend(Protocol):

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
@@ -15,6 +15,7 @@ from starlette.responses import Response
 from mediaproxy.api import problems
 from mediaproxy.api.access import caller_of, is_id, may_see, may_toggle
 from mediaproxy.api.backend import Action, Backend, Demand, Refusal
+from mediaproxy.api.export import PAGE, CsvResponse, pieces
 from mediaproxy.api.problems import Problem
 from mediaproxy.api.replies import (
     PRIVATE,
@@ -42,6 +43,7 @@ from mediaproxy.calls.events import CallRecord
 from mediaproxy.ids import CallId
 
 MAX_PAGE = 500
+METADATA = "metadata."  # before the key, in a query
 CALLS_PER_TURN = 25  # calls encoded before the loop may look at media again
 
 # At the start of a number, and before the offset at the end of a time.
@@ -52,8 +54,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CallState = Literal["trying", "ringing", "answered", "ended", "live"]
 
 
-class CallQuery(BaseModel):
-    """The filters of `GET /v1/calls`; an empty one counts as not given.
+class CallFilters(BaseModel):
+    """The filters of the log; an empty one counts as not given.
 
     `+` in a query means a blank, and everyone forgets to escape it: `?to=+1555` finds +1555.
     """
@@ -67,19 +69,16 @@ class CallQuery(BaseModel):
     sip_call_id: str | None = None
     since: AwareDatetime | None = Field(None, description="started at or after this time")
     until: AwareDatetime | None = Field(None, description="started before this time")
-    limit: int = Field(50, ge=1, le=MAX_PAGE)
-    cursor: str | None = Field(None, description="the previous page's `next_cursor`")
+    metadata: dict[str, str] = Field({}, description="as `metadata.KEY=VALUE`, each exact")
 
     @model_validator(mode="before")
     @classmethod
-    def _as_meant(cls, given: dict[str, str]) -> dict[str, str]:
-        return {key: _with_plus(value) for key, value in given.items() if value != ""}
-
-    @field_validator("cursor")
-    @classmethod
-    def _is_cursor(cls, text: str | None) -> str | None:
-        decode_cursor(text)
-        return text
+    def _as_meant(cls, given: dict[str, str]) -> dict[str, object]:
+        about = {key: value for key, value in given.items() if key.startswith(METADATA)}
+        plain = {key: with_plus(value) for key, value in given.items() if value != "" and key not in about}
+        if "metadata" in plain:
+            raise ValueError("write metadata.KEY=VALUE")
+        return {**plain, "metadata": {key.removeprefix(METADATA): value for key, value in about.items()}}
 
     def for_agents(self, *agents: str | None) -> CallFilter:
         """What to ask of the log; every agent given must have been on the call."""
@@ -90,8 +89,22 @@ class CallQuery(BaseModel):
             to_user=self.to,
             sip_call_id=self.sip_call_id,
             since_ms=None if self.since is None else (self.since - _EPOCH) // timedelta(milliseconds=1),
+            metadata=tuple(self.metadata.items()),
             until_ms=None if self.until is None else (self.until - _EPOCH) // timedelta(milliseconds=1),
         )
+
+
+class CallQuery(CallFilters):
+    """A page of `GET /v1/calls`."""
+
+    limit: int = Field(50, ge=1, le=MAX_PAGE)
+    cursor: str | None = Field(None, description="the previous page's `next_cursor`")
+
+    @field_validator("cursor")
+    @classmethod
+    def _is_cursor(cls, text: str | None) -> str | None:
+        decode_cursor(text)
+        return text
 
 
 class CallRoutes:
@@ -105,6 +118,7 @@ class CallRoutes:
 
     def add_to(self, router: APIRouter) -> None:
         router.add_api_route("/v1/calls", self.list_calls, response_model=CallsJson)
+        router.add_api_route("/v1/calls.csv", self.export_calls, response_class=CsvResponse)
         router.add_api_route("/v1/calls/{id}", self.get_call, response_model=CallJson)
         router.add_api_route("/v1/calls/{id}/recording", self.get_recording, response_model=RecordingJson)
         router.add_api_route("/v1/calls/{id}/trace", self.get_trace, response_model=TraceJson)
@@ -124,6 +138,20 @@ class CallRoutes:
         page = await self._backend.calls(wanted, limit=query.limit, after=decode_cursor(query.cursor))
         return Response(await self._encode(page), 200, PRIVATE, media_type="application/json")
 
+    async def export_calls(self, request: Request, query: Annotated[CallFilters, Query()]) -> Response:
+        """All that fit, newest first, as CSV. Agents get the calls that they were on."""
+        caller = caller_of(request)
+        wanted = query.for_agents(caller.agent if caller.role is Role.AGENT else None)
+        first = await self._backend.calls(wanted, limit=PAGE, after=None)  # what fails, fails before the 200
+        headers = {**PRIVATE, "Content-Disposition": 'attachment; filename="calls.csv"'}
+        return CsvResponse(pieces(self._pages(wanted, first), self._now_ms), headers=headers)
+
+    async def _pages(self, wanted: CallFilter, page: Page) -> AsyncIterator[Page]:
+        yield page
+        while page.next is not None:
+            page = await self._backend.calls(wanted, limit=PAGE, after=page.next)
+            yield page
+
     async def get_call(self, request: Request, id: str) -> Response:
         logged = await self._seen_call(request, id)
         return json_response(call_json(logged, now_ms=self._now_ms()))
@@ -136,14 +164,14 @@ class CallRoutes:
 
     async def get_trace(self, request: Request, id: str) -> Response:
         """The SIP messages of a recent call, without credentials, keys and digits. For admins."""
-        logged = await self._known_call(id)
+        logged = await self.known_call(id)
         if caller_of(request).role is not Role.ADMIN:
             raise Problem(problems.ADMINS_ALONE)
         return json_response(trace_json(self._backend.trace(logged.call)))
 
     def _toggle_route(self, action: Action) -> Callable[..., Awaitable[Response]]:
         async def toggle(request: Request, id: str, key: IdempotencyKey = None) -> Response:
-            logged = await self._known_call(id)
+            logged = await self.known_call(id)
             return await self.toggle(request, logged.call, action, key)
 
         toggle.__doc__ = f"{action.value.capitalize()} the recording; repeating it is harmless."
@@ -166,14 +194,15 @@ class CallRoutes:
             return problems.reply(problems.REFUSALS[outcome])
         return Reply(200, json_bytes(toggled_json(outcome)))
 
-    async def _known_call(self, id: str) -> LoggedCall:
+    async def known_call(self, id: str) -> LoggedCall:
+        """Raises the problem that there is none."""
         logged = await self._backend.call(CallId(id)) if is_id(id) else None
         if logged is None:
             raise Problem(problems.NO_SUCH_CALL)
         return logged
 
     async def _seen_call(self, request: Request, id: str) -> LoggedCall:
-        logged = await self._known_call(id)
+        logged = await self.known_call(id)
         if not may_see(caller_of(request), logged.call):
             raise Problem(problems.NOT_YOURS)
         return logged
@@ -189,7 +218,7 @@ class CallRoutes:
         return b'{"calls":[' + b",".join(encoded) + b'],"next_cursor":' + following + b"}"
 
 
-def _with_plus(value: str) -> str:
+def with_plus(value: str) -> str:
     """A number or a time zone that lost its plus sign; neither holds a blank there otherwise."""
     return _LOST_PLUS.sub("+", value)
 

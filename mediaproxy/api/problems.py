@@ -13,6 +13,7 @@ from starlette.responses import Response
 from mediaproxy.api.backend import Refusal
 from mediaproxy.api.replies import PRIVATE, Reply, json_bytes
 from mediaproxy.api.shapes import ProblemJson
+from mediaproxy.calls.behind import Naming
 from mediaproxy.errors import Unavailable
 
 MEDIA_TYPE = "application/problem+json"
@@ -37,6 +38,7 @@ NOT_AUTHENTICATED = Kind(
 )
 NO_SUCH_CALL = Kind(HTTPStatus.NOT_FOUND, "no_such_call", "there is no such call")
 NO_SUCH_RECORDING = Kind(HTTPStatus.NOT_FOUND, "no_such_recording", "there is no such recording")
+NO_SUCH_WEBHOOK = Kind(HTTPStatus.NOT_FOUND, "no_such_webhook", "there is no such webhook")
 NO_RECORDING = Kind(HTTPStatus.NOT_FOUND, "no_recording", "this call has no recording")
 NOTHING_KEPT = Kind(HTTPStatus.NOT_FOUND, "nothing_kept", "nothing of this recording was kept")
 NOT_YOURS = Kind(HTTPStatus.FORBIDDEN, "not_yours", "this call is not yours")
@@ -89,6 +91,17 @@ REFUSALS: Mapping[Refusal, Kind] = {
         HTTPStatus.SERVICE_UNAVAILABLE,
         "not_durable",
         "the start could not be written down, so nothing is recorded",
+    ),
+}
+
+
+NAMINGS: Mapping[Naming, Kind] = {
+    Naming.NO_SUCH_CALL: REFUSALS[Refusal.ENDED],
+    Naming.NO_PBX: Kind(
+        HTTPStatus.CONFLICT, "no_pbx", "on neither leg of this call is a trunk that has agent_from"
+    ),
+    Naming.UNKNOWN_AGENT: Kind(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", "agent: no agent of that name is behind this PBX"
     ),
 }
 

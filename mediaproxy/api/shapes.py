@@ -7,8 +7,9 @@ from base64 import b64encode
 
 from typing_extensions import TypedDict
 
-from mediaproxy.api.backend import PublicKey, Redacted, Toggled, Traced
+from mediaproxy.api.backend import PublicKey, Redacted, Toggled, Traced, WebhookState
 from mediaproxy.calllog.encode import storable
+from mediaproxy.calllog.outbox import WAITING, Delivery
 from mediaproxy.calllog.rows import IntervalRow, LoggedCall, RecordingRow
 from mediaproxy.calls.events import CallRecord, Participant
 from mediaproxy.clock import rfc3339
@@ -76,6 +77,7 @@ CallJson = TypedDict(
         "sip_status": int | None,
         "ended_by": str | None,
         "participants": list[ParticipantJson],
+        "metadata": dict[str, str],
         "recording": RecordingJson | None,
     },
 )
@@ -147,6 +149,36 @@ class MeJson(TypedDict):
     agent: str | None
 
 
+class DeliveryJson(TypedDict):
+    id: str
+    type: str
+    call_id: str | None
+    created_at: str
+    state: str
+    attempts: int
+    tried_at: str | None
+    next_at: str | None
+    status: int | None
+    error: str | None
+
+
+class WebhookJson(TypedDict):
+    name: str
+    url: str
+    events: list[str]
+    waiting: int
+    oldest_waiting_at: str | None
+    deliveries: list[DeliveryJson]
+
+
+class WebhooksJson(TypedDict):
+    webhooks: list[WebhookJson]
+
+
+class ReplayedJson(TypedDict):
+    replayed: int
+
+
 class ProblemJson(TypedDict):
     type: str
     title: str
@@ -182,6 +214,7 @@ def call_json(logged: LoggedCall, *, now_ms: int) -> CallJson:
         "sip_status": call.sip_status,
         "ended_by": call.ended_by,
         "participants": [_participant_json(one) for one in call.participants],
+        "metadata": {storable(key): storable(value) for key, value in call.metadata},
         "recording": None if recording is None else recording_json(recording),
     }
 
@@ -240,6 +273,33 @@ def key_json(key: PublicKey) -> KeyJson:
         "public_key": b64encode(key.raw).decode(),
         "pem": key.pem,
         "signs": key.signs,
+    }
+
+
+def webhook_json(one: WebhookState) -> WebhookJson:
+    oldest_ms = one.outlook.oldest_at_ms
+    return {
+        "name": one.name,
+        "url": one.origin,
+        "events": list(one.events),
+        "waiting": one.outlook.waiting,
+        "oldest_waiting_at": None if oldest_ms is None else rfc3339(oldest_ms),
+        "deliveries": [_delivery_json(each) for each in one.deliveries],
+    }
+
+
+def _delivery_json(one: Delivery) -> DeliveryJson:
+    return {
+        "id": one.id,
+        "type": one.type,
+        "call_id": one.call_id,
+        "created_at": rfc3339(one.created_at_ms),
+        "state": one.state,
+        "attempts": one.attempts,
+        "tried_at": None if one.tried_at_ms is None else rfc3339(one.tried_at_ms),
+        "next_at": rfc3339(one.next_at_ms) if one.state == WAITING else None,
+        "status": one.status,
+        "error": one.error,
     }
 
 

@@ -3,14 +3,16 @@
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from mediaproxy.calllog.outbox import Attempt, Message, Prune, Replay
 from mediaproxy.calllog.rows import RecordingRow
 from mediaproxy.calls.events import CallRecord
 
-Row = CallRecord | RecordingRow | int  # an int is a heartbeat, in Unix ms
+# An int is a heartbeat, in Unix ms.
+Row = CallRecord | RecordingRow | Message | Attempt | Replay | Prune | int
 
 
 class Key(NamedTuple):
-    kind: Literal["call", "recording", "heartbeat"]
+    kind: Literal["call", "recording", "heartbeat", "message", "attempt", "replay", "prune"]
     id: str
 
 

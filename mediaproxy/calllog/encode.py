@@ -38,6 +38,7 @@ def call_columns(call: CallRecord) -> Columns:
         "sip_status": call.sip_status,
         "ended_by": call.ended_by,
         "participants": json.dumps([_participant_json(one) for one in call.participants]),
+        "metadata": json.dumps(dict(stored_metadata(call)), ensure_ascii=False),
     }
 
 
@@ -45,6 +46,10 @@ def agents_of(call: CallRecord) -> frozenset[str]:
     """Every agent that is, or ever was, on the call."""
     named = {one.name for one in call.participants if one.kind == "agent"}
     return frozenset(named if call.agent is None else named | {call.agent})
+
+
+def stored_metadata(call: CallRecord) -> list[tuple[str, str]]:
+    return [(storable(key), storable(value)) for key, value in call.metadata]
 
 
 def recording_columns(row: RecordingRow) -> Columns:
@@ -87,6 +92,7 @@ def logged_call(row: Mapping[str, Any]) -> LoggedCall:
         sip_status=row["sip_status"],
         ended_by=row["ended_by"],
         participants=tuple(_participant(one) for one in json.loads(row["participants"])),
+        metadata=tuple(json.loads(row["metadata"]).items()),
     )
     return LoggedCall(call, None if row["recording_id"] is None else _recording(row))
 

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from mediaproxy.calllog.backlog import Backlog, Key, Row
 from mediaproxy.calllog.database import migrate, open_engine
+from mediaproxy.calllog.outbox import Attempt, Delivery, Due, Message, Outlook, Prune, Replay
 from mediaproxy.calllog.reader import Reader
 from mediaproxy.calllog.rows import CallFilter, Cursor, InterruptedCall, LoggedCall, Page, RecordingRow
 from mediaproxy.calllog.writer import is_rows_fault, write
@@ -96,6 +97,37 @@ class CallLog:
 
     def put_recording(self, recording: RecordingRow) -> None:
         self._put(Key("recording", recording.id), recording)
+
+    def put_message(self, message: Message) -> None:
+        """For a webhook; stored with the rows that were put before."""
+        self._put(Key("message", message.key), message)
+
+    def put_attempt(self, attempt: Attempt) -> None:
+        self._put(Key("attempt", attempt.key), attempt)
+
+    async def replay(self, wanted: Replay) -> int:
+        """How many messages are to be posted once more."""
+        await self._read_after_write()
+        count = await self._reader.messages_since(wanted.webhook, wanted.since_ms)
+        self._put(Key("replay", wanted.webhook), wanted)
+        return count
+
+    def prune(self, wanted: Prune) -> None:
+        self._put(Key("prune", ""), wanted)
+
+    async def due(self, webhook: str, now_ms: int, limit: int) -> list[Due]:
+        """Messages whose time has come, the longest overdue first."""
+        await self._read_after_write()
+        return await self._reader.due(webhook, now_ms, limit)
+
+    async def outlook(self, webhook: str) -> Outlook:
+        await self._read_after_write()
+        return await self._reader.outlook(webhook)
+
+    async def deliveries(self, webhook: str, limit: int) -> list[Delivery]:
+        """Newest first."""
+        await self._read_after_write()
+        return await self._reader.deliveries(webhook, limit)
 
     def beat(self, now_ms: int) -> None:
         """We live, and so do our calls: dates a crash for calls that leave no file."""

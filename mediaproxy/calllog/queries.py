@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, tuple_
 
 from mediaproxy.calllog.encode import RECORDING_PREFIX
 from mediaproxy.calllog.rows import CallFilter, Cursor
-from mediaproxy.calllog.tables import call_agents, calls, heartbeat, recordings
+from mediaproxy.calllog.tables import call_agents, call_metadata, calls, heartbeat, recordings
 
 LIVE_STATES = ("trying", "ringing", "answered")
 
@@ -59,11 +59,20 @@ def _exact(query: CallFilter) -> list[ColumnElement[bool]]:
         (calls.c.sip_call_id, query.sip_call_id),
     )
     conditions: list[ColumnElement[bool]] = [column == value for column, value in wanted if value is not None]
+    conditions += [_is_about(key, value) for key, value in query.metadata]
     if query.state == "live":
         conditions.append(calls.c.state.in_(LIVE_STATES))
     elif query.state is not None:
         conditions.append(calls.c.state == query.state)
     return conditions
+
+
+def _is_about(key: str, value: str) -> ColumnElement[bool]:
+    """Found by the index, which keeps what was; judged by the row."""
+    ever = select(call_metadata.c.call_id).where(call_metadata.c.key == key, call_metadata.c.value == value)
+    now = func.json_each(calls.c["metadata"]).table_valued("key", "value")
+    has = exists().select_from(now).where(now.c.key == key, now.c.value == value)
+    return and_(calls.c.id.in_(ever), has)
 
 
 def _was_on_call(agent: str) -> ColumnElement[bool]:

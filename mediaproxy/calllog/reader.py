@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
-from sqlalchemy import RowMapping, Select
+from sqlalchemy import Executable, RowMapping, Select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from mediaproxy.calllog import queries
+from mediaproxy.calllog import outbox_queries, queries
 from mediaproxy.calllog.database import open_engine, require_current
 from mediaproxy.calllog.encode import logged_call
+from mediaproxy.calllog.outbox import Delivery, Due, Outlook
 from mediaproxy.calllog.rows import CallFilter, Cursor, InterruptedCall, LoggedCall, Page
 from mediaproxy.calls.events import CallRecord
 from mediaproxy.errors import Unavailable
@@ -59,6 +60,22 @@ class Reader:
             beat = (await connection.execute(queries.last_heartbeat())).scalar()
         found = await self._all(queries.unfinished())
         return [InterruptedCall(one, _last_known_ms(one.call, beat or 0)) for one in found]
+
+    async def due(self, webhook: str, now_ms: int, limit: int) -> list[Due]:
+        return [Due(*row) for row in await self._rows(outbox_queries.due(webhook, now_ms, limit))]
+
+    async def outlook(self, webhook: str) -> Outlook:
+        return Outlook(*(await self._rows(outbox_queries.outlook(webhook)))[0])
+
+    async def deliveries(self, webhook: str, limit: int) -> list[Delivery]:
+        return [Delivery(*row) for row in await self._rows(outbox_queries.deliveries(webhook, limit))]
+
+    async def messages_since(self, webhook: str, since_ms: int) -> int:
+        return int((await self._rows(outbox_queries.count_since(webhook, since_ms)))[0][0])
+
+    async def _rows(self, statement: Executable) -> list[Any]:
+        async with self._connection() as connection:
+            return list((await connection.execute(statement)).all())
 
     async def _one(self, statement: Select[Any]) -> LoggedCall | None:
         found = await self._all(statement)

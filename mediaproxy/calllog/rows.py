@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from mediaproxy.calls.events import CallRecord
+from mediaproxy.calls.metadata import Metadata
 from mediaproxy.ids import CallId, RecordingId
 from mediaproxy.recording.manifest import Actor
 
@@ -91,6 +92,7 @@ class CallFilter:
     sip_call_id: str | None = None
     since_ms: int | None = None
     until_ms: int | None = None
+    metadata: Metadata = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ calls = Table(
     Column("sip_status", Integer),
     Column("ended_by", Text),
     Column("participants", Text, nullable=False),
+    Column("metadata", Text, nullable=False, server_default="{}"),
     Index("calls_by_start", "started_at_ms", "id"),
     Index("calls_by_state", "state", "started_at_ms", "id"),
     Index("calls_by_from", "from_user", "started_at_ms", "id"),
@@ -45,6 +46,15 @@ call_agents = Table(
     metadata,
     Column("agent", Text, primary_key=True),
     Column("started_at_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("call_id", String(ID_LENGTH), primary_key=True),
+)
+
+# Which calls ever had that key and value, to find them by; what a call has now stands in its row.
+call_metadata = Table(
+    "call_metadata",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", Text, primary_key=True),
     Column("call_id", String(ID_LENGTH), primary_key=True),
 )
 
@@ -67,6 +77,26 @@ recordings = Table(
     Column("deleted_at_ms", BigInteger),
     Index("recordings_by_call", "call_id", unique=True),
     Index("recordings_by_result", "result"),
+)
+
+# A row a message and webhook; what was posted is kept for a while, to be posted again.
+webhook_outbox = Table(
+    "webhook_outbox",
+    metadata,
+    Column("webhook", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("type", Text, nullable=False),
+    Column("call_id", String(ID_LENGTH)),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at_ms", BigInteger, nullable=False),
+    Column("tried_at_ms", BigInteger),
+    Column("status", Integer),
+    Column("error", Text),
+    Index("webhook_outbox_by_due", "webhook", "state", "next_at_ms"),
+    Index("webhook_outbox_by_age", "created_at_ms"),
 )
 
 # One row: when a process of ours last had a live call, so that a crash can be dated.

@@ -124,6 +124,7 @@ class Call(Coupling):
     def receive_event(self, event: Event) -> None:
         match event:
             case ResponseReceived(transaction, response, arrived_ns):
+                self.behind.receive_response(self, response)
                 self.signalling.receive_reply(Reply(transaction, response.status, arrived_ns, response))
             case TimedOut(transaction):
                 self.signalling.receive_reply(Reply(transaction, REQUEST_TIMEOUT, self.context.now_ns))
@@ -160,6 +161,7 @@ class Call(Coupling):
             return self.signalling.answer(received, status)
         if received.flow.reliable or leg.pinned:
             leg.flow = received.flow
+        self.behind.receive_request(self, leg, request)
         match request.method:
             case "BYE":
                 self.signalling.answer(received, 200)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from mediaproxy.calls import record
+from mediaproxy.calls.behind import BehindPbx
 from mediaproxy.calls.context import Context
 from mediaproxy.calls.events import (
     CallAnswered,
@@ -16,6 +17,7 @@ from mediaproxy.calls.events import (
     CallRecord,
     CallRinging,
     CallStarted,
+    CallUpdated,
     RecordRequested,
 )
 from mediaproxy.calls.forks import Sent
@@ -23,6 +25,7 @@ from mediaproxy.calls.indication import is_aware
 from mediaproxy.calls.infos import Infos
 from mediaproxy.calls.leg import Leg
 from mediaproxy.calls.media import Media, Offer, read
+from mediaproxy.calls.metadata import Metadata
 from mediaproxy.calls.model import Agent, Plan, Policy, RecordingPolicy, Trunk
 from mediaproxy.calls.outcome import Outcome
 from mediaproxy.calls.plane import Allocate, LegId, Release, WatchCodes, WatchMedia
@@ -108,6 +111,7 @@ class Coupling:
         self.caller.aware = self._may_record and is_aware(arrival.received.request)
         self.callee.aware = None if self._may_record else False
         self.infos = Infos(self.id, self.signalling, self.legs, context.emit)
+        self.behind = BehindPbx(self.legs, arrival.plan.agents)
         self.media: Media | None = None
         self.row_stored = False
         self.offers_late = arrival.offer is None
@@ -141,6 +145,7 @@ class Coupling:
         self.context.counters.live += 1
         self.signalling.expect(received)
         self._enter(received.request.call_id, self.caller.tag, LegId.A)
+        self.behind.begin(self, received.request)
         self.context.emit(CallStarted(self.record))
         families = (self._family(), self.callee.flow.remote.family)
         self.context.emit(Allocate(self.id, self.generation, families))
@@ -289,7 +294,8 @@ class Coupling:
         self.stop_timer(CallTimer.RING)
         sender, callee = arrival.sender, arrival.callee
         self._answered_ns = answered_ns
-        self.record = record.answered(self.record, sender, callee, self.wall_ms(answered_ns))
+        at_ms = self.wall_ms(answered_ns)
+        self.record = record.answered(self.record, sender, callee, at_ms, self.behind.names)
         self.context.emit(
             CallAnswered(
                 self.record,
@@ -298,6 +304,7 @@ class Coupling:
                 arrival.policy,
                 agent_leg=record.agent_leg(sender, callee),
                 carrier_leg=record.carrier_leg(sender, callee),
+                barred=self.behind.barred,
             )
         )
         self._watch_codes()
@@ -306,7 +313,8 @@ class Coupling:
     @property
     def _first_word(self) -> str:
         policy = self.arrival.policy
-        at_once = policy.policy is Policy.AUTOMATIC and not policy.consent_required
+        automatic = policy.policy is Policy.AUTOMATIC and not self.behind.barred
+        at_once = automatic and not policy.consent_required
         return "on" if at_once else "off"
 
     def _learn_awareness(self, response: Response) -> None:
@@ -425,6 +433,11 @@ class Coupling:
     def is_live(self) -> bool:
         return not self._over
 
+    def annotate(self, metadata: Metadata) -> None:
+        if self.is_live and metadata != self.record.metadata:
+            self.record = replace(self.record, metadata=metadata)
+            self.context.emit(CallUpdated(self.record, self.context.now_ns, self.behind.barred))
+
     def close(self) -> None:
         """Forget what leads to this call; all of its requests are done."""
         self.signalling.close()  # with its listeners go the cycles: no garbage collector needed
@@ -448,6 +461,12 @@ class Coupling:
         if self._answered_ns is None or self.record.answered_at_ms is None:
             return self.wall_ms(self.context.now_ns)
         return self.record.answered_at_ms + (self.context.now_ns - self._answered_ns) // NS_PER_MS
+
+    def since_answer_ms(self) -> int | None:
+        """The call clock now; None before the answer."""
+        if self._answered_ns is None:
+            return None
+        return max(self.context.now_ns - self._answered_ns, 0) // NS_PER_MS
 
     def wall_ms(self, now_ns: int) -> int:
         return (now_ns + self.arrival.wall_offset_ns) // NS_PER_MS

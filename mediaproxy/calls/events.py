@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from mediaproxy.calls.metadata import Metadata
 from mediaproxy.calls.model import RecordingPolicy
 from mediaproxy.calls.plane import LegId
 from mediaproxy.ids import CallId
@@ -50,6 +51,7 @@ class CallRecord:
     ended_by: str | None = None
     participants: tuple[Participant, ...] = ()
     emergency: bool = False  # somebody calls for help; no column of the log
+    metadata: Metadata = ()
 
 
 def is_on(call: CallRecord, agent: str) -> bool:
@@ -79,6 +81,7 @@ class CallAnswered:
     policy: RecordingPolicy
     agent_leg: LegId | None  # None on trunk-to-trunk calls; the callee's on agent-to-agent ones
     carrier_leg: LegId  # channel 1 of the file
+    barred: bool = False  # whoever is on the call now may not be recorded, whatever the policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,16 @@ class CallHeld:
 
 
 @dataclass(frozen=True, slots=True)
+class CallUpdated:
+    """What is known of the call changed at `at_ns`: who is on it, or its metadata. `barred`: see
+    `CallAnswered`."""
+
+    call: CallRecord
+    at_ns: int
+    barred: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CallEnded:
     """`ended_ns`: arrival of the first BYE, or our own decision."""
 
@@ -97,7 +110,7 @@ class CallEnded:
     ended_ns: int
 
 
-CallEvent = CallStarted | CallRinging | CallAnswered | CallHeld | CallEnded
+CallEvent = CallStarted | CallRinging | CallAnswered | CallHeld | CallUpdated | CallEnded
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,8 @@ class Leg:
 
     @property
     def is_agent(self) -> bool:
-        return isinstance(self.peer, Agent)
+        """Whether it may command: an agent, or a PBX that says which one is there."""
+        return isinstance(self.peer, Agent) or self.peer.agent_from is not None
 
     @property
     def own_headers(self) -> Headers:

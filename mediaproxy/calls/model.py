@@ -98,21 +98,34 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentFrom:
+    """Where a PBX says which agent is on its leg: `kind` is "header", "pai" or "contact"."""
+
+    kind: str
+    header: str = ""  # its name
+
+
+@dataclass(frozen=True, slots=True)
 class Trunk:
-    """`by_certificate`: whoever proves to hold its target's name is this trunk, and nobody is by address."""
+    """`by_certificate`: whoever proves to hold its target's name is this trunk, and nobody is by address.
+
+    One with `agent_from` is a PBX or a queue with agents behind it: it is on our side.
+    """
 
     name: str
     target: Target
     sources: tuple[IPv4Network | IPv6Network, ...]
     latch: Latch = Latch.AUTO
     by_certificate: bool = False
+    agent_from: AgentFrom | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Agent:
     """`contact` is the SIP URI verbatim; `target` is where it points.
 
-    One who `registers` has neither, but a `secret`: it says where it is, and proves who it is.
+    One who `registers` has neither, but a `secret`: it says where it is, and proves who it is. One behind
+    a PBX has none of them, and its `trunk` alone may name it.
     """
 
     name: str
@@ -121,6 +134,7 @@ class Agent:
     latch: Latch = Latch.AUTO
     recording: RecordingPolicy | None = None
     secret: Secret | None = None
+    trunk: str = ""
 
     @property
     def registers(self) -> bool:
@@ -182,3 +196,4 @@ class Plan:
     max_calls: int = 0  # 0 = no limit
     emergency: EmergencyPlan | None = None
     guard: Guard = Guard()
+    metadata_headers: tuple[str, ...] = ()  # of an INVITE, that a call's metadata begin with

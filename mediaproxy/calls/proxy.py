@@ -15,6 +15,7 @@ from mediaproxy.calls.admission import (
     not_registered,
     unreadable,
 )
+from mediaproxy.calls.behind import Naming
 from mediaproxy.calls.call import Call, Input
 from mediaproxy.calls.context import Context, Counters, Output
 from mediaproxy.calls.coupling import Arrival
@@ -23,6 +24,7 @@ from mediaproxy.calls.events import CallBroken, CallEnded, CallRecord, CallStart
 from mediaproxy.calls.gate import Gate
 from mediaproxy.calls.leg import flow_to
 from mediaproxy.calls.media import Offer, read_first
+from mediaproxy.calls.metadata import Metadata, from_headers
 from mediaproxy.calls.model import Agent, Plan, Policy, Target
 from mediaproxy.calls.outcome import Outcome
 from mediaproxy.calls.plane import PlaneEvent
@@ -159,6 +161,19 @@ class Proxy:
         """Recording-aware peers of this call are told: `on`, `off` or `paused` (RFC 7866)."""
         self._context.now_ns = now_ns
         self._with_call(call, lambda live: live.indicate(word))
+        self._run()
+
+    def name_agent(self, call: CallId, agent: str | None, *, now_ns: int) -> Naming:
+        """Which agent is on the leg of a call's PBX; None: nobody whom we know."""
+        self._context.now_ns = now_ns
+        live = self._calls.get(call)
+        naming = Naming.NO_SUCH_CALL if live is None else live.behind.name(live, agent)
+        self._run()
+        return naming
+
+    def annotate(self, call: CallId, metadata: Metadata, *, now_ns: int) -> None:
+        self._context.now_ns = now_ns
+        self._with_call(call, lambda live: live.annotate(metadata))
         self._run()
 
     def hang_up(self, call: CallId, *, now_ns: int) -> None:
@@ -361,7 +376,8 @@ class Proxy:
         at_ms = (received.arrived_ns + offset_ns) // NS_PER_MS
         ident = CallId(uuid7(at_ms, self._context.random(RANDOM_BYTES)))
         callee = destination.peer if destination is not None else None
-        return record.started(ident, received.request, called, sender, callee, at_ms)
+        metadata = from_headers(received.request, self._routing.plan.metadata_headers)
+        return record.started(ident, received.request, called, sender, callee, at_ms, metadata)
 
     def _has_room(self) -> bool:
         most = self._routing.plan.max_calls

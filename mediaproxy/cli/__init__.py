@@ -314,12 +314,15 @@ def repair(
 def calls(
     config: ConfigOption,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="For spreadsheets.")] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="How many, newest first.")] = 50,
 ) -> None:
     """Show the call log: how long each call was, and how much of it was recorded."""
     from mediaproxy.cli.calls import show_calls
 
-    raise typer.Exit(show_calls(config, as_json=as_json, limit=limit))
+    if as_json and as_csv:
+        raise typer.BadParameter("JSON or CSV, not both", param_hint="--csv")
+    raise typer.Exit(show_calls(config, as_json=as_json, as_csv=as_csv, limit=limit))
 
 
 @app.command()

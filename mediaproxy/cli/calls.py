@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mediaproxy import config as configuration
+from mediaproxy.api import export
 from mediaproxy.api.shapes import CallJson, call_json
 from mediaproxy.calllog.reader import Reader
 from mediaproxy.calllog.rows import AUDIO, CallFilter, LoggedCall
@@ -22,13 +23,15 @@ S_PER_MIN = 60
 PIPED_WIDTH = 200  # in a file nothing has to be cut off
 
 
-def show_calls(config: Path, *, as_json: bool, limit: int) -> int:
+def show_calls(config: Path, *, as_json: bool, limit: int, as_csv: bool = False) -> int:
     """The newest calls, from the database that the configuration names."""
     url = configuration.load(config).database.url
     found = asyncio.run(_read(url, limit))
     if as_json:
         for call in found:
             typer.echo(json.dumps(call))
+    elif as_csv:
+        typer.echo(export.header() + export.lines(found), nl=False)
     else:
         console = Console()
         if not console.is_terminal:

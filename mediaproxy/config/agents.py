@@ -14,7 +14,7 @@ from mediaproxy.sip.digest import Secret
 
 
 class AgentSection(Recorded):
-    """Someone at a fixed address, or with a password, who registers.
+    """Someone at a fixed address, or with a password, who registers; or behind a PBX.
 
     Whoever sends from a fixed address is taken for its agent.
     """
@@ -27,6 +27,7 @@ class AgentSection(Recorded):
     )
     ha1: Ha1 | None = Field(None, description="MD5 of NAME:REALM:PASSWORD, instead of the password")
     ha256: Ha256 | None = Field(None, description="the same by SHA-256")
+    trunk: Name | None = Field(None, description="of the PBX that it is behind, which has agent_from")
     tls_name: TlsName = Field("", description="which its certificate must hold; default: its address")
     latch: LatchName = "auto"
 
@@ -36,11 +37,11 @@ class AgentSection(Recorded):
 
     @property
     def registers(self) -> bool:
-        return self.contact is None
+        return self.contact is None and self.trunk is None
 
     def secret(self, realm: str) -> Secret | None:
-        """None: at a fixed address. A password file has been read by then."""
-        if self.contact is not None:
+        """None: at a fixed address, or behind a PBX. A password file has been read by then."""
+        if not self.registers:
             return None
         if self.password is not None:
             return Secret.of(self.name, realm, self.password.get_secret_value())
@@ -52,10 +53,10 @@ class AgentSection(Recorded):
     @model_validator(mode="after")
     def _is_found_or_registers(self) -> "AgentSection":
         hashed = None if self.ha1 is None and self.ha256 is None else True
-        ways = [way for way in (self.contact, self.password, self.password_file, hashed) if way is not None]
-        if len(ways) != 1:
+        known = (self.contact, self.password, self.password_file, hashed, self.trunk)
+        if len([way for way in known if way is not None]) != 1:
             raise ValueError(
-                "an agent is at a fixed address or registers; give one of contact, password, password_file,"
-                " or ha1 and ha256"
+                "an agent is at a fixed address, registers, or is behind a PBX; give one of contact,"
+                " password, password_file, ha1 and ha256, or trunk"
             )
         return self

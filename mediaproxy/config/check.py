@@ -11,6 +11,7 @@ from mediaproxy.audio.soundfile import MAX_SECONDS, BadSound, read_wav
 from mediaproxy.calls.glob import Glob, Wild, compile_glob
 from mediaproxy.calls.model import BEEP
 from mediaproxy.clock import NS_PER_S
+from mediaproxy.config.check_behind import judge_behind
 from mediaproxy.config.check_tls import judge_tls
 from mediaproxy.config.emergency import judge_emergency
 from mediaproxy.config.findings import Finding, Severity
@@ -30,8 +31,7 @@ def check(config: Config, file: str = "configuration") -> list[Finding]:
     """Errors first. A configuration without errors can be served."""
     judges = (
         _names, _sources, _destinations, _unreachable, _codes, _ports, _loops, _shared_addresses, _api,
-        _keeping, _sounds, _consent, _passwords, judge_tls,
-        _emergency,
+        _keeping, _sounds, _consent, _passwords, judge_tls, _emergency, judge_behind, _webhooks,
     )  # fmt: skip
     findings = [finding for judge in judges for finding in judge(config, file)]
     return sorted(findings, key=lambda finding: finding.severity is Severity.WARNING)
@@ -39,6 +39,7 @@ def check(config: Config, file: str = "configuration") -> list[Finding]:
 
 def _names(config: Config, file: str) -> Iterator[Finding]:
     kinds = {"trunks": [one.name for one in config.trunks], "agents": [one.name for one in config.agents]}
+    kinds["webhooks"] = [one.name for one in config.webhooks]
     for kind, names in kinds.items():
         for name in _repeated(names):
             yield _error(file, f"{kind}[].name", name, "given twice", "give each a name of its own")
@@ -218,6 +219,15 @@ def _api(config: Config, file: str) -> Iterator[Finding]:
                 f"shorter than {SHORT_TOKEN} signs",
                 "choose a longer one",
             )
+
+
+def _webhooks(config: Config, file: str) -> Iterator[Finding]:
+    for one in config.webhooks:
+        if one.hook.place.scheme == "http" and not one.allow_private:
+            yield _warning(
+                file, f"webhooks.{one.name}.url", one.hook.place.origin,
+                "numbers and names cross the Internet unencrypted", "write https",
+            )  # fmt: skip
 
 
 def _passwords(config: Config, file: str) -> Iterator[Finding]:

@@ -133,5 +133,5 @@ def _may_be_secret(error: Any, location: Location) -> bool:
     """Also whatever was meant to be a token, at a misspelt key, and a password within a URL."""
     misspelt = error["type"] == "extra_forbidden" and location[0] == "api"
     named = any(word in str(location[-1]).lower() for word in _SECRET)
-    in_url = location[0] == "database" and "@" in str(error["input"])
+    in_url = location[0] in ("database", "webhooks") and "@" in str(error["input"])
     return misspelt or named or in_url or "tokens" in location

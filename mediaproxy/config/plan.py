@@ -16,7 +16,9 @@ def plan(config: Config) -> Plan:
         domain=config.sip.our_domain,
         realm=config.sip.our_realm,
         trunks=tuple(
-            Trunk(one.name, one.target, one.networks, Latch(one.latch), one.client_certificate)
+            Trunk(
+                one.name, one.target, one.networks, Latch(one.latch), one.client_certificate, one.agent_source
+            )
             for one in config.trunks
         ),
         agents=tuple(_agent(one, config.sip.our_realm, default) for one in config.agents),
@@ -31,6 +33,7 @@ def plan(config: Config) -> Plan:
         max_calls=config.sip.max_calls,
         emergency=config.emergency.plan,
         guard=config.sip.guard,
+        metadata_headers=config.sip.metadata_headers,
     )
 
 
@@ -42,6 +45,7 @@ def _agent(one: AgentSection, realm: str, default: RecordingSection) -> Agent:
         Latch(one.latch),
         one.own_policy(default),
         one.secret(realm),
+        one.trunk or "",
     )
 
 
@@ -62,9 +66,10 @@ def needs_restart(old: Config, new: Config) -> list[str]:
         "recording": {"format", "sample_rate", "keep_unrecorded", "record_on_hold", "confirmation_tone"},
     }
     before, after = old.model_dump(include=fixed), new.model_dump(include=fixed)
-    return [
+    waiting = [
         f"{section}.{key}"
         for section, keys in after.items()
         for key, value in keys.items()
         if before[section][key] != value
     ]
+    return waiting if old.webhooks == new.webhooks else [*waiting, "webhooks"]

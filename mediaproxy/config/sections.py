@@ -8,7 +8,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from mediaproxy.api.tokens import Caller, Role, Token
-from mediaproxy.calls.model import BEEP, Addressed, Announcement, Overrides, Policy, RecordingPolicy, Target
+from mediaproxy.calls.metadata import MAX_KEYS
+from mediaproxy.calls.model import (
+    BEEP,
+    Addressed,
+    AgentFrom,
+    Announcement,
+    Overrides,
+    Policy,
+    RecordingPolicy,
+    Target,
+)
 from mediaproxy.config.addresses import (
     Network,
     parse_endpoint,
@@ -19,6 +29,7 @@ from mediaproxy.config.addresses import (
     parse_target,
 )
 from mediaproxy.config.guard import Guarded
+from mediaproxy.config.agent_from import parse_agent_from
 from mediaproxy.config.section import Section
 from mediaproxy.config.texts import (
     Code,
@@ -26,6 +37,7 @@ from mediaproxy.config.texts import (
     Domain,
     EndpointText,
     Glob,
+    HeaderName,
     Hosts,
     LatchName,
     Listeners,
@@ -63,6 +75,11 @@ class SipSection(Guarded):
         description="how long a stopping server waits for live calls before it ends them",
     )
     max_calls: int = Field(0, ge=0, description="more are answered 503; 0 = as many as there are ports")
+    metadata_headers: tuple[HeaderName, ...] = Field(
+        (),
+        max_length=MAX_KEYS,
+        description='of an INVITE, copied into its call\'s metadata, e.g. ["X-Ticket"]',
+    )
     tls: TlsSection = TlsSection()
 
     @property
@@ -336,6 +353,15 @@ class TrunkSection(Section):
         False, description="true: who shows a certificate with that name is this trunk, and nobody else"
     )
     latch: LatchName = "auto"
+    agent_from: Annotated[str, parses(parse_agent_from)] | None = Field(
+        None,
+        description='where a PBX says which of the agents behind it is there: "header:X-Agent", "pai"'
+        ' (P-Asserted-Identity) or "contact"',
+    )
+
+    @property
+    def agent_source(self) -> AgentFrom | None:
+        return None if self.agent_from is None else parse_agent_from(self.agent_from)
 
     @property
     def target(self) -> Target:

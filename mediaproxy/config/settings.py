@@ -17,6 +17,7 @@ from mediaproxy.config.sections import (
     StorageSection,
     TrunkSection,
 )
+from mediaproxy.config.webhooks import WebhookSection
 
 ENV_PREFIX = "MEDIAPROXY_"
 ENV_DELIMITER = "__"
@@ -44,6 +45,7 @@ class Config(BaseSettings):
     trunks: tuple[TrunkSection, ...] = ()
     agents: tuple[AgentSection, ...] = ()
     routes: tuple[RouteSection, ...] = ()
+    webhooks: tuple[WebhookSection, ...] = ()
 
     @classmethod
     def settings_customise_sources(

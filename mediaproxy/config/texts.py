@@ -60,7 +60,7 @@ def _sqlite(url: str) -> str:
     return url
 
 
-def _some(listed: tuple[str, ...]) -> tuple[str, ...]:
+def some(listed: tuple[str, ...]) -> tuple[str, ...]:
     if not listed:
         raise ValueError("empty; give at least one")
     return listed
@@ -74,6 +74,12 @@ def _hosts(hosts: str | tuple[str, ...]) -> str | tuple[str, ...]:
 
 Name = Annotated[
     str, _must_match(r"[A-Za-z0-9._@+-]{1,64}", "not a name; use letters, digits and . _ @ + - (at most 64)")
+]
+HeaderName = Annotated[
+    str,
+    _must_match(
+        r"[A-Za-z0-9.!%*_+`'~-]{1,64}", 'not a header\'s name; write one, e.g. "X-Ticket" (at most 64)'
+    ),
 ]
 Domain = Annotated[
     str,
@@ -119,7 +125,7 @@ Ha1 = Annotated[SecretStr, _must_be_hash(32, "MD5")]
 Ha256 = Annotated[SecretStr, _must_be_hash(64, "SHA-256")]
 TokenText = Annotated[SecretStr, AfterValidator(visible)]
 Database = Annotated[str, AfterValidator(_sqlite)]
-Listeners = Annotated[tuple[Annotated[str, parses(parse_listener)], ...], AfterValidator(_some)]
+Listeners = Annotated[tuple[Annotated[str, parses(parse_listener)], ...], AfterValidator(some)]
 EndpointText = Annotated[str, parses(parse_endpoint)]
 Hosts = Annotated[str | tuple[str, ...], AfterValidator(_hosts)]
 PolicyName = Literal["off", "on_demand", "automatic"]

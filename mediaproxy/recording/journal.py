@@ -99,7 +99,14 @@ class Ended:
     participants: tuple[Participant, ...] | None = None  # None: as in the header, to the end
 
 
-Record = Header | Toggled | Annulled | Ended
+@dataclass(frozen=True, slots=True)
+class Present:
+    """Somebody else is on the call: all participants so far, as of now."""
+
+    participants: tuple[Participant, ...]
+
+
+Record = Header | Toggled | Annulled | Present | Ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +124,7 @@ class JournalState:
     garbage_bytes: int
     damaged: bool = False
     newer: bool = False
+    participants: tuple[Participant, ...] | None = None  # None: as in the header
 
     @property
     def opened(self) -> bool:
@@ -181,6 +189,7 @@ def _state(records: list[Record], content: bytes, valid: int, *, newer: bool) ->
     annulled = {record.number for record in records if isinstance(record, Annulled)}
     toggles = (record for record in records if isinstance(record, Toggled))
     ended = next((record for record in records if isinstance(record, Ended)), None)
+    present = [record.participants for record in records if isinstance(record, Present)]
     return JournalState(
         header=header,
         toggles=tuple(toggle for toggle in toggles if toggle.number not in annulled),
@@ -190,6 +199,7 @@ def _state(records: list[Record], content: bytes, valid: int, *, newer: bool) ->
         garbage_bytes=len(content) - valid,
         damaged=not newer and any(_fields(line) for line in content[valid:].split(b"\n")[:-1]),
         newer=newer,
+        participants=present[-1] if present else None,
     )
 
 
@@ -231,6 +241,10 @@ def _annulled(fields: dict[str, Any]) -> Annulled:
     return Annulled(**fields)
 
 
+def _present(fields: dict[str, Any]) -> Present:
+    return Present(_participants(fields["participants"]))
+
+
 def _ended(fields: dict[str, Any]) -> Ended:
     participants = fields["participants"]
     lists = {
@@ -259,10 +273,17 @@ def _require(holds: bool) -> None:
         raise ValueError
 
 
-_KINDS: dict[type, str] = {Header: "header", Toggled: "toggled", Annulled: "annulled", Ended: "ended"}
+_KINDS: dict[type, str] = {
+    Header: "header",
+    Toggled: "toggled",
+    Annulled: "annulled",
+    Present: "present",
+    Ended: "ended",
+}
 _READERS: dict[str, Callable[[dict[str, Any]], Record]] = {
     "header": _header,
     "toggled": _toggled,
     "annulled": _annulled,
+    "present": _present,
     "ended": _ended,
 }

@@ -61,6 +61,7 @@ class Arm:
     policy: RecordingPolicy
     channels: tuple[int, int] = (0, 1)
     sample_rate: int = 8000
+    barred: bool = False  # see `Recorder.bar`
 
 
 class Write(NamedTuple):
@@ -159,7 +160,8 @@ class Recorder:
         self._generation[live.slot] = arm.generation
         self._slot_of[arm.generation % GENERATIONS] = live.slot
         self._due_ns[live.slot] = live.due_ns()
-        if arm.policy.policy is not Policy.AUTOMATIC:
+        live.states.barred = arm.barred
+        if arm.policy.policy is not Policy.AUTOMATIC or arm.barred:
             return None
         opened = live.toggle(Action.START, Actor("policy"), 0)
         assert isinstance(opened, Toggled)
@@ -180,6 +182,12 @@ class Recorder:
         if live is not None:
             self._lanes.recall(live)
             live.tracks[leg].describe(audio, digits, heard=heard)
+
+    def bar(self, generation: int, *, barred: bool) -> None:
+        """While barred every opening is refused; what is open is for the caller to stop."""
+        live = self._live.get(generation)
+        if live is not None:
+            live.states.barred = barred
 
     def toggle(self, generation: int, action: Action, by: Actor, now_ns: int) -> Toggled | Refusal:
         """Apply a command at the call clock's position of `now_ns`; `ENDED` when the call is unknown.

@@ -58,6 +58,7 @@ TRANSITIONS: dict[tuple[State, Action], State] = {
 }
 
 CLOSING = frozenset({Action.STOP, Action.PAUSE})
+OPENING = frozenset({Action.START, Action.RESUME})
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +95,10 @@ class _Before:
 class States:
     """One recording's state, its gate, its announcements and the policy that all obey."""
 
-    __slots__ = ("_before", "_may_open", "_number", "_policy", "gate", "notices", "since", "state")
+    __slots__ = ("_before", "_may_open", "_number", "_policy", "barred", "gate", "notices", "since", "state")
 
     def __init__(self, policy: RecordingPolicy) -> None:
+        self.barred = False  # whoever is on the call now may not be recorded: nothing opens
         self.gate = Gate()
         self.notices = Gate("announcement")
         self.state = State.INACTIVE
@@ -167,8 +169,10 @@ class States:
     def _refusal(self, action: Action, by: Actor) -> Refusal | None:
         if self.state is State.FINISHED:
             return Refusal.ENDED
-        if self._policy.policy is Policy.OFF:
+        if self._policy.policy is Policy.OFF or (self.barred and action in OPENING):
             return Refusal.NOT_ENABLED
+        if by.means == "policy":  # which stands above its own lock
+            return None
         if not self._policy.pausable and (action in CLOSING or by.means == "dtmf"):
             return Refusal.LOCKED
         return None

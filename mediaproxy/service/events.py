@@ -91,6 +91,11 @@ class EventStream:
         self._latest = 0
         self._ended: OrderedDict[CallId, LoggedCall] = OrderedDict()
         self._news = asyncio.Event()
+        self._listener: Callable[[Event], None] = _nobody
+
+    def listen(self, listener: Callable[[Event], None]) -> None:
+        """From now on `listener` is told of every event at once; it never waits nor raises."""
+        self._listener = listener
 
     @property
     def latest(self) -> int:
@@ -115,7 +120,9 @@ class EventStream:
         if call is not None:
             logged = self._known(call, logged)
         self._latest += 1
-        self._append(Event(self._latest, type, self._now_ms(), call, recording, logged, fields, self._run))
+        event = Event(self._latest, type, self._now_ms(), call, recording, logged, fields, self._run)
+        self._append(event)
+        self._listener(event)
         news, self._news = self._news, asyncio.Event()
         news.set()
 
@@ -168,3 +175,7 @@ class EventStream:
         self._weight += event.weight
         while len(self._history) > MAX_EVENTS or (self._weight > MAX_WEIGHT and len(self._history) > 1):
             self._weight -= self._history.popleft().weight
+
+
+def _nobody(_: Event) -> None:
+    """Nobody listens."""

@@ -9,6 +9,7 @@ from mediaproxy.calllog.rows import RecordingRow
 from mediaproxy.calls.events import CallAnswered, CallRecord
 from mediaproxy.ids import CallId, RecordingId
 from mediaproxy.recording import journal
+from mediaproxy.recording.manifest import Participant
 from mediaproxy.recording.recorder import Recorder, Status
 from mediaproxy.recording.states import State
 from mediaproxy.service import rows
@@ -35,6 +36,8 @@ class Live:
     answered: CallAnswered
     row: RecordingRow  # as armed; positions are asked of the recorder
     held: bool = False
+    barred: bool = False  # whoever is on the call may not be recorded
+    present: tuple[Participant, ...] | None = None  # who was on it so far; None: as its header says
     ended_ns: int | None = None
     opening: asyncio.Task[bool] | None = None  # an opening that is being journalled
     closed_as: State = State.INACTIVE  # what it is until that opening is durable
@@ -132,7 +135,7 @@ def header(live: Live, settings: Settings) -> journal.Header:
         pausable=policy.pausable,
         consent="required" if policy.consent_required else "none",
         keep_unrecorded=settings.keep_unrecorded,
-        participants=rows.participants(live.answered),
+        participants=rows.participants(live.answered, record, live.row.sample_rate),
         format=settings.format,
         keep_days=policy.keep_days,
     )

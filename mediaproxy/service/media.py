@@ -10,7 +10,7 @@ from typing import Protocol
 
 from mediaproxy.audio.sound import Sound
 from mediaproxy.calllog.rows import LoggedCall, RecordingRow
-from mediaproxy.calls.events import CallAnswered, CallRecord
+from mediaproxy.calls.events import CallAnswered, CallRecord, CallUpdated
 from mediaproxy.calls.plane import PlaneEvent, PlaneOperation
 from mediaproxy.ids import CallId, RecordingId
 from mediaproxy.recording.manifest import Actor, Redaction
@@ -37,6 +37,8 @@ class FollowedCalls(Protocol):
         """A call was answered and its policy is not off."""
 
     def hold(self, call: CallId, *, held: bool) -> None: ...
+
+    def follow(self, updated: CallUpdated) -> None: ...
 
     def ended(self, call: CallRecord, *, ended_ns: int, told: Callable[[], None]) -> None:
         """The call clock stops here. `told` is called when whoever listens knows what became of the gate."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mediaproxy.audio.sound import Sound
 from mediaproxy.calllog.rows import LoggedCall, RecordingRow
-from mediaproxy.calls.events import CallAnswered, CallRecord
+from mediaproxy.calls.events import CallAnswered, CallRecord, CallUpdated
 from mediaproxy.ids import CallId, RecordingId
 from mediaproxy.recording.manifest import Actor, Redaction
 from mediaproxy.recording.states import Action, Refusal
@@ -43,6 +43,11 @@ class Arm:
 class Hold:
     call: CallId
     held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    updated: CallUpdated
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any, Protocol
 
 from mediaproxy.calllog.rows import LoggedCall, RecordingRow
-from mediaproxy.calls.events import CallAnswered, CallRecord
+from mediaproxy.calls.events import CallAnswered, CallRecord, CallUpdated
 from mediaproxy.errors import Misuse
 from mediaproxy.ids import CallId, RecordingId
 from mediaproxy.recording.clock import CallClock
@@ -122,6 +122,11 @@ class MirroredRecordings:
     def hold(self, call: CallId, *, held: bool) -> None:
         if mirrored := self._mirrored.get(call):
             mirrored.post.send(messages.Hold(call, held))
+
+    def follow(self, updated: CallUpdated) -> None:
+        if mirrored := self._mirrored.get(updated.call.id):
+            mirrored.call = updated.call
+            mirrored.post.send(messages.Follow(updated))
 
     def ended(self, call: CallRecord, *, ended_ns: int, told: Callable[[], None]) -> None:
         mirrored = self._mirrored.get(call.id)

@@ -11,12 +11,12 @@ from collections.abc import Callable
 import structlog
 
 from mediaproxy.calllog.rows import RecordingRow
-from mediaproxy.calls.events import CallAnswered, CallRecord
+from mediaproxy.calls.events import CallAnswered, CallRecord, CallUpdated
 from mediaproxy.calls.plane import AnnouncementEvent, Describe, PlaneOperation, Released
 from mediaproxy.clock import NS_PER_MS, rfc3339
 from mediaproxy.ids import CallId, RecordingId
 from mediaproxy.recording import journal
-from mediaproxy.recording.manifest import Actor, Redaction
+from mediaproxy.recording.manifest import Actor, Participant, Redaction
 from mediaproxy.recording.recorder import Arm, Finished, Recorder
 from mediaproxy.recording.ring import PacketRing
 from mediaproxy.recording.states import Action, Refusal, State, Toggled
@@ -37,6 +37,7 @@ from mediaproxy.storage.asked import ask
 CLOSE_WAIT_S = 10.0
 CALL_END = Actor("call_end")
 LIMIT = Actor("limit")
+POLICY = Actor("policy")
 OPENINGS = frozenset({Action.START, Action.RESUME})
 
 log = structlog.get_logger()
@@ -104,16 +105,21 @@ class LiveRecordings:
         now_ns = time.monotonic_ns() if now_ns is None else now_ns
         call, policy = answered.call, answered.policy
         rate = self._taps.rate_of(call.id)
-        live = Live(call, answered, rows.armed_row(recording, call.id, policy.policy.value, rate))
+        row = rows.armed_row(recording, call.id, policy.policy.value, rate)
+        live = Live(call, answered, row, barred=answered.barred)
         self._lives.add(live)
         created = self._spool.create(header(live, self._settings))  # the journal's first line
         self._tasks.start(_say_if_not_on_disk(live, created))
         channels = rows.channels(answered)
-        opened = self._recorder.arm(Arm(live.generation, answered.answered_ns, policy, channels, rate))
+        opened = self._recorder.arm(
+            Arm(live.generation, answered.answered_ns, policy, channels, rate, answered.barred)
+        )
         self._taps.tell_all(live)
         insisted = None if opened is None else self._journalling.insist(live, opened)
         self._taps.set(now_ns)
         self._telling.armed(live, now_ns)
+        if live.barred:  # an INVITE may have said otherwise
+            self._telling.indicate(live, now_ns)
         self._show(live)
         if opened is not None and insisted is not None:
             self._telling.opened_by_policy(live, opened, insisted)
@@ -124,6 +130,21 @@ class LiveRecordings:
             self._taps.drain()
             live.held = held
             self._taps.tell_all(live)
+
+    def follow(self, updated: CallUpdated) -> None:
+        """What is known of the call changed. Who may not be recorded closes the gate by being there; it
+        opens again by command alone."""
+        live = self._lives.get(updated.call.id)
+        if live is None or live.over:
+            return
+        if updated.call.participants != live.call.participants:
+            live.present = rows.participants(live.answered, updated.call, live.row.sample_rate)
+            self._spool.present(live.id, live.present)
+        closes, live.barred = updated.barred and not live.barred, updated.barred
+        live.call = updated.call
+        self._recorder.bar(live.generation, barred=updated.barred)
+        if closes:
+            self._tasks.start(self.toggle(live.call.id, Action.STOP, POLICY, at_ns=updated.at_ns))
 
     def ended(self, call: CallRecord, *, ended_ns: int, told: Callable[[], None] = lambda: None) -> None:
         """The call clock stops here; the file follows when the plane has released the call. `told` is
@@ -162,7 +183,7 @@ class LiveRecordings:
         live.row = rows.finished_row(live.row, finished)
         self._show(live)
         self._put_row(live.row)
-        outcome = await self._spool.finish(live.id, _ended(finished, event))
+        outcome = await self._spool.finish(live.id, _ended(finished, event, live.present))
         self._lives.remove(live)
         self._telling.published(live, rows.published_row(live.row, outcome, self._storage.root), outcome)
 
@@ -400,7 +421,7 @@ async def _say_if_not_on_disk(live: Live, created: asyncio.Future[JournalResult]
         log.error("recording_not_on_disk", call=live.call.id, recording=live.id, reason=result.reason)
 
 
-def _ended(finished: Finished, event: Released) -> journal.Ended:
+def _ended(finished: Finished, event: Released, present: tuple[Participant, ...] | None) -> journal.Ended:
     return journal.Ended(
         duration_samples=finished.duration_samples,
         intervals=finished.intervals,
@@ -408,4 +429,5 @@ def _ended(finished: Finished, event: Released) -> journal.Ended:
         withheld=sum(leg.withheld for leg in event.legs),
         injected=sum(leg.injected for leg in event.legs),
         reasons=finished.reasons,
+        participants=present,
     )

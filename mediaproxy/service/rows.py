@@ -5,13 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from mediaproxy.calllog.rows import AUDIO, IntervalRow, RecordingRow
-from mediaproxy.calls.events import CallAnswered
+from mediaproxy.calls.events import CallAnswered, CallRecord
 from mediaproxy.calls.plane import LegId
 from mediaproxy.ids import CallId, RecordingId
 from mediaproxy.recording.manifest import Actor, Interval, Participant
 from mediaproxy.recording.recorder import Finished, Status
 from mediaproxy.recording.states import State
 from mediaproxy.storage import Outcome
+
+MS_PER_S = 1_000
 
 
 def armed_row(recording: RecordingId, call: CallId, policy: str, sample_rate: int) -> RecordingRow:
@@ -107,8 +109,8 @@ def interval_row(interval: Interval) -> IntervalRow:
     )
 
 
-def participants(answered: CallAnswered) -> tuple[Participant, ...]:
-    """Who is on which channel of the file: 1 = carrier's leg."""
+def participants(answered: CallAnswered, call: CallRecord, rate: int) -> tuple[Participant, ...]:
+    """Who is, or was, on which channel of the file (1 = carrier's leg), on the call clock."""
     return tuple(
         Participant(
             leg=each.leg.name,
@@ -116,8 +118,10 @@ def participants(answered: CallAnswered) -> tuple[Participant, ...]:
             kind=each.kind,
             name=each.name,
             number=each.number,
+            from_sample=each.from_ms * rate // MS_PER_S,
+            to_sample=None if each.to_ms is None else each.to_ms * rate // MS_PER_S,
         )
-        for each in answered.call.participants
+        for each in call.participants
     )
 
 

@@ -26,6 +26,7 @@ from mediaproxy.net import Endpoint
 from mediaproxy.observe import Metrics
 from mediaproxy.service.archive import ProxyArchive
 from mediaproxy.service.backend import ProxyBackend
+from mediaproxy.service.call_changes import CallChanges
 from mediaproxy.service.certificates import Certificates
 from mediaproxy.service.control import Control
 from mediaproxy.service.events import EventStream
@@ -39,6 +40,7 @@ from mediaproxy.service.retention import Retention
 from mediaproxy.service.sound_files import load_sounds
 from mediaproxy.service.sounds import Sounds
 from mediaproxy.service.tracing import Tracing
+from mediaproxy.service.webhooks import Webhooks
 from mediaproxy.service.wiring import LiveCalls, Output, Wiring, wall_offset_ns
 from mediaproxy.service.workers import Workers, shares
 from mediaproxy.sip.transactions import TransactionLayer
@@ -110,6 +112,7 @@ class Server:
         storage, interrupted = await self._open_storage(stack)
         call_log = await CallLog.open(self._config.database.url, on_alarm=self._alarm)
         stack.push_async_callback(call_log.close)
+        self._open_webhooks(stack, call_log)
         self._recovery = recovery = Recovery(
             call_log=call_log, storage=storage, names=interrupted, metrics=self.metrics, events=self.events
         )
@@ -130,6 +133,7 @@ class Server:
             pulse(self._tick, live=self.live.__len__, beat=lambda: call_log.beat(_unix_ms()))
         )
         stack.push_async_callback(self._finish_recordings)
+        self._webhooks.start()
         recovery.start()
         stack.push_async_callback(recovery.close)
         retention = Retention(
@@ -143,6 +147,14 @@ class Server:
         stack.push_async_callback(retention.close)
         collector.settle()
         log.info("chain_head", head=str(await asyncio.to_thread(storage.chain.head)))
+
+    def _open_webhooks(self, stack: AsyncExitStack, call_log: CallLog) -> None:
+        """Before the first event."""
+        hooks = [one.hook for one in self._config.webhooks]
+        self._webhooks = Webhooks(hooks, call_log, _unix_ms)
+        stack.push_async_callback(self._webhooks.close)
+        self._webhooks.watch(self.metrics)
+        self.events.listen(self._webhooks.tell)
 
     async def _open_storage(self, stack: AsyncExitStack) -> tuple[Storage, list[str]]:
         """With the names of what a crash left in the spool, asked for before anything of ours is there."""
@@ -244,12 +256,23 @@ class Server:
             self.tokens,
             renditions=self._renditions,
             archive=archive,
+            changes=self._changes(call_log),
+            webhooks=self._webhooks,
             events=self.events,
             registry=self.metrics.registry,
             files=readers,
             now_ms=_unix_ms,
         )
         self._api = ApiServer(app, self._config.api.endpoint)
+
+    def _changes(self, call_log: CallLog) -> CallChanges:
+        return CallChanges(
+            proxy=self._proxy,
+            settle=self._transport.settle,
+            live_call=self.live.get,
+            log=call_log,
+            events=self.events,
+        )
 
     def _not_ready(self) -> str | None:
         if self._draining:

@@ -21,6 +21,7 @@ from mediaproxy.calls.events import (
     CallRecord,
     CallRinging,
     CallStarted,
+    CallUpdated,
     ContactsChanged,
     PasswordRefused,
     RecordRequested,
@@ -48,6 +49,7 @@ EVENT_NAMES = {
     CallRinging: "call_ringing",
     CallAnswered: "call_answered",
     CallHeld: "call_held",
+    CallUpdated: "call_updated",
     CallEnded: "call_ended",
 }
 
@@ -55,6 +57,7 @@ PUBLISHED_NAMES = {
     CallStarted: "call.started",
     CallRinging: "call.ringing",
     CallAnswered: "call.answered",
+    CallUpdated: "call.updated",
     CallEnded: "call.ended",
 }
 
@@ -140,7 +143,7 @@ class Wiring:
     def on_output(self, output: Output) -> None:
         """What the call core wants done, but for what goes to the wire."""
         match output:
-            case CallStarted() | CallRinging() | CallAnswered() | CallHeld() | CallEnded():
+            case CallStarted() | CallRinging() | CallAnswered() | CallHeld() | CallUpdated() | CallEnded():
                 self._on_call(output)
             case RecordRequested() if output.means == "dtmf":
                 self._code_dialled(output, in_rtp=False)
@@ -188,6 +191,8 @@ class Wiring:
             case CallHeld():
                 self._live.hold(record.id, held=event.held)
                 self._recordings.hold(record.id, held=event.held)
+            case CallUpdated():
+                self._recordings.follow(event)
             case CallEnded():
                 self._metrics.call_ended(record.disposition or "")
                 self._codes.ended(record.id)

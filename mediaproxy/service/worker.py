@@ -126,6 +126,8 @@ class Worker:
                 recordings.arm(answered, recording)
             case messages.Hold(call, held):
                 recordings.hold(call, held=held)
+            case messages.Follow(updated):
+                recordings.follow(updated)
             case messages.End(call, ended_ns):
                 recordings.ended(call, ended_ns=ended_ns, told=lambda: self._send(messages.EndTold(call.id)))
             case messages.AddSound(name, sound):

@@ -126,7 +126,8 @@ def _last_known(
         reached = _after_last_audio(state, lying, fd)
     intervals = state.intervals(max(reached, state.last_position), RECOVERY)
     duration = _with_log(max(lying.promised, state.last_position), header, last_known_ms)
-    return Ended(duration, intervals, reasons=(INTERRUPTED, JOURNAL_TORN) if torn else (INTERRUPTED,))
+    reasons = (INTERRUPTED, JOURNAL_TORN) if torn else (INTERRUPTED,)
+    return Ended(duration, intervals, reasons=reasons, participants=state.participants)
 
 
 def _with_log(known: int, header: Header, last_known_ms: int | None) -> int:

@@ -14,7 +14,8 @@ from typing import TypeVar
 
 from mediaproxy.clock import NS_PER_MS
 from mediaproxy.ids import RecordingId
-from mediaproxy.recording.journal import Annulled, Ended, Header, Record, Toggled
+from mediaproxy.recording.journal import Annulled, Ended, Header, Present, Record, Toggled
+from mediaproxy.recording.manifest import Participant
 from mediaproxy.recording.wav import FRAME_BYTES
 from mediaproxy.storage.audio import Flush, Flushed
 from mediaproxy.storage.disk import STORAGE_ERROR, STORAGE_HUNG
@@ -140,6 +141,11 @@ class Spool:
         if entry := self._open_entry(recording):
             ticket, _ = self._append(recording, Annulled(number))
             entry.live.await_annulment(ticket, number)
+
+    def present(self, recording: RecordingId, participants: tuple[Participant, ...]) -> None:
+        """Journal who is on the call from now on; nothing waits for it."""
+        if self._open_entry(recording):
+            self._append(recording, Present(participants))
 
     def write(self, recording: RecordingId, first_frame: int, frames: bytes | memoryview) -> None:
         """Final audio: interleaved 16-bit little-endian stereo from `first_frame` on."""

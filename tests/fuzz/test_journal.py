@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mediaproxy.clock import rfc3339
 from mediaproxy.recording import journal, labels, manifest, wav
-from mediaproxy.recording.journal import Annulled, Ended, Record, Toggled
+from mediaproxy.recording.journal import Annulled, Ended, Present, Record, Toggled
 from mediaproxy.recording.manifest import Actor, Manifest, Master, Participant, StreamFacts
 from mediaproxy.storage.audio import identity
 from tests.support.recordings import header_of, interval, toggled
@@ -29,6 +29,7 @@ def journals(draw: st.DrawFn) -> list[Record]:
         records.append(toggled(number, position, state))
         if annulled and state == "recording":
             records.append(Annulled(number))
+            records.append(Present((Participant("B", 2, "agent", "carol", "+1", 0, position),)))
     if draw(st.booleans()):
         records.append(Ended(position, (interval(0, 1),)))
     return records

@@ -41,6 +41,10 @@ def list_of(check: Check) -> Check:
     return lambda value: isinstance(value, list) and all(check(one) for one in value)
 
 
+def texts(value: object) -> bool:
+    return isinstance(value, dict) and all(text(one) for one in value.values())
+
+
 def shape(keys: dict[str, Check]) -> Check:
     """An object with exactly these keys; says which one is wrong."""
 
@@ -123,6 +127,7 @@ CALL = shape(
         "sip_status": null_or(whole),
         "ended_by": one_of(None, "caller", "callee", "us"),
         "participants": list_of(PARTICIPANT),
+        "metadata": texts,
         "recording": null_or(RECORDING),
     }
 )

@@ -1,12 +1,13 @@
 """A proxy as the HTTP interface sees it: rows in memory, toggles that are only noted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mediaproxy.api import Demand, Published, Refusal, RenditionFormat, Toggled
-from mediaproxy.api.backend import PublicKey, Redacted, Traced
+from mediaproxy.api.backend import PublicKey, Redacted, Traced, Unfit, WebhookState
 from mediaproxy.calllog import CallFilter, Cursor, LoggedCall, Page, RecordingRow
+from mediaproxy.calls.behind import Naming
 from mediaproxy.calls.events import CallRecord, is_on
 from mediaproxy.errors import Unavailable
 from mediaproxy.ids import RecordingId
@@ -109,6 +110,40 @@ class FakeArchive:
         self._fail()
         assert logged.recording is not None
         self.removed.append((logged.recording.id, user, reason))
+
+
+@dataclass
+class FakeChanges:
+    """Notes what is to be changed, and does nothing of it."""
+
+    naming: Naming = Naming.DONE
+    fits: bool = True
+    named: list[tuple[str, str | None]] = field(default_factory=list)
+    annotated: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
+
+    def name_agent(self, call: str, agent: str | None) -> Naming:
+        self.named.append((call, agent))
+        return self.naming
+
+    async def annotate(self, call: str, changes: Mapping[str, str | None]) -> None:
+        if not self.fits:
+            raise Unfit("at most 16 keys")
+        self.annotated.append((call, dict(changes)))
+
+
+@dataclass
+class FakeWebhooks:
+    """One, of the name `crm`."""
+
+    known: list[WebhookState] = field(default_factory=list)
+    replayed: list[tuple[str, int]] = field(default_factory=list)
+
+    async def states(self) -> list[WebhookState]:
+        return self.known
+
+    async def replay(self, name: str, since_ms: int) -> int | None:
+        self.replayed.append((name, since_ms))
+        return 3 if name == "crm" else None
 
 
 @dataclass

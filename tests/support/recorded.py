@@ -12,7 +12,8 @@ from tests.support.rtp_phone import RtpPhone
 CALL_KEYS = {
     "id", "sip_call_id", "direction", "from", "to", "from_uri", "to_uri", "from_name", "agent", "trunk",
     "state", "started_at", "answered_at", "ended_at", "duration_ms", "recorded_ms", "disposition",
-    "sip_status", "ended_by", "participants", "recording",
+    "sip_status", "ended_by", "participants", "metadata",
+    "recording",
 }  # fmt: skip
 RECORDING_KEYS = {
     "id", "state", "result", "reasons", "policy", "sample_rate", "duration_samples", "recorded_samples",

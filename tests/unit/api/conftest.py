@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from mediaproxy.api import Caller, Role, Token, Tokens, create_app
 from mediaproxy.service.events import EventStream
 from tests.support.call_rows import START_MS
-from tests.support.fake_backend import FakeArchive, FakeBackend, FakeRenditions
+from tests.support.fake_backend import FakeArchive, FakeBackend, FakeChanges, FakeRenditions, FakeWebhooks
 
 NOW_MS = START_MS + 60_000
 
@@ -65,10 +65,34 @@ def archive(shared_archive: FakeArchive) -> FakeArchive:
 
 
 @pytest.fixture(scope="module")
+def shared_changes() -> FakeChanges:
+    return FakeChanges()
+
+
+@pytest.fixture
+def changes(shared_changes: FakeChanges) -> FakeChanges:
+    vars(shared_changes).update(vars(FakeChanges()))
+    return shared_changes
+
+
+@pytest.fixture(scope="module")
+def shared_webhooks() -> FakeWebhooks:
+    return FakeWebhooks()
+
+
+@pytest.fixture
+def webhooks(shared_webhooks: FakeWebhooks) -> FakeWebhooks:
+    vars(shared_webhooks).update(vars(FakeWebhooks()))
+    return shared_webhooks
+
+
+@pytest.fixture(scope="module")
 def app(
     shared_backend: FakeBackend,
     shared_renditions: FakeRenditions,
     shared_archive: FakeArchive,
+    shared_changes: FakeChanges,
+    shared_webhooks: FakeWebhooks,
     events: EventStream,
     tokens: Tokens,
 ) -> Iterator[FastAPI]:
@@ -79,6 +103,8 @@ def app(
             tokens,
             renditions=shared_renditions,
             archive=shared_archive,
+            changes=shared_changes,
+            webhooks=shared_webhooks,
             events=events,
             registry=CollectorRegistry(),
             files=files,

@@ -14,7 +14,7 @@ Refusals = Callable[..., list[str]]
 AGENT = '[[agents]]\nname = "alice"\n'
 PASSWORD = "open-sesame"
 MD5 = "0123456789abcdef" * 2
-WAYS = "give one of contact, password, password_file, or ha1 and ha256"
+WAYS = "give one of contact, password, password_file, ha1 and ha256, or trunk"
 
 
 def test_a_password_is_for_the_realm(loads: Loads) -> None:
@@ -72,11 +72,15 @@ def test_hashes_stand_for_the_password(loads: Loads) -> None:
         f'contact = "sip:a@127.0.0.9"\nha1 = "{MD5}"',
         f'password = "{PASSWORD}"\nha256 = "{MD5 * 2}"',
         f'password = "{PASSWORD}"\npassword_file = "x"',
+        'contact = "sip:a@127.0.0.9"\ntrunk = "pbx"',
     ],
 )
 def test_an_agent_is_at_an_address_or_registers(refusals: Refusals, lines: str) -> None:
     (said,) = refusals(AGENT + lines)
-    assert said == f"error: FILE: agents[0]: an agent is at a fixed address or registers; {WAYS}"
+    assert (
+        said
+        == f"error: FILE: agents[0]: an agent is at a fixed address, registers, or is behind a PBX; {WAYS}"
+    )
 
 
 @pytest.mark.parametrize(

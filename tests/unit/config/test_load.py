@@ -159,7 +159,10 @@ def test_tokens_stand_for_callers(loads: Loads) -> None:
             '[[agents]]\nname = "a"\ncontact = "sip:a@127.0.0.1"\npausable = true',
             "FILE: agents[0]: pausable alone says nothing",
         ),
-        ('[[agents]]\nname = "a"', "FILE: agents[0]: an agent is at a fixed address or registers; give"),
+        (
+            '[[agents]]\nname = "a"',
+            "FILE: agents[0]: an agent is at a fixed address, registers, or is behind a PBX; give",
+        ),
         ('[[trunks]]\nname = "t"\naddress = "h:1"', "FILE: trunks[0].address = 'h:1': not a numeric address"),
         (
             '[[trunks]]\nname = "t"\naddress = "192.0.2.1"\nsources = ["192.0.2.1/24"]',

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mediaproxy.calllog.rows import IntervalRow, RecordingRow
-from mediaproxy.calls.events import CallAnswered
+from mediaproxy.calls.events import CallAnswered, CallUpdated
 from mediaproxy.calls.model import Policy, RecordingPolicy
 from mediaproxy.calls.plane import LegId
 from mediaproxy.errors import Misuse
@@ -190,3 +190,12 @@ async def test_after_every_change_the_mirror_says_what_the_recordings_say(tmp_pa
         agree()
         assert before == mirror.row(CALL, now_ns=world.now_ns)
         await world.end()
+
+
+def test_what_changes_of_a_call_goes_to_its_worker(mirror: MirroredRecordings, post: Post) -> None:
+    updated = CallUpdated(replace(RECORD, agent="olga"), at(1), barred=True)
+    mirror.follow(updated)
+    mirror.follow(replace(updated, call=replace(RECORD, id=CallId("other"))))
+    assert post.sent[1:] == [messages.Follow(updated)]
+    (lost,) = mirror.lose(post)
+    assert lost.logged.call.agent == "olga"

@@ -13,8 +13,8 @@ import pytest
 
 from mediaproxy.ids import RecordingId
 from mediaproxy.recording import journal, wav
-from mediaproxy.recording.journal import Annulled, Ended, Record
-from mediaproxy.recording.manifest import Actor
+from mediaproxy.recording.journal import Annulled, Ended, Present, Record
+from mediaproxy.recording.manifest import Actor, Participant
 from mediaproxy.storage import Outcome, Refused, Repaired, Storage, published, repair, verify
 from mediaproxy.storage.audio import identity
 from mediaproxy.storage.publish import publish
@@ -461,6 +461,23 @@ def test_what_is_no_file_is_refused_and_not_waited_for(storage: Storage, suffix:
     path.unlink()
     os.mkfifo(path) if kind == "pipe" else path.mkdir()
     assert refused(storage) == f"{path.name} is no plain file"
+
+
+def test_who_took_the_call_over_stands_in_the_manifest(storage: Storage) -> None:
+    carol = Participant("B", 2, "agent", "carol", "+1", 0, 700)
+    olga = Participant("B", 2, "agent", "olga", "+1", 700)
+    lay(
+        storage,
+        [header_of(), Present((carol,)), START, Present((carol, olga))],
+        expected_frames(2_000, [(400, 1_500)]),
+    )
+    outcome = repaired(storage)
+    assert outcome.audio is not None
+    claims = json.loads(outcome.audio.with_suffix(".json").read_bytes())
+    assert [(one["name"], one["from_sample"], one["to_sample"]) for one in claims["participants"]] == [
+        ("carol", 0, 700),
+        ("olga", 700, 2_000),
+    ]
 
 
 def test_an_annulled_opening_needs_no_audio_file(storage: Storage) -> None:

@@ -1,0 +1,1 @@
+"""Posting events to whoever wants them: the signature, which addresses may be posted to, one request."""
