@@ -28,8 +28,8 @@ from mediaproxy.config.addresses import (
     parse_ports,
     parse_target,
 )
-from mediaproxy.config.guard import Guarded
 from mediaproxy.config.agent_from import parse_agent_from
+from mediaproxy.config.guard import Guarded
 from mediaproxy.config.section import Section
 from mediaproxy.config.texts import (
     Code,
