@@ -143,4 +143,14 @@ class PasswordRefused:
     limited: bool
 
 
+@dataclass(frozen=True, slots=True)
+class TrunkRegistered:
+    """Whether we are registered with this trunk from now on; `status` is what was answered."""
+
+    trunk: str
+    registered: bool
+    status: int
+
+
 AgentEvent = ContactsChanged | PasswordRefused
+TrunkEvent = TrunkRegistered

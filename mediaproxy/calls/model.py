@@ -97,6 +97,21 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class TrunkRegister:
+    """How we register with a carrier. `domain` "" is the trunk's address, `auth_user` "" is `user`.
+
+    `realm` "" is what the registrar names; nothing else is ever answered with this password.
+    """
+
+    user: str
+    password: str = field(repr=False)
+    auth_user: str = ""
+    domain: str = ""
+    realm: str = ""
+    expires_s: int = 3_600
+
+
+@dataclass(frozen=True, slots=True)
 class Trunk:
     """`by_certificate`: whoever proves to hold its target's name is this trunk, and nobody is by address."""
 
@@ -105,6 +120,7 @@ class Trunk:
     sources: tuple[IPv4Network | IPv6Network, ...]
     latch: Latch = Latch.AUTO
     by_certificate: bool = False
+    register: TrunkRegister | None = None
 
 
 @dataclass(frozen=True, slots=True)

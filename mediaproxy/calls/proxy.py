@@ -25,6 +25,7 @@ from mediaproxy.calls.outcome import Outcome
 from mediaproxy.calls.plane import PlaneEvent
 from mediaproxy.calls.registrar import Registrar
 from mediaproxy.calls.routing import Destination, Peer, Routing, called_number
+from mediaproxy.calls.trunk_registration import TrunkRegistrations
 from mediaproxy.calls.wire import SDP, has_sdp
 from mediaproxy.clock import NS_PER_MS, NS_PER_S
 from mediaproxy.errors import Malformed
@@ -69,6 +70,7 @@ class Proxy:
         self._wall_offset_ns = wall_offset_ns
         self._context = Context(layer, random, listeners)
         self._registrar = Registrar(self._context, plan)
+        self.trunks = TrunkRegistrations(self._context, plan)
         self._calls: dict[CallId, Call] = {}
         self._last_generation = 0
         self._takes_calls = True
@@ -110,6 +112,8 @@ class Proxy:
             self._run()
         context.forks.handle_timer(now=now)
         self._registrar.handle_timer(now=now)
+        self.trunks.handle_timer(now=now)
+        self._run()
 
     def next_deadline(self) -> float | None:
         context = self._context
@@ -118,6 +122,7 @@ class Proxy:
             context.schedule.next_deadline(),
             context.forks.next_deadline(),
             self._registrar.next_deadline(),
+            self.trunks.next_deadline(),
         )
         return min((at for at in deadlines if at is not None), default=None)
 
@@ -159,6 +164,12 @@ class Proxy:
         self._with_call(call, lambda live: live.step(Input.HANG_UP))
         self._run()
 
+    def leave_trunks(self, *, now_ns: int) -> None:
+        """Carriers that we are registered with are to send their calls elsewhere."""
+        self._context.now_ns = now_ns
+        self.trunks.remove_all()
+        self._run()
+
     def refuse_new_calls(self) -> None:
         """From now on 503: this process is to end once its calls have."""
         self._takes_calls = False
@@ -171,6 +182,8 @@ class Proxy:
         """For the calls to come; a live call keeps the plan that it began with."""
         self._routing = Routing(plan)
         self._registrar.replace_plan(plan)
+        self.trunks.replace_plan(plan)
+        self._run()
 
     # -- events of the transaction layer
 
@@ -199,6 +212,8 @@ class Proxy:
         owner = context.owners.get(event.transaction)
         if owner is not None:
             return self._with_call(owner, lambda call: call.receive_event(event))
+        if self.trunks.receive(event, event.transaction):
+            return None
         if isinstance(event, ResponseReceived):
             context.forks.reap(context.layer, event.transaction, event.response, context.now_ns)
         return None

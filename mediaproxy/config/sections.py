@@ -38,6 +38,7 @@ from mediaproxy.config.texts import (
     parses,
 )
 from mediaproxy.config.tls import TlsSection
+from mediaproxy.config.trunk_register import Registering
 from mediaproxy.net import Endpoint, Family
 from mediaproxy.recording.keeping import Limits
 
@@ -335,6 +336,7 @@ class TrunkSection(Section):
         False, description="true: who shows a certificate with that name is this trunk, and nobody else"
     )
     latch: LatchName = "auto"
+    register_: Registering = None
 
     @property
     def target(self) -> Target:

@@ -24,6 +24,8 @@ from mediaproxy.calls.events import (
     ContactsChanged,
     PasswordRefused,
     RecordRequested,
+    TrunkEvent,
+    TrunkRegistered,
     is_on,
 )
 from mediaproxy.calls.model import Policy
@@ -57,7 +59,7 @@ PUBLISHED_NAMES = {
     CallEnded: "call.ended",
 }
 
-Output = PlaneOperation | CallEvent | RecordRequested | CallBroken | AgentEvent
+Output = PlaneOperation | CallEvent | RecordRequested | CallBroken | AgentEvent | TrunkEvent
 
 
 def wall_offset_ns() -> int:
@@ -151,6 +153,9 @@ class Wiring:
                 log.warning(
                     "password_refused", source=output.source, agent=output.agent, limited=output.limited
                 )
+            case TrunkRegistered(trunk, registered, status):
+                say = log.info if registered else log.warning
+                say("trunk_registered" if registered else "trunk_not_registered", trunk=trunk, status=status)
             case CallBroken():
                 log.error("call_broken", call=output.call, exc_info=output.error)
             case _:
