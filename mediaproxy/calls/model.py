@@ -112,6 +112,15 @@ class TrunkRegister:
 
 
 @dataclass(frozen=True, slots=True)
+class HeaderRules:
+    """What INVITEs to a trunk lack, say instead, and say besides; pairs are (name, value)."""
+
+    remove: tuple[str, ...] = ()
+    set: tuple[tuple[str, str], ...] = ()
+    add: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Trunk:
     """`by_certificate`: whoever proves to hold its target's name is this trunk, and nobody is by address."""
 
@@ -121,6 +130,7 @@ class Trunk:
     latch: Latch = Latch.AUTO
     by_certificate: bool = False
     register: TrunkRegister | None = None
+    headers: HeaderRules | None = None
 
 
 @dataclass(frozen=True, slots=True)

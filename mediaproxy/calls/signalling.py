@@ -8,6 +8,7 @@ from mediaproxy.calls.context import Context
 from mediaproxy.calls.leg import Leg
 from mediaproxy.calls.model import Trunk
 from mediaproxy.calls.trunk_account import proofs, proven
+from mediaproxy.calls.trunk_headers import towards
 from mediaproxy.ids import CallId
 from mediaproxy.sip.flow import Flow
 from mediaproxy.sip.headers import Headers
@@ -92,7 +93,7 @@ class Signalling:
     ) -> TransactionId:
         """A trunk's challenge is answered here: the listener hears of it when that fails alone, and `resent`
         what went out instead. The transaction's name stays the first one's."""
-        flow = leg.next_flow
+        request, flow = towards(request, leg.peer), leg.next_flow
         transaction = self._open(request, flow)
         self._listeners[transaction] = listener
         if isinstance(leg.peer, Trunk) and leg.peer.register is not None:

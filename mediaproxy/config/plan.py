@@ -37,6 +37,7 @@ def _trunk(one: TrunkSection) -> Trunk:
         Latch(one.latch),
         one.client_certificate,
         register=None if one.register_ is None else one.register_.wanted,
+        headers=None if one.headers is None else one.headers.rules,
     )
 
 

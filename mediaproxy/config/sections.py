@@ -38,6 +38,7 @@ from mediaproxy.config.texts import (
     parses,
 )
 from mediaproxy.config.tls import TlsSection
+from mediaproxy.config.trunk_headers import HeadersSection
 from mediaproxy.config.trunk_register import Registering
 from mediaproxy.net import Endpoint, Family
 from mediaproxy.recording.keeping import Limits
@@ -337,6 +338,7 @@ class TrunkSection(Section):
     )
     latch: LatchName = "auto"
     register_: Registering = None
+    headers: HeadersSection | None = None
 
     @property
     def target(self) -> Target:
