@@ -3,17 +3,18 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from mediaproxy.calls.events import AgentEvent, CallBroken, CallEvent, RecordRequested
+from mediaproxy.calls.events import AgentEvent, CallBroken, CallEvent, RecordRequested, TrunkEvent
 from mediaproxy.calls.forks import Forks
 from mediaproxy.calls.model import Target
 from mediaproxy.calls.plane import LegId, PlaneOperation
 from mediaproxy.calls.schedule import Schedule
+from mediaproxy.calls.trunk_account import TrunkAccount
 from mediaproxy.clock import NS_PER_S
 from mediaproxy.ids import CallId
 from mediaproxy.sip.outputs import Event, TransactionId, Transmit
 from mediaproxy.sip.transactions import TransactionLayer
 
-Output = Transmit | PlaneOperation | CallEvent | RecordRequested | CallBroken | AgentEvent
+Output = Transmit | PlaneOperation | CallEvent | RecordRequested | CallBroken | AgentEvent | TrunkEvent
 
 
 @dataclass(slots=True)
@@ -34,6 +35,7 @@ class Counters:
     replayed: int = 0  # credentials that were used before
     emergencies: int = 0  # calls for help
     suspects_refused: int = 0  # credentials not looked at, for too many wrong ones came from there
+    trunk_registrations_failed: int = 0  # of ours with carriers
 
 
 @dataclass(slots=True)
@@ -52,6 +54,7 @@ class Context:
     schedule: Schedule = field(default_factory=Schedule)
     forks: Forks = field(default_factory=Forks)
     counters: Counters = field(default_factory=Counters)
+    trunk_accounts: dict[str, TrunkAccount] = field(default_factory=dict)  # by the trunk's name
     outputs: list[Output] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)  # of the layer, not yet acted upon
 

@@ -178,10 +178,13 @@ class Coupling:
         else:  # nothing, or parts of which none is SDP
             request = request.replace(body=arrival.received.request.body)
         self._enter(call_id, self.callee.tag, LegId.B)
-        transaction = self.signalling.send_over(self.callee.flow, request, self.receive_reply)
-        self._request = request
+        transaction = self.signalling.send(self.callee, request, self.receive_reply, self._remember)
+        self._remember(request)
         self._invited = Invited(transaction, call_id, request.cseq.number)
         self.start_timer(CallTimer.RING, arrival.plan.ring_timeout_s)
+
+    def _remember(self, request: Request) -> None:
+        self._request = request
 
     def _enter(self, call_id: str, tag: str, leg: LegId) -> None:
         self.context.dialogs[call_id, tag] = (self.id, leg)
@@ -269,13 +272,15 @@ class Coupling:
         assert self._invited is not None
         self._watch_forks()
         context = self.context
-        context.forks.reap(context.layer, self._invited.transaction, response, context.now_ns)
+        transaction = self.signalling.latest(self._invited.transaction)
+        context.forks.reap(context.layer, transaction, response, context.now_ns)
 
     def _watch_forks(self) -> None:
         assert self._invited is not None
         assert self._request is not None
         sent = Sent(self._request, self.callee.flow, self.callee.pinned)
-        self.context.forks.watch(self._invited.transaction, sent, now=self.context.now)
+        transaction = self.signalling.latest(self._invited.transaction)
+        self.context.forks.watch(transaction, sent, now=self.context.now)
 
     def _answer_body(self, response: Response) -> bytes:
         assert self.media is not None

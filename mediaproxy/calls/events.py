@@ -166,4 +166,14 @@ class SourceRefused:
     requests: int
 
 
+@dataclass(frozen=True, slots=True)
+class TrunkRegistered:
+    """Whether we are registered with this trunk from now on; `status` is what was answered."""
+
+    trunk: str
+    registered: bool
+    status: int
+
+
 AgentEvent = ContactsChanged | PasswordRefused | SourceRefused
+TrunkEvent = TrunkRegistered

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from mediaproxy.calls.leg import within
+from mediaproxy.calls.trunk_account import proofs
 from mediaproxy.sip.dialog import Dialog
 from mediaproxy.sip.flow import Flow
 from mediaproxy.sip.messages import Request, Response
@@ -43,7 +44,9 @@ class Forks:
             return
         dialog = Dialog.uac(sent.request, answer)
         flow = sent.flow if sent.pinned else within(dialog, sent.flow)
-        layer.send_ack(transaction, dialog.ack(sent.request.cseq.number), flow, now_ns=now_ns)
+        headers = proofs(sent.request) if flow.remote == sent.flow.remote else None
+        ack = dialog.ack(sent.request.cseq.number, headers=headers)
+        layer.send_ack(transaction, ack, flow, now_ns=now_ns)
         layer.send_request(dialog.request("BYE"), flow, now_ns=now_ns)
 
     def next_deadline(self) -> float | None:

@@ -106,6 +106,30 @@ class AgentFrom:
 
 
 @dataclass(frozen=True, slots=True)
+class TrunkRegister:
+    """How we register with a carrier. `domain` "" is the trunk's address, `auth_user` "" is `user`.
+
+    `realm` "" is what the registrar names; nothing else is ever answered with this password.
+    """
+
+    user: str
+    password: str = field(repr=False)
+    auth_user: str = ""
+    domain: str = ""
+    realm: str = ""
+    expires_s: int = 3_600
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderRules:
+    """What INVITEs to a trunk lack, say instead, and say besides; pairs are (name, value)."""
+
+    remove: tuple[str, ...] = ()
+    set: tuple[tuple[str, str], ...] = ()
+    add: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Trunk:
     """`by_certificate`: whoever proves to hold its target's name is this trunk, and nobody is by address.
 
@@ -118,6 +142,8 @@ class Trunk:
     latch: Latch = Latch.AUTO
     by_certificate: bool = False
     agent_from: AgentFrom | None = None
+    register: TrunkRegister | None = None
+    headers: HeaderRules | None = None
 
 
 @dataclass(frozen=True, slots=True)

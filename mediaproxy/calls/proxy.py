@@ -30,6 +30,7 @@ from mediaproxy.calls.outcome import Outcome
 from mediaproxy.calls.plane import PlaneEvent
 from mediaproxy.calls.registrar import Registrar
 from mediaproxy.calls.routing import Destination, Peer, Routing, called_number
+from mediaproxy.calls.trunk_registration import TrunkRegistrations
 from mediaproxy.calls.wire import SDP
 from mediaproxy.clock import NS_PER_MS, NS_PER_S
 from mediaproxy.errors import Malformed
@@ -76,6 +77,7 @@ class Proxy:
         self._registrar = Registrar(self._context, plan)
         self._emergencies = Emergencies(plan)
         self._gate = Gate(self._context, self._registrar, plan, self._routing, self._emergencies)
+        self.trunks = TrunkRegistrations(self._context, plan)
         self._calls: dict[CallId, Call] = {}
         self._last_generation = 0
         self._takes_calls = True
@@ -119,6 +121,8 @@ class Proxy:
             self._run()
         context.forks.handle_timer(now=now)
         self._registrar.handle_timer(now=now)
+        self.trunks.handle_timer(now=now)
+        self._run()
 
     def next_deadline(self) -> float | None:
         context = self._context
@@ -127,6 +131,7 @@ class Proxy:
             context.schedule.next_deadline(),
             context.forks.next_deadline(),
             self._registrar.next_deadline(),
+            self.trunks.next_deadline(),
         )
         return min((at for at in deadlines if at is not None), default=None)
 
@@ -181,6 +186,12 @@ class Proxy:
         self._with_call(call, lambda live: live.step(Input.HANG_UP))
         self._run()
 
+    def leave_trunks(self, *, now_ns: int) -> None:
+        """Carriers that we are registered with are to send their calls elsewhere."""
+        self._context.now_ns = now_ns
+        self.trunks.remove_all()
+        self._run()
+
     def refuse_new_calls(self) -> None:
         """From now on 503, but to calls for help: this process is to end once its calls have."""
         self._takes_calls = False
@@ -199,6 +210,8 @@ class Proxy:
         self._registrar.replace_plan(plan)
         self._emergencies = Emergencies(plan)
         self._gate.replace_plan(plan, self._routing, self._emergencies)
+        self.trunks.replace_plan(plan)
+        self._run()
 
     # -- events of the transaction layer
 
@@ -227,6 +240,8 @@ class Proxy:
         owner = context.owners.get(event.transaction)
         if owner is not None:
             return self._with_call(owner, lambda call: call.receive_event(event))
+        if self.trunks.receive(event, event.transaction):
+            return None
         if isinstance(event, ResponseReceived):
             context.forks.reap(context.layer, event.transaction, event.response, context.now_ns)
         return None

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 from mediaproxy.calls.context import Context
 from mediaproxy.calls.leg import Leg
+from mediaproxy.calls.model import Trunk
+from mediaproxy.calls.trunk_account import proofs, proven
+from mediaproxy.calls.trunk_headers import towards
 from mediaproxy.ids import CallId
 from mediaproxy.sip.flow import Flow
 from mediaproxy.sip.headers import Headers
@@ -36,6 +39,20 @@ class Reply(NamedTuple):
 
 
 Listener = Callable[[Reply], None]
+MAX_CHALLENGES = 2  # of one request: the second because the first one's nonce was stale
+
+
+@dataclass(slots=True)
+class Sent:
+    """A request to a trunk that may challenge it. Whoever sent it knows it by its first transaction."""
+
+    first: TransactionId
+    leg: Leg
+    request: Request
+    flow: Flow
+    resent: Callable[[Request], None] | None
+    challenged: int = 0
+    cancelled: bool = False
 
 
 @dataclass(slots=True)
@@ -47,6 +64,8 @@ class Signalling:
     _listeners: dict[TransactionId, Listener] = field(default_factory=dict)
     _waiting: dict[TransactionId, RequestReceived] = field(default_factory=dict)
     _owned: set[TransactionId] = field(default_factory=set)
+    _sent: dict[TransactionId, Sent] = field(default_factory=dict)  # by each of their transactions
+    _latest: dict[TransactionId, TransactionId] = field(default_factory=dict)  # by the first one
 
     @property
     def idle(self) -> bool:
@@ -61,21 +80,65 @@ class Signalling:
         for transaction in self._owned:
             self.context.owners.pop(transaction, None)
         self._listeners.clear()
+        self._sent.clear()
 
     # -- as UAC
 
-    def send(self, leg: Leg, request: Request, listener: Listener) -> TransactionId:
-        return self.send_over(leg.next_flow, request, listener)
+    def send(
+        self,
+        leg: Leg,
+        request: Request,
+        listener: Listener,
+        resent: Callable[[Request], None] | None = None,
+    ) -> TransactionId:
+        """A trunk's challenge is answered here: the listener hears of it when that fails alone, and `resent`
+        what went out instead. The transaction's name stays the first one's."""
+        request, flow = towards(request, leg.peer), leg.next_flow
+        transaction = self._open(request, flow)
+        self._listeners[transaction] = listener
+        if isinstance(leg.peer, Trunk) and leg.peer.register is not None:
+            self._sent[transaction] = Sent(transaction, leg, request, flow, resent)
+        return transaction
 
-    def send_over(self, flow: Flow, request: Request, listener: Listener) -> TransactionId:
+    def latest(self, transaction: TransactionId) -> TransactionId:
+        """By which the layer knows it now."""
+        return self._latest.get(transaction, transaction)
+
+    def _open(self, request: Request, flow: Flow) -> TransactionId:
         context = self.context
         transaction = context.layer.send_request(request, flow, now_ns=context.now_ns)
         self.own(transaction)
-        self._listeners[transaction] = listener
         return transaction
+
+    def _prove(self, sent: Sent, response: Response) -> bool:
+        """Whether the request went out once more, with what its challenge asks for (22.2, 22.3)."""
+        if sent.cancelled:
+            return False
+        account = self.context.trunk_accounts.get(sent.leg.peer.name)
+        proof = None if account is None else account.prove(sent.request, response, sent.flow)
+        if proof is None or sent.challenged >= MAX_CHALLENGES or (sent.challenged and not proof.stale):
+            return False
+        sent.challenged += 1
+        dialog = sent.leg.dialog
+        if dialog is not None:
+            dialog.local_seq += 1
+        number = sent.request.cseq.number + 1 if dialog is None else dialog.local_seq
+        sent.request = proven(sent.request, number, proof)
+        if sent.resent is not None:
+            sent.resent(sent.request)
+        transaction = self._open(sent.request, sent.flow)
+        self._sent[transaction] = sent
+        self._latest[sent.first] = transaction
+        return True
 
     def receive_reply(self, reply: Reply) -> None:
         """A reply to what is settled already goes nowhere, but for a further fork's answer."""
+        sent = self._sent.get(reply.transaction)
+        if sent is not None:
+            waits = sent.first in self._listeners and reply.status in _CHALLENGES
+            if waits and reply.response is not None and self._prove(sent, reply.response):
+                return
+            reply = reply._replace(transaction=sent.first)
         listener = self._listeners.get(reply.transaction)
         if reply.status >= 200:
             self._listeners.pop(reply.transaction, None)
@@ -83,7 +146,8 @@ class Signalling:
             listener(reply)
         elif reply.response is not None:
             context = self.context
-            context.forks.reap(context.layer, reply.transaction, reply.response, context.now_ns)
+            latest = self.latest(reply.transaction)
+            context.forks.reap(context.layer, latest, reply.response, context.now_ns)
 
     def acknowledge(
         self,
@@ -94,11 +158,18 @@ class Signalling:
         body: bytes = b"",
     ) -> None:
         assert leg.dialog is not None  # a 2xx has just made or confirmed it
+        sent, flow = self._sent.get(transaction), leg.next_flow
+        if sent is not None and sent.challenged:
+            number, transaction = sent.request.cseq.number, self.latest(transaction)
+            if flow.remote == sent.flow.remote:
+                headers = proofs(sent.request) + (headers or Headers())
         ack = leg.dialog.ack(number, headers=headers, body=body)
-        self.context.layer.send_ack(transaction, ack, leg.next_flow, now_ns=self.context.now_ns)
+        self.context.layer.send_ack(transaction, ack, flow, now_ns=self.context.now_ns)
 
     def cancel(self, transaction: TransactionId) -> None:
-        self.context.layer.cancel(transaction, now_ns=self.context.now_ns)
+        if transaction in self._sent:
+            self._sent[transaction].cancelled = True  # and is not sent again
+        self.context.layer.cancel(self.latest(transaction), now_ns=self.context.now_ns)
 
     # -- as UAS
 

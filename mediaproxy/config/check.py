@@ -13,6 +13,7 @@ from mediaproxy.calls.model import BEEP
 from mediaproxy.clock import NS_PER_S
 from mediaproxy.config.check_behind import judge_behind
 from mediaproxy.config.check_tls import judge_tls
+from mediaproxy.config.check_trunks import judge_trunks
 from mediaproxy.config.emergency import judge_emergency
 from mediaproxy.config.findings import Finding, Severity
 from mediaproxy.config.sections import RecordingSection, RouteSection, TrunkSection
@@ -31,7 +32,7 @@ def check(config: Config, file: str = "configuration") -> list[Finding]:
     """Errors first. A configuration without errors can be served."""
     judges = (
         _names, _sources, _destinations, _unreachable, _codes, _ports, _loops, _shared_addresses, _api,
-        _keeping, _sounds, _consent, _passwords, judge_tls, _emergency, judge_behind, _webhooks,
+        _keeping, _sounds, _consent, _passwords, judge_tls, judge_trunks, _emergency, judge_behind, _webhooks,
     )  # fmt: skip
     findings = [finding for judge in judges for finding in judge(config, file)]
     return sorted(findings, key=lambda finding: finding.severity is Severity.WARNING)

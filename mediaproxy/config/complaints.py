@@ -83,7 +83,8 @@ def _keys_of(location: Location) -> list[str]:
     model: type[BaseModel] = Config
     for part in location:
         if isinstance(part, str):
-            model = _model_in(model.model_fields[part].annotation)
+            named = {field.alias or name: field for name, field in model.model_fields.items()}
+            model = _model_in(named[part].annotation)
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
@@ -130,8 +131,8 @@ def _shown(error: Any, location: Location) -> str | None:
 
 
 def _may_be_secret(error: Any, location: Location) -> bool:
-    """Also whatever was meant to be a token, at a misspelt key, and a password within a URL."""
-    misspelt = error["type"] == "extra_forbidden" and location[0] == "api"
+    """Also whatever was meant to be a token or a password, at a misspelt key, and a password within a URL."""
+    misspelt = error["type"] == "extra_forbidden" and (location[0] == "api" or "register" in location)
     named = any(word in str(location[-1]).lower() for word in _SECRET)
     in_url = location[0] in ("database", "webhooks") and "@" in str(error["input"])
     return misspelt or named or in_url or "tokens" in location

@@ -4,7 +4,7 @@ import os
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import SecretStr, ValidationError
 from pydantic_settings import SettingsError
@@ -12,11 +12,13 @@ from pydantic_settings import SettingsError
 from mediaproxy.config.agents import AgentSection
 from mediaproxy.config.complaints import complaints
 from mediaproxy.config.findings import BadConfiguration, Finding, Severity, bad_file
-from mediaproxy.config.sections import RouteSection
+from mediaproxy.config.sections import RouteSection, TrunkSection
 from mediaproxy.config.settings import ENV_DELIMITER, ENV_PREFIX, Config
 from mediaproxy.config.texts import SQLITE, visible
+from mediaproxy.config.trunk_register import RegisterSection
 
 MAX_PASSWORD_BYTES = 1_024
+_S = TypeVar("_S", AgentSection, RegisterSection)
 
 
 def load(path: Path) -> Config:
@@ -76,6 +78,7 @@ def _absolute(config: Config, folder: Path) -> Config:
             ),
             "routes": tuple(_route_below(route, folder) for route in config.routes),
             "agents": tuple(_agent_below(agent, folder) for agent in config.agents),
+            "trunks": tuple(_trunk_below(trunk, folder) for trunk in config.trunks),
             "database": config.database.model_copy(update={"url": url}),
         }
     )
@@ -83,39 +86,56 @@ def _absolute(config: Config, folder: Path) -> Config:
 
 def _with_passwords(config: Config, file: str) -> Config:
     """With what the password files say. Raises BadConfiguration."""
-    agents, findings = [], []
-    for number, agent in enumerate(config.agents):
+    findings: list[Finding] = []
+
+    def with_password(section: _S, key: str) -> _S:
+        if section.password_file is None:
+            return section
         try:
-            agents.append(_with_password(agent))
+            return section.model_copy(update={"password": _read_password(section.password_file)})
         except ValueError as error:
             problem, _, remedy = str(error).partition("; ")
-            key, name = f"agents[{number}].password_file", str(agent.password_file)
-            findings.append(Finding(Severity.ERROR, file, key, name, problem, remedy))
+            name = str(section.password_file)
+            findings.append(Finding(Severity.ERROR, file, f"{key}.password_file", name, problem, remedy))
+            return section
+
+    agents = [with_password(one, f"agents[{number}]") for number, one in enumerate(config.agents)]
+    trunks = [
+        trunk
+        if trunk.register_ is None
+        else trunk.model_copy(
+            update={"register_": with_password(trunk.register_, f"trunks[{number}].register")}
+        )
+        for number, trunk in enumerate(config.trunks)
+    ]
     if findings:
         raise BadConfiguration(findings)
-    return config.model_copy(update={"agents": tuple(agents)})
+    return config.model_copy(update={"agents": tuple(agents), "trunks": tuple(trunks)})
 
 
-def _with_password(agent: AgentSection) -> AgentSection:
+def _read_password(path: Path) -> SecretStr:
     """Raises ValueError, which reads `problem; remedy` and holds nothing of the file."""
-    if agent.password_file is None:
-        return agent
     try:
-        with agent.password_file.open("rb") as opened:
+        with path.open("rb") as opened:
             line = opened.readline(MAX_PASSWORD_BYTES)
     except OSError as error:
         raise ValueError(f"{error.strerror}; name a file that can be read") from None
     try:
-        password = visible(SecretStr(line.decode("ascii").rstrip("\r\n")))
+        return visible(SecretStr(line.decode("ascii").rstrip("\r\n")))
     except ValueError:
         raise ValueError("its first line is no password; write one of visible ASCII signs") from None
-    return agent.model_copy(update={"password": password})
 
 
 def _agent_below(agent: AgentSection, folder: Path) -> AgentSection:
     if agent.password_file is None:
         return agent
     return agent.model_copy(update={"password_file": folder / agent.password_file.expanduser()})
+
+
+def _trunk_below(trunk: TrunkSection, folder: Path) -> TrunkSection:
+    if trunk.register_ is None:
+        return trunk
+    return trunk.model_copy(update={"register_": trunk.register_.below(folder)})
 
 
 def _route_below(route: RouteSection, folder: Path) -> RouteSection:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from mediaproxy.calls.model import Agent, Overrides, Plan, Route, Trunk
 from mediaproxy.calls.plane import Latch
 from mediaproxy.config.agents import AgentSection
-from mediaproxy.config.sections import RecordingSection, RouteSection
+from mediaproxy.config.sections import RecordingSection, RouteSection, TrunkSection
 from mediaproxy.config.settings import Config
 
 
@@ -15,12 +15,7 @@ def plan(config: Config) -> Plan:
     return Plan(
         domain=config.sip.our_domain,
         realm=config.sip.our_realm,
-        trunks=tuple(
-            Trunk(
-                one.name, one.target, one.networks, Latch(one.latch), one.client_certificate, one.agent_source
-            )
-            for one in config.trunks
-        ),
+        trunks=tuple(_trunk(one) for one in config.trunks),
         agents=tuple(_agent(one, config.sip.our_realm, default) for one in config.agents),
         routes=tuple(
             Route(one.from_, one.to, one.agent, one.trunk, one.own_policy(default), _overrides(one, default))
@@ -34,6 +29,19 @@ def plan(config: Config) -> Plan:
         emergency=config.emergency.plan,
         guard=config.sip.guard,
         metadata_headers=config.sip.metadata_headers,
+    )
+
+
+def _trunk(one: TrunkSection) -> Trunk:
+    return Trunk(
+        one.name,
+        one.target,
+        one.networks,
+        Latch(one.latch),
+        one.client_certificate,
+        agent_from=one.agent_source,
+        register=None if one.register_ is None else one.register_.wanted,
+        headers=None if one.headers is None else one.headers.rules,
     )
 
 

@@ -51,6 +51,8 @@ from mediaproxy.config.texts import (
     parses,
 )
 from mediaproxy.config.tls import TlsSection
+from mediaproxy.config.trunk_headers import HeadersSection
+from mediaproxy.config.trunk_register import Registering
 from mediaproxy.net import Endpoint, Family
 from mediaproxy.recording.keeping import Limits
 
@@ -362,6 +364,9 @@ class TrunkSection(Section):
     @property
     def agent_source(self) -> AgentFrom | None:
         return None if self.agent_from is None else parse_agent_from(self.agent_from)
+
+    register_: Registering = None
+    headers: HeadersSection | None = None
 
     @property
     def target(self) -> Target:

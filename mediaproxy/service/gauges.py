@@ -28,6 +28,16 @@ def watch_all(
     metrics.watch("loop_tasks", "Tasks of the event loop", lambda: len(asyncio.all_tasks()))
     metrics.watch("calls_live", "Calls that have not ended", lambda: len(live))
     metrics.watch("agent_contacts", "Contacts at which agents are registered", lambda: proxy.contacts)
+    metrics.watch(
+        "trunks_registered",
+        "Carriers that we are registered with",
+        lambda: sum(proxy.trunks.registered.values()),
+    )
+    metrics.watch(
+        "trunks_to_register",
+        "Carriers that we are to be registered with",
+        lambda: len(proxy.trunks.registered),
+    )
     _watch_ints(metrics, "sip", "SIP transport", transport)
     _watch_ints(metrics, "calls", "Call core", proxy.counters, leave_out=("live",))
     _watch_ints(metrics, "log", "Call log rows", call_log.counters)

@@ -82,6 +82,7 @@ class Server:
         waiting = configuration.needs_restart(self._config, config)
         self._config = config
         self._proxy.replace_plan(configuration.plan(config))
+        self._transport.settle()
         self.tokens.replace(config.api.known_tokens())
         return waiting
 
@@ -97,13 +98,14 @@ class Server:
         self._proxy.leave()
         for record in self.live.all():
             self._proxy.hang_up(record.id, now_ns=time.monotonic_ns())
+        self._proxy.leave_trunks(now_ns=time.monotonic_ns())
         self._transport.settle()
         await self._said_goodbye()
 
     async def _said_goodbye(self) -> None:
         """A BYE that is lost once must not leave a telephone in a call that is over."""
         end = self._loop.time() + GOODBYE_S
-        while len(self._proxy) and self._loop.time() < end:  # noqa: ASYNC110 - the core announces no idleness
+        while (len(self._proxy) or self._proxy.trunks.leaving) and self._loop.time() < end:  # noqa: ASYNC110 - the core announces no idleness
             await asyncio.sleep(TICK_S)
 
     async def _start(self, stack: AsyncExitStack) -> None:
@@ -146,6 +148,7 @@ class Server:
         retention.start()
         stack.push_async_callback(retention.close)
         collector.settle()
+        self._transport.settle()  # from now on carriers may know of us
         log.info("chain_head", head=str(await asyncio.to_thread(storage.chain.head)))
 
     def _open_webhooks(self, stack: AsyncExitStack, call_log: CallLog) -> None:

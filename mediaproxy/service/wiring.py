@@ -26,6 +26,8 @@ from mediaproxy.calls.events import (
     PasswordRefused,
     RecordRequested,
     SourceRefused,
+    TrunkEvent,
+    TrunkRegistered,
     is_on,
 )
 from mediaproxy.calls.model import Policy
@@ -61,7 +63,7 @@ PUBLISHED_NAMES = {
     CallEnded: "call.ended",
 }
 
-Output = PlaneOperation | CallEvent | RecordRequested | CallBroken | AgentEvent
+Output = PlaneOperation | CallEvent | RecordRequested | CallBroken | AgentEvent | TrunkEvent
 
 
 def wall_offset_ns() -> int:
@@ -157,6 +159,9 @@ class Wiring:
                 )
             case SourceRefused(source, why, requests):  # configs/fail2ban reads it
                 log.warning("sip_source_refused", source=source, why=why, requests=requests)
+            case TrunkRegistered(trunk, registered, status):
+                say = log.info if registered else log.warning
+                say("trunk_registered" if registered else "trunk_not_registered", trunk=trunk, status=status)
             case CallBroken():
                 log.error("call_broken", call=output.call, exc_info=output.error)
             case _:

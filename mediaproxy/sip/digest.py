@@ -121,8 +121,8 @@ def parse_credentials(text: str) -> Credentials | None:
     scheme, _, rest = text.strip(WHITESPACE).partition(" ")
     if scheme.lower() != "digest":
         return None
-    fields = _parse_fields(rest)
-    algorithm = _algorithm(fields.get("algorithm", Algorithm.MD5.value))
+    fields = parse_fields(rest)
+    algorithm = parse_algorithm(fields.get("algorithm", Algorithm.MD5.value))
     if algorithm is None or fields.get("qop", "").lower() != QOP or fields.get("userhash") == "true":
         return None
     try:
@@ -136,7 +136,8 @@ def parse_credentials(text: str) -> Credentials | None:
     return Credentials(user, realm, nonce, uri, algorithm, _count(fields.get("nc", "")), cnonce, given)
 
 
-def _parse_fields(text: str) -> dict[str, str]:
+def parse_fields(text: str) -> dict[str, str]:
+    """What credentials and challenges consist of, by lower-case name. Raises `Malformed`."""
     fields: dict[str, str] = {}
     pieces = split_outside_quotes(text, ",")
     if len(pieces) > MAX_LIST_ELEMENTS:
@@ -160,7 +161,8 @@ def _value(text: str) -> str:
     return unquote(text)
 
 
-def _algorithm(name: str) -> Algorithm | None:
+def parse_algorithm(name: str) -> Algorithm | None:
+    """None: one that is not ours."""
     return next((each for each in Algorithm if each.value == name.upper()), None)
 
 
