@@ -63,7 +63,8 @@ class Input(Enum):
     PROVISIONAL = auto()
     ANSWERED = auto()  # the first 2xx, with a description that we can anchor
     UNUSABLE = auto()  # the first 2xx, without one
-    REFUSED = auto()  # 3xx to 6xx, silence, or nobody there
+    REFUSED = auto()  # by all branches: 3xx to 6xx, silence, or nobody there
+    GROUP_REFUSED = auto()  # by all branches so far; there are places of lower q
     RING_TIMEOUT = auto()
     CANCELLED = auto()  # by the caller
     ROW_READY = auto()  # the log has the call, or has taken too long
@@ -140,15 +141,27 @@ class Call(Coupling):
         self.indicate(None)  # what may have waited for this
 
     def receive_reply(self, reply: Reply) -> None:
-        """What the callee says to our INVITE."""
+        """What a branch says to our INVITE."""
         happening = Happening(reply=reply)
         if reply.status >= 300 or reply.response is None:
-            self.step(Input.REFUSED, happening)
+            self._receive_refusal(reply)
         elif reply.status >= 200:
-            usable = self.state is not State.INVITING or self.take_answer(reply.response)
+            usable = self.state is not State.INVITING or self.take_answer(reply.transaction, reply.response)
             self.step(Input.ANSWERED if usable else Input.UNUSABLE, happening)
         elif reply.status > 100:
             self.step(Input.PROVISIONAL, happening)
+
+    def _receive_refusal(self, reply: Reply) -> None:
+        """Nothing is settled while another branch may still answer; a 6xx ends them all (16.7 point 5)."""
+        branches = self.branches
+        branches.fail(reply)
+        if branches.live:
+            if reply.status >= 600 and self.state is State.INVITING:
+                self.cancel_callee()
+        elif branches.waiting and reply.status < 600:
+            self.step(Input.GROUP_REFUSED)
+        else:
+            self.step(Input.REFUSED, Happening(reply=branches.best()))
 
     def receive_request(self, leg_id: LegId, received: RequestReceived) -> None:
         """A request within the dialog of a leg."""
@@ -304,10 +317,14 @@ def _invite(call: Call, happening: Happening) -> None:
     call.invite(happening.local)
 
 
+def _invite_next(call: Call, _: Happening) -> None:
+    call.invite_next()
+
+
 def _pass_provisional(call: Call, happening: Happening) -> None:
     assert happening.reply is not None
     assert happening.reply.response is not None
-    call.pass_provisional(happening.reply.response)
+    call.pass_provisional(happening.reply.transaction, happening.reply.response)
 
 
 def _pass_refusal(call: Call, happening: Happening) -> None:
@@ -328,7 +345,7 @@ def _announce_answer(call: Call, happening: Happening) -> None:
 def _reap(call: Call, happening: Happening) -> None:
     assert happening.reply is not None
     assert happening.reply.response is not None
-    call.reap(happening.reply.response)
+    call.reap(happening.reply.transaction, happening.reply.response)
 
 
 def _confirm_caller(call: Call, _: Happening) -> None:
@@ -391,6 +408,7 @@ TRANSITIONS: dict[tuple[State, Input], tuple[State, tuple[Action, ...]]] = {
     (_S.INVITING, _I.ANSWERED): (_S.ANSWERED, (_announce_answer,)),
     (_S.INVITING, _I.UNUSABLE): (_S.ENDED, (_refuse(488), _end(_UNUSABLE), _bye_callee)),
     (_S.INVITING, _I.REFUSED): (_S.ENDED, (_pass_refusal,)),
+    (_S.INVITING, _I.GROUP_REFUSED): (_S.INVITING, (_invite_next,)),
     (_S.INVITING, _I.RING_TIMEOUT): (_S.CANCELLING, (_refuse(480), _end(_NO_ANSWER), _cancel_callee)),
     (_S.INVITING, _I.CANCELLED): (_S.CANCELLING, (_refuse(487), _end(_CANCELLED), _cancel_callee)),
     # A BYE within an early dialog is as good as a CANCEL (15).
@@ -402,6 +420,11 @@ TRANSITIONS: dict[tuple[State, Input], tuple[State, tuple[Action, ...]]] = {
     ),
     (_S.CANCELLING, _I.ANSWERED): (_S.ENDED, (_reap,)),  # our CANCEL came too late (9.1)
     (_S.CANCELLING, _I.REFUSED): (_S.ENDED, ()),
+    # Another branch's 2xx crosses the CANCEL that the first one's made us send.
+    **{
+        (state, _I.ANSWERED): (state, (_reap,))
+        for state in (_S.ANSWERED, _S.CONFIRMING, _S.CONFIRMED, _S.CLOSING, _S.ENDED)
+    },
     (_S.ANSWERED, _I.ROW_READY): (_S.CONFIRMING, (_confirm_caller,)),
     (_S.ANSWERED, _I.CANCELLED): (_S.ENDED, (_refuse(487), _BY_CALLER, _bye_callee)),
     (_S.ANSWERED, _I.CALLER_BYE): (_S.ENDED, (_refuse(487), _BY_CALLER, _bye_callee)),

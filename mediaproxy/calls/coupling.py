@@ -5,9 +5,9 @@ done stands here; when it is done, in `call`.
 """
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from mediaproxy.calls import record
+from mediaproxy.calls.branches import ELSEWHERE, Branch, Branches, Way
 from mediaproxy.calls.context import Context
 from mediaproxy.calls.events import (
     CallAnswered,
@@ -18,7 +18,6 @@ from mediaproxy.calls.events import (
     CallStarted,
     RecordRequested,
 )
-from mediaproxy.calls.forks import Sent
 from mediaproxy.calls.indication import is_aware
 from mediaproxy.calls.infos import Infos
 from mediaproxy.calls.leg import Leg
@@ -62,9 +61,7 @@ class Arrival:
 
     received: RequestReceived
     sender: Agent | Trunk
-    callee: Agent | Trunk
-    callee_flow: Flow
-    callee_path: tuple[str, ...]  # proxies before it, as it registered (RFC 3327)
+    ways: tuple[Way, ...]  # to the callee, preferred ones first; there is one
     called: str
     policy: RecordingPolicy
     plan: Plan
@@ -72,18 +69,12 @@ class Arrival:
     wall_offset_ns: int
 
 
-class Invited(NamedTuple):
-    """Our INVITE to the callee. `number` is its CSeq's."""
-
-    transaction: TransactionId
-    call_id: str
-    number: int
-
-
 @dataclass(slots=True)
 class Answer:
-    """The callee's first 2xx. `body` is what the caller is to read of it."""
+    """The first 2xx, to our INVITE of CSeq `number`; `body` is what the caller is to read of it."""
 
+    transaction: TransactionId
+    number: int
     response: Response
     body: bytes = b""
     acknowledged: bool = False
@@ -100,9 +91,9 @@ class Coupling:
         self.generation = generation
         self.signalling = Signalling(context, call_record.id)
         self.caller = self._leg(LegId.A, arrival.sender, arrival.received.flow)
-        self.callee = self._leg(LegId.B, arrival.callee, arrival.callee_flow)
+        self.branches = Branches(arrival.ways)
+        self.callee = self._leg(LegId.B, arrival.ways[0].peer, arrival.ways[0].flow)
         self.caller.scheme = scheme_asked_for(arrival.received.request, arrival.received.flow)
-        self.callee.scheme = scheme_towards(request_uri(arrival.callee, arrival.called))
         self.legs = (self.caller, self.callee)
         self.caller.aware = self._may_record and is_aware(arrival.received.request)
         self.callee.aware = None if self._may_record else False
@@ -110,11 +101,11 @@ class Coupling:
         self.media: Media | None = None
         self.row_stored = False
         self.offers_late = arrival.offer is None
-        self._request: Request | None = None  # our INVITE, until it is confirmed
-        self._invited: Invited | None = None
+        self._offered = b""  # to each branch
         self._answer: Answer | None = None
-        self._early: tuple[str | None, bytes] = (None, b"")  # a fork's tag, its answer as passed on
-        self._fork_tags: dict[str | None, str] = {}  # the callee's -> ours towards the caller
+        self._fork_tags: dict[
+            tuple[TransactionId, str | None], str
+        ] = {}  # the callee's -> ours to the caller
         self._over = False
         self._farewell: str | None = None  # why we hang up
         self._held = False
@@ -153,26 +144,39 @@ class Coupling:
 
     def invite(self, local: tuple[Endpoint, Endpoint]) -> None:
         self.stop_timer(CallTimer.ALLOCATION)
-        arrival, context = self.arrival, self.context
-        self.media = Media(self.id, local, context.emit, word=self._first_word)
-        call_id = str(self.id)  # of the callee's dialog: as unique, and found again by whoever has the log
+        arrival = self.arrival
+        self.media = Media(self.id, local, self.context.emit, word=self._first_word)
+        if arrival.offer is not None:
+            self._offered = self.media.take_offer(self.caller, self.callee, arrival.offer)
+        self._enter(self._callee_call_id, self.callee.tag, LegId.B)
+        self.start_timer(CallTimer.RING, arrival.plan.ring_timeout_s)
+        self.invite_next()
+
+    def invite_next(self) -> None:
+        """The places that are preferred of those not yet tried."""
+        for way in self.branches.next_group():
+            request = self._invite_to(way)
+            transaction = self.signalling.send_over(way.flow, request, self.receive_reply)
+            self.branches.live[transaction] = Branch(way, request)
+
+    def _invite_to(self, way: Way) -> Request:
+        arrival = self.arrival
         request = outgoing_invite(
             arrival.received.request,
             sender=arrival.sender,
-            uri=request_uri(arrival.callee, arrival.called),
+            uri=request_uri(way.peer, arrival.called),
             domain=arrival.plan.domain,
-            flow=self.callee.flow,
+            flow=way.flow,
             tag=self.callee.tag,
-            call_id=call_id,
-            path=arrival.callee_path,
+            call_id=self._callee_call_id,
+            path=way.path,
         )
-        if arrival.offer is not None:
-            request = request.replace(body=self.media.take_offer(self.caller, self.callee, arrival.offer))
-        self._enter(call_id, self.callee.tag, LegId.B)
-        transaction = self.signalling.send_over(self.callee.flow, request, self.receive_reply)
-        self._request = request
-        self._invited = Invited(transaction, call_id, request.cseq.number)
-        self.start_timer(CallTimer.RING, arrival.plan.ring_timeout_s)
+        return request.replace(body=self._offered) if arrival.offer is not None else request
+
+    @property
+    def _callee_call_id(self) -> str:
+        """As unique as any, and found again by whoever has the log."""
+        return str(self.id)
 
     def _enter(self, call_id: str, tag: str, leg: LegId) -> None:
         self.context.dialogs[call_id, tag] = (self.id, leg)
@@ -180,26 +184,32 @@ class Coupling:
     def receive_reply(self, reply: Reply) -> None:
         raise NotImplementedError
 
-    def pass_provisional(self, response: Response) -> None:
-        """1xx of several forks are several early dialogs towards the caller too."""
-        body = self._early_body(response)
+    def pass_provisional(self, transaction: TransactionId, response: Response) -> None:
+        """1xx of several branches and forks are several early dialogs towards the caller too."""
+        body = self._early_body(self.branches.live[transaction], response)
         if response.status >= 180 and not self.rang:
             self.record = replace(self.record, state="ringing")
             self.context.emit(CallRinging(self.record))
-        self._answer_caller(response, self._fork_tag(response), body)
+        self._answer_caller(response, self._fork_tag(transaction, response), body)
 
-    def _early_body(self, response: Response) -> bytes:
+    def _early_body(self, branch: Branch, response: Response) -> bytes:
+        """Of several early answers the last one has the media, until there is a 2xx."""
         if self.media is None or self.offers_late or not has_sdp(response):
             return b""
+        self._turn_to(branch.way)
         try:
             body = self.media.take_answer(self.callee, self.caller, response.body)
         except Malformed:
             return b""  # what counts is the answer in the 2xx
-        self._early = response.to.tag, body
+        branch.early = response.to.tag, response.body
         return body
 
-    def _fork_tag(self, response: Response) -> str:
-        remote = response.to.tag
+    def _turn_to(self, way: Way) -> None:
+        self.callee.peer, self.callee.flow = way.peer, way.flow
+        self.callee.scheme = scheme_towards(request_uri(way.peer, self.arrival.called))
+
+    def _fork_tag(self, transaction: TransactionId, response: Response) -> str:
+        remote = transaction, response.to.tag
         tag = self._fork_tags.get(remote)
         if tag is None:
             tag = self._fork_tags[remote] = (
@@ -234,56 +244,60 @@ class Coupling:
                 headers += reply.response.headers.only("contact")
         self.refuse(reply.passed_status, headers, reply.passed_reason)
 
-    def cancel_callee(self) -> None:
-        if self._invited is not None:
-            self.signalling.cancel(self._invited.transaction)
+    def cancel_callee(self, reason: str | None = None) -> None:
+        """All branches; what was not yet tried never will be."""
+        self.branches.try_no_more()
+        for transaction in self.branches.live:
+            self.signalling.cancel(transaction, reason)
 
     # -- the answer
 
-    def take_answer(self, response: Response) -> bool:
-        """Enter the callee's dialog; False when its description can't be anchored."""
-        assert self._request is not None
-        self._watch_forks()
+    def take_answer(self, transaction: TransactionId, response: Response) -> bool:
+        """Enter the dialog of the branch that answers; False when its description can't be anchored."""
+        branch = self._accept(transaction)
+        self._turn_to(branch.way)
         self._learn_awareness(response)
-        self.callee.dialog = Dialog.uac(self._request, response)
-        self._answer = Answer(response)
+        self.callee.dialog = Dialog.uac(branch.request, response)
+        self._answer = Answer(transaction, branch.request.cseq.number, response)
         try:
-            self._answer.body = self._answer_body(response)
+            self._answer.body = self._answer_body(branch, response)
         except Malformed:
+            self.cancel_callee()
             return False
         if not self.offers_late:
             self._acknowledge()
+        self.cancel_callee(ELSEWHERE)
         return True
 
-    def reap(self, response: Response) -> None:
+    def reap(self, transaction: TransactionId, response: Response) -> None:
         """An answer that nobody waits for any more."""
-        assert self._invited is not None
-        self._watch_forks()
+        self._accept(transaction)
         context = self.context
-        context.forks.reap(context.layer, self._invited.transaction, response, context.now_ns)
+        context.forks.reap(context.layer, transaction, response, context.now_ns)
 
-    def _watch_forks(self) -> None:
-        assert self._invited is not None
-        assert self._request is not None
-        sent = Sent(self._request, self.callee.flow, self.callee.pinned)
-        self.context.forks.watch(self._invited.transaction, sent, now=self.context.now)
+    def _accept(self, transaction: TransactionId) -> Branch:
+        """This branch's listener goes with its first 2xx; `forks` sees to further ones."""
+        branch = self.branches.live.pop(transaction)
+        self.context.forks.watch(transaction, branch.sent, now=self.context.now)
+        return branch
 
-    def _answer_body(self, response: Response) -> bytes:
+    def _answer_body(self, branch: Branch, response: Response) -> bytes:
         assert self.media is not None
         if self.offers_late:
             return self.media.take_offer(self.callee, self.caller, read(response.body))
         if has_sdp(response):
             return self.media.take_answer(self.callee, self.caller, response.body)
-        tag, body = self._early
-        if body and tag == response.to.tag and not response.body:
-            return body  # some gateways think that their 183 has said it all
+        tag, early = branch.early
+        if early and tag == response.to.tag and not response.body:
+            # Some gateways think that their 183 has said it all.
+            return self.media.take_answer(self.callee, self.caller, early)
         raise Malformed("a 2xx without an answer", status=NOT_ACCEPTABLE)
 
     def announce_answer(self, answered_ns: int) -> None:
         """Position 0 of the call clock is the arrival of this 2xx."""
         arrival = self.arrival
         self.stop_timer(CallTimer.RING)
-        sender, callee = arrival.sender, arrival.callee
+        sender, callee = arrival.sender, self.callee.peer
         self._answered_ns = answered_ns
         self.record = record.answered(self.record, sender, callee, self.wall_ms(answered_ns))
         self.context.emit(
@@ -349,7 +363,7 @@ class Coupling:
         assert self._answer is not None
         self.stop_timer(CallTimer.ROW)
         response = self._answer.response
-        self.caller.tag = self._fork_tag(response)
+        self.caller.tag = self._fork_tag(self._answer.transaction, response)
         self.caller.dialog = Dialog.uas(self.arrival.received.request, self.caller.tag)
         self._answer_caller(response, self.caller.tag, self._answer.body)
 
@@ -369,18 +383,16 @@ class Coupling:
     def _acknowledge(self, headers: Headers | None = None, body: bytes = b"") -> None:
         answer = self._answer
         if answer is not None and not answer.acknowledged:
-            assert self._invited is not None
             answer.acknowledged = True
-            transaction, _, number = self._invited
-            self.signalling.acknowledge(self.callee, transaction, number, headers, body)
+            self.signalling.acknowledge(self.callee, answer.transaction, answer.number, headers, body)
 
     def settle(self) -> None:
         """Both legs are confirmed: let go of the messages that led there."""
         received = self.arrival.received
         request = Request("INVITE", received.request.uri, received.request.headers.only("call-id", "from"))
         self.arrival = replace(self.arrival, received=replace(received, request=request), offer=None)
-        self._request = self._answer = None
-        self._early = (None, b"")
+        self._answer = None
+        self._offered = b""
 
     # -- the end
 
@@ -428,8 +440,7 @@ class Coupling:
         call_id = self.arrival.received.request.call_id
         for tag in (self.caller.tag, *self._fork_tags.values()):
             dialogs.pop((call_id, tag), None)
-        if self._invited is not None:
-            dialogs.pop((self._invited.call_id, self.callee.tag), None)
+        dialogs.pop((self._callee_call_id, self.callee.tag), None)
 
     # -- time
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
 
 from mediaproxy.calls import record
 from mediaproxy.calls.admission import (
@@ -14,6 +13,7 @@ from mediaproxy.calls.admission import (
     check_method,
     not_registered,
 )
+from mediaproxy.calls.branches import Way, ringing
 from mediaproxy.calls.call import Call, Input
 from mediaproxy.calls.context import Context, Counters, Output
 from mediaproxy.calls.coupling import Arrival
@@ -39,14 +39,6 @@ from mediaproxy.sip.responses import respond
 from mediaproxy.sip.transactions import TransactionLayer
 
 _BROKEN = Outcome("failed", 500, "us")
-
-
-class Way(NamedTuple):
-    """How the callee is reached."""
-
-    peer: Peer
-    flow: Flow
-    path: tuple[str, ...] = ()
 
 
 class Proxy:
@@ -285,15 +277,15 @@ class Proxy:
         self.counters.unknown_sources += 1
         return Refusal(403)
 
-    def _way_to(self, peer: Peer) -> Way | None:
+    def _ways_to(self, peer: Peer) -> tuple[Way, ...]:
         """None for a registering agent that is nowhere, and for whom no address of ours can reach."""
         if isinstance(peer, Agent) and peer.registers:
-            binding = self._registrar.reach(peer)
-            if binding is None:
-                return None
-            return Way(replace(peer, contact=str(binding.contact)), binding.flow, binding.path)
+            return tuple(
+                Way(replace(peer, contact=str(each.contact)), each.flow, each.path, each.q)
+                for each in ringing(self._registrar.reach(peer))
+            )
         flow = None if peer.target is None else flow_to(peer.target, self._context.listeners)
-        return None if flow is None else Way(peer, flow)
+        return () if flow is None else (Way(peer, flow),)
 
     def _route(
         self, received: RequestReceived, sender: Peer, offer: Offer | None, refusal: Refusal | None
@@ -308,17 +300,15 @@ class Proxy:
             return self._turn_away(received, call_record, Refusal(404), "no_route")
         if refusal is not None:
             return self._turn_away(received, call_record, refusal, "failed")
-        way = self._way_to(destination.peer)
-        if way is None and isinstance(destination.peer, Agent) and destination.peer.registers:
+        ways = self._ways_to(destination.peer)
+        if not ways and isinstance(destination.peer, Agent) and destination.peer.registers:
             return self._turn_away(received, call_record, not_registered(), "unavailable")
-        if way is None or not self._has_room() or not self._can_keep(destination):
+        if not ways or not self._has_room() or not self._can_keep(destination):
             return self._turn_away(received, call_record, busy(), "failed")
         arrival = Arrival(
             received,
             sender,
-            way.peer,
-            way.flow,
-            way.path,
+            ways,
             called,
             destination.recording,
             self._routing.plan,

@@ -43,10 +43,9 @@ class Registrar:
                 self._location.remove(name)
                 self._tell(name)
 
-    def reach(self, agent: Agent) -> Binding | None:
-        """The contact that is preferred (q), or of several such the latest."""
-        found = self._location.find(agent.name, now=self._context.now)
-        return found[0] if found else None
+    def reach(self, agent: Agent) -> list[Binding]:
+        """Where it is to be tried, in this order: by q, then the latest first."""
+        return self._location.find(agent.name, now=self._context.now)
 
     def knows(self, flow: Flow) -> bool:
         """Whether an agent is registered from where this comes."""

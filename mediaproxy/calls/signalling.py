@@ -97,8 +97,8 @@ class Signalling:
         ack = leg.dialog.ack(number, headers=headers, body=body)
         self.context.layer.send_ack(transaction, ack, leg.next_flow, now_ns=self.context.now_ns)
 
-    def cancel(self, transaction: TransactionId) -> None:
-        self.context.layer.cancel(transaction, now_ns=self.context.now_ns)
+    def cancel(self, transaction: TransactionId, reason: str | None = None) -> None:
+        self.context.layer.cancel(transaction, now_ns=self.context.now_ns, reason=reason)
 
     # -- as UAS
 

@@ -21,9 +21,12 @@ _REPEATING = frozenset({State.CALLING, State.TRYING, State.PROCEEDING})
 
 
 class ClientTransaction(Transaction):
-    """`silent`: a CANCEL of the layer's own, of which nobody else wants to hear."""
+    """`silent`: a CANCEL of the layer's own, of which nobody else wants to hear.
 
-    __slots__ = ("_acks", "_cancel_wanted", "_response", "_send_cancel", "silent")
+    `reason`: what its own CANCEL gives (RFC 3326).
+    """
+
+    __slots__ = ("_acks", "_cancel_wanted", "_response", "_send_cancel", "reason", "silent")
 
     def __init__(
         self,
@@ -39,6 +42,7 @@ class ClientTransaction(Transaction):
         table = INVITE_CLIENT if request.method == "INVITE" else CLIENT
         super().__init__(ident, key, request, flow, table, shared)
         self.silent = silent
+        self.reason: str | None = None
         self._data = request.encode()
         self._response: Response | None = None
         self._send_cancel = send_cancel
