@@ -5,9 +5,12 @@ rings once (8.2.2.2).
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from mediaproxy.calls.context import Context
+from mediaproxy.calls.failover import FAILS_OVER, in_order
 from mediaproxy.calls.forks import Sent
+from mediaproxy.calls.leg import flow_to
 from mediaproxy.calls.model import Agent, Trunk
 from mediaproxy.calls.signalling import Reply
 from mediaproxy.sip.flow import Flow
@@ -23,7 +26,10 @@ _MEANINGLESS = frozenset({408, 482, 487, 503})  # silence, rung by another branc
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How the callee is reached at one place. `path`: proxies before it (RFC 3327), `q` in thousandths."""
+    """How the callee is reached at one place. `path`: proxies before it (RFC 3327).
+
+    `q` in thousandths, or less than 0 for the rank of a trunk's target.
+    """
 
     peer: Agent | Trunk
     flow: Flow
@@ -47,9 +53,14 @@ class Branch:
 
 @dataclass(slots=True)
 class Branches:
-    """`waiting` are the ways not yet tried, by falling q; `live` awaits final responses."""
+    """`waiting` are the ways not yet tried, by falling q; `live` awaits final responses.
+
+    `serial`: a trunk's targets, which are all the carrier: what one says of the callee holds for all, and
+    whom the caller hears already is not changed for another one.
+    """
 
     waiting: tuple[Way, ...]
+    serial: bool = False
     live: dict[TransactionId, Branch] = field(default_factory=dict)
     _failed: list[Reply] = field(default_factory=list)
 
@@ -60,12 +71,14 @@ class Branches:
         return group
 
     def fail(self, reply: Reply) -> None:
-        del self.live[reply.transaction]
+        branch = self.live.pop(reply.transaction)
         self._failed.append(reply)
+        if reply.status >= 600 or (self.serial and (reply.status not in FAILS_OVER or branch.early[1])):
+            self.try_no_more()
 
     def best(self) -> Reply:
         """Of the failures the one to pass: 6xx, else of the lowest class (16.7 point 6), else the first."""
-        return min(self._failed, key=_rank)
+        return self._failed[-1] if self.serial else min(self._failed, key=_rank)
 
     def try_no_more(self) -> None:
         self.waiting = ()
@@ -91,3 +104,16 @@ def ringing(bindings: Iterable[Binding]) -> Iterator[Binding]:
             yield binding
         if device is not None:
             devices.add(device)
+
+
+def reachable(trunk: Trunk, context: Context) -> Iterator[Way]:
+    """A way to each of its targets that an address of ours reaches, each to be tried after the one before.
+
+    They are of the first one's family, for so are the ports for its media.
+    """
+    family = None
+    for number, target in enumerate(in_order(trunk, context.random)):
+        flow = flow_to(target, context.listeners)
+        if flow is not None and flow.remote.family is (family or flow.remote.family):
+            family = flow.remote.family
+            yield Way(replace(trunk, target=target), flow, q=-number)

@@ -158,7 +158,7 @@ class Call(Coupling):
         if branches.live:
             if reply.status >= 600 and self.state is State.INVITING:
                 self.cancel_callee()
-        elif branches.waiting and reply.status < 600:
+        elif branches.waiting:
             self.step(Input.GROUP_REFUSED)
         else:
             self.step(Input.REFUSED, Happening(reply=branches.best()))

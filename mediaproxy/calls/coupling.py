@@ -91,7 +91,7 @@ class Coupling:
         self.generation = generation
         self.signalling = Signalling(context, call_record.id)
         self.caller = self._leg(LegId.A, arrival.sender, arrival.received.flow)
-        self.branches = Branches(arrival.ways)
+        self.branches = Branches(arrival.ways, serial=isinstance(arrival.ways[0].peer, Trunk))
         self.callee = self._leg(LegId.B, arrival.ways[0].peer, arrival.ways[0].flow)
         self.caller.scheme = scheme_asked_for(arrival.received.request, arrival.received.flow)
         self.legs = (self.caller, self.callee)

@@ -97,14 +97,31 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """One of several targets; `priority` and `weight` as in RFC 2782."""
+
+    target: Target
+    priority: int = 0
+    weight: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Trunk:
-    """`by_certificate`: whoever proves to hold its target's name is this trunk, and nobody is by address."""
+    """`by_certificate`: whoever proves to hold its target's name is this trunk, and nobody is by address.
+
+    `places` are all of its targets where it has several.
+    """
 
     name: str
     target: Target
     sources: tuple[IPv4Network | IPv6Network, ...]
     latch: Latch = Latch.AUTO
     by_certificate: bool = False
+    places: tuple[Place, ...] = ()
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        return tuple(place.target for place in self.places) or (self.target,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,14 @@ from mediaproxy.calls.admission import (
     check_method,
     not_registered,
 )
-from mediaproxy.calls.branches import Way, ringing
+from mediaproxy.calls.branches import Way, reachable, ringing
 from mediaproxy.calls.call import Call, Input
 from mediaproxy.calls.context import Context, Counters, Output
 from mediaproxy.calls.coupling import Arrival
 from mediaproxy.calls.events import CallBroken, CallEnded, CallRecord, CallStarted
 from mediaproxy.calls.leg import flow_to
 from mediaproxy.calls.media import Offer, read
-from mediaproxy.calls.model import Agent, Plan, Policy, Target
+from mediaproxy.calls.model import Agent, Plan, Policy, Target, Trunk
 from mediaproxy.calls.outcome import Outcome
 from mediaproxy.calls.plane import PlaneEvent
 from mediaproxy.calls.registrar import Registrar
@@ -284,6 +284,8 @@ class Proxy:
                 Way(replace(peer, contact=str(each.contact)), each.flow, each.path, each.q)
                 for each in ringing(self._registrar.reach(peer))
             )
+        if isinstance(peer, Trunk):
+            return tuple(reachable(peer, self._context))
         flow = None if peer.target is None else flow_to(peer.target, self._context.listeners)
         return () if flow is None else (Way(peer, flow),)
 

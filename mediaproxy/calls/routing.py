@@ -55,7 +55,7 @@ class Routing:
         """
         source = flow.remote
         for trunk in self._by_certificate:
-            if trunk.target.proven_name in flow.names:
+            if any(target.proven_name in flow.names for target in trunk.targets):
                 return trunk
         at_host = self._agents.get(source.host, [])
         here = [agent for agent, _ in at_host]

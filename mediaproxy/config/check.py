@@ -13,8 +13,9 @@ from mediaproxy.calls.model import BEEP
 from mediaproxy.clock import NS_PER_S
 from mediaproxy.config.check_tls import judge_tls
 from mediaproxy.config.findings import Finding, Severity
-from mediaproxy.config.sections import RecordingSection, RouteSection, TrunkSection
+from mediaproxy.config.sections import RecordingSection, RouteSection
 from mediaproxy.config.settings import Config
+from mediaproxy.config.trunks import TrunkSection
 from mediaproxy.media.ports import slices
 from mediaproxy.rtp.codes import INTER_DIGIT_NS
 
@@ -160,7 +161,11 @@ def _loops(config: Config, file: str) -> Iterator[Finding]:
         for one in config.agents
         if one.contact is not None and one.target is not None
     ]
-    targets += [(f"trunks.{one.name}.address", one.address, one.target) for one in config.trunks]
+    targets += [
+        (f"trunks.{one.name}.{key}", text, target)
+        for one in config.trunks
+        for key, text, target in one.addresses
+    ]
     for key, value, target in targets:
         if target.endpoint in ours:
             yield _error(file, key, value, "this is where we listen ourselves", "name the peer's address")

@@ -34,8 +34,9 @@ def _out_of_reach(config: Config, file: str) -> Iterator[Finding]:
         if agent.target is not None and agent.target.transport == "tls":
             yield _error(file, f"agents.{agent.name}.contact", agent.contact, problem, remedy)
     for trunk in config.trunks:
-        if trunk.target.transport == "tls":
-            yield _error(file, f"trunks.{trunk.name}.address", trunk.address, problem, remedy)
+        for key, address, target in trunk.addresses:
+            if target.transport == "tls":
+                yield _error(file, f"trunks.{trunk.name}.{key}", address, problem, remedy)
         if trunk.client_certificate:
             yield _error(file, f"trunks.{trunk.name}.client_certificate", "true", problem, remedy)
 
@@ -43,14 +44,14 @@ def _out_of_reach(config: Config, file: str) -> Iterator[Finding]:
 def _shared_names(config: Config, file: str) -> Iterator[Finding]:
     first: dict[str, str] = {}
     for trunk in config.trunks:
-        name = trunk.target.proven_name
-        if trunk.client_certificate and name in first:
-            yield _error(
-                file, f"trunks.{trunk.name}.tls_name", name,
-                f"trunk {first[name]} has the same, and is always taken", "give each trunk a name of its own",
-            )  # fmt: skip
-        elif trunk.client_certificate:
-            first[name] = trunk.name
+        names = dict.fromkeys(target.proven_name for _, _, target in trunk.addresses)
+        for name in names if trunk.client_certificate else ():
+            if first.setdefault(name, trunk.name) != trunk.name:
+                yield _error(
+                    file, f"trunks.{trunk.name}.tls_name", name,
+                    f"trunk {first[name]} has the same, and is always taken",
+                    "give each trunk a name of its own",
+                )  # fmt: skip
 
 
 def _error(file: str, key: str, value: str | None, problem: str, remedy: str) -> Finding:

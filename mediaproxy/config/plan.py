@@ -16,7 +16,7 @@ def plan(config: Config) -> Plan:
         domain=config.sip.our_domain,
         realm=config.sip.our_realm,
         trunks=tuple(
-            Trunk(one.name, one.target, one.networks, Latch(one.latch), one.client_certificate)
+            Trunk(one.name, one.target, one.networks, Latch(one.latch), one.client_certificate, one.places)
             for one in config.trunks
         ),
         agents=tuple(_agent(one, config.sip.our_realm, default) for one in config.agents),

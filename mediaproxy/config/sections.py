@@ -10,13 +10,10 @@ from pydantic import Field, model_validator
 from mediaproxy.api.tokens import Caller, Role, Token
 from mediaproxy.calls.model import BEEP, Addressed, Announcement, Overrides, Policy, RecordingPolicy, Target
 from mediaproxy.config.addresses import (
-    Network,
     parse_endpoint,
     parse_host,
     parse_listener,
-    parse_network,
     parse_ports,
-    parse_target,
 )
 from mediaproxy.config.section import Section
 from mediaproxy.config.texts import (
@@ -26,14 +23,12 @@ from mediaproxy.config.texts import (
     EndpointText,
     Glob,
     Hosts,
-    LatchName,
     Listeners,
     Name,
     PolicyName,
     Realm,
     SampleRate,
     Source,
-    TlsName,
     TokenText,
     parses,
 )
@@ -320,29 +315,6 @@ class Recorded(Section):
             policy=Policy(self.recording),
             pausable=default.pausable if self.pausable is None else self.pausable,
         )
-
-
-class TrunkSection(Section):
-    """A carrier. Whoever sends from `sources` is taken for it, or who shows its certificate."""
-
-    name: Name
-    address: Annotated[str, parses(parse_target)]
-    sources: tuple[Annotated[str, parses(parse_network)], ...] = Field(
-        (), description="default: its address alone"
-    )
-    tls_name: TlsName = Field("", description="which its certificate must hold; default: its address")
-    client_certificate: bool = Field(
-        False, description="true: who shows a certificate with that name is this trunk, and nobody else"
-    )
-    latch: LatchName = "auto"
-
-    @property
-    def target(self) -> Target:
-        return replace(parse_target(self.address), name=self.tls_name)
-
-    @property
-    def networks(self) -> tuple[Network, ...]:
-        return tuple(parse_network(text) for text in self.sources or (self.target.endpoint.host,))
 
 
 class RouteSection(Recorded):

@@ -14,8 +14,8 @@ from mediaproxy.config.sections import (
     RouteSection,
     SipSection,
     StorageSection,
-    TrunkSection,
 )
+from mediaproxy.config.trunks import TrunkSection
 
 ENV_PREFIX = "MEDIAPROXY_"
 ENV_DELIMITER = "__"
