@@ -2,7 +2,17 @@ from ipaddress import ip_network
 
 import pytest
 
-from mediaproxy.calls.model import Agent, Overrides, Plan, Policy, RecordingPolicy, Route, Target, Trunk
+from mediaproxy.calls.model import (
+    Agent,
+    Overrides,
+    Place,
+    Plan,
+    Policy,
+    RecordingPolicy,
+    Route,
+    Target,
+    Trunk,
+)
 from mediaproxy.calls.routing import Routing, called_number
 from mediaproxy.net import Endpoint
 from mediaproxy.sip.flow import Flow
@@ -70,6 +80,17 @@ def test_who_must_show_a_certificate_is_known_by_nothing_else(
     target = Target("tls", Endpoint("127.0.0.2", 5061), "SIP.carrier.example")
     trunk = Trunk("carrier", target, (ip_network("127.0.0.0/8"),), by_certificate=True)
     flow = Flow(transport, Endpoint("127.0.0.1", 5061), Endpoint(source, 4711), names=names)
+    sender = Routing(Plan("pbx.example", trunks=(trunk,))).sender(flow, from_user="x")
+    assert (sender and sender.name) == name
+
+
+@pytest.mark.parametrize(
+    ("proven", "name"), [("192.0.2.1", "carrier"), ("192.0.2.2", "carrier"), ("192.0.2.3", None)]
+)
+def test_each_target_of_a_trunk_has_a_name_to_prove(proven: str, name: str | None) -> None:
+    places = tuple(Place(Target("tls", Endpoint(f"192.0.2.{number}", 5061))) for number in (1, 2))
+    trunk = Trunk("carrier", places[0].target, (), by_certificate=True, places=places)
+    flow = Flow("tls", Endpoint("127.0.0.1", 5061), Endpoint("192.0.2.9", 4711), names=(proven,))
     sender = Routing(Plan("pbx.example", trunks=(trunk,))).sender(flow, from_user="x")
     assert (sender and sender.name) == name
 
