@@ -9,7 +9,7 @@ from mediaproxy.sip.messages import Request
 
 TAKEN = frozenset(ALLOW.split(", "))
 # Known to us and refused with 405; what is in no RFC of ours is 501 (21.5.2).
-KNOWN = TAKEN | {"REGISTER", "SUBSCRIBE", "NOTIFY", "PUBLISH", "MESSAGE", "REFER", "UPDATE", "PRACK"}
+KNOWN = TAKEN | {"REGISTER", "SUBSCRIBE", "NOTIFY", "PUBLISH", "MESSAGE", "REFER", "PRACK"}
 RETRY_AFTER_S = 10
 # Extensions that need nothing of who stands between the two ends (RFC 3323, 7044, 4412, 5373).
 TRANSPARENT = frozenset({"privacy", "histinfo", "resource-priority", "answermode"})

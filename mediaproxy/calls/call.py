@@ -27,7 +27,9 @@ from mediaproxy.calls.plane import (
 from mediaproxy.calls.renegotiation import Renegotiation, Stage
 from mediaproxy.calls.schedule import CallTimer
 from mediaproxy.calls.signalling import Reply
-from mediaproxy.calls.wire import ALLOW, SDP
+from mediaproxy.calls.update import ANSWER_S as UPDATE_S
+from mediaproxy.calls.update import retry_after
+from mediaproxy.calls.wire import ALLOW, SDP, has_sdp
 from mediaproxy.net import Endpoint
 from mediaproxy.sip.headers import Headers
 from mediaproxy.sip.messages import Request
@@ -168,7 +170,8 @@ class Call(Coupling):
             case "OPTIONS":
                 headers = Headers.of(("Allow", ALLOW), ("Accept", SDP))
                 self.signalling.answer(received, 200, headers=headers)
-            case "INVITE":
+            case "INVITE" | "UPDATE":
+                leg.learn(request)
                 self._receive_reinvite(leg, received)
             case "INFO":
                 self._receive_info(leg, received)
@@ -251,33 +254,49 @@ class Call(Coupling):
             self.renegotiation.receive_ack(ack)
 
     def _receive_reinvite(self, leg: Leg, received: RequestReceived) -> None:
+        """A re-INVITE or an UPDATE (RFC 3311 5.2)."""
         refusal = check_invite(received.request, received.flow)
         live = self._asked
         if refusal is not None:
             self.signalling.answer(received, refusal.status, headers=refusal.headers, reason=refusal.reason)
         elif not self.is_live:
             self.signalling.answer(received, 481)
-        elif live is not None and live.leg is leg and live.stage is Stage.ASKED:
-            # 14.2: it asks twice without waiting; the time to wait is a matter of chance.
-            wait_s = self.context.random(1)[0] % 11
-            self.signalling.answer(received, 500, headers=Headers.of(("Retry-After", wait_s)))
+        elif received.request.method == "UPDATE" and not has_sdp(received.request):
+            self._refresh_target(leg, received)
+        elif self._waits_for_us(leg):
+            self.signalling.answer(received, 500, headers=retry_after(self.context.random))
         elif live is not None or self.state is not State.CONFIRMED or self.indications.asking:
             self.signalling.answer(received, 491)
         else:
             self._renegotiate(leg, received)
 
+    def _waits_for_us(self, leg: Leg) -> bool:
+        """Whether an offer of its own is unanswered: it asks twice without waiting (14.2)."""
+        live = self._asked
+        if live is not None:
+            return live.leg is leg and live.stage is Stage.ASKED
+        return leg is self.caller and leg.dialog is None and not self.offers_late
+
+    def _refresh_target(self, leg: Leg, received: RequestReceived) -> None:
+        if leg.dialog is None:
+            leg.moved = received.request.contact
+        self.signalling.answer(received, 200, headers=leg.own_headers)
+
     def _renegotiate(self, leg: Leg, received: RequestReceived) -> None:
         assert self.media is not None  # a confirmed call has its media
+        other = self.legs[leg.id.other]
+        is_update = received.request.method == "UPDATE"
         self.renegotiation = Renegotiation(
             self.signalling,
             self.media,
             leg,
-            self.legs[leg.id.other],
+            other,
             received,
             settled=self.watch_media,
             lost=lambda: self.step(Input.LEG_LOST),
+            onward="UPDATE" if is_update and other.updates else "INVITE",
         )
-        self.start_timer(CallTimer.RENEGOTIATION, RENEGOTIATION_S)
+        self.start_timer(CallTimer.RENEGOTIATION, UPDATE_S if is_update else RENEGOTIATION_S)
         self.renegotiation.start()
 
     def _receive_info(self, leg: Leg, received: RequestReceived) -> None:

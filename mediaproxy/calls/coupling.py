@@ -103,6 +103,7 @@ class Coupling:
         self.callee = self._leg(LegId.B, arrival.callee, arrival.callee_flow)
         self.caller.scheme = scheme_asked_for(arrival.received.request, arrival.received.flow)
         self.callee.scheme = scheme_towards(request_uri(arrival.callee, arrival.called))
+        self.caller.learn(arrival.received.request)
         self.legs = (self.caller, self.callee)
         self.caller.aware = self._may_record and is_aware(arrival.received.request)
         self.callee.aware = None if self._may_record else False
@@ -245,6 +246,7 @@ class Coupling:
         assert self._request is not None
         self._watch_forks()
         self._learn_awareness(response)
+        self.callee.learn(response)
         self.callee.dialog = Dialog.uac(self._request, response)
         self._answer = Answer(response)
         try:
@@ -351,6 +353,7 @@ class Coupling:
         response = self._answer.response
         self.caller.tag = self._fork_tag(response)
         self.caller.dialog = Dialog.uas(self.arrival.received.request, self.caller.tag)
+        self.caller.dialog.refresh(self.caller.moved)
         self._answer_caller(response, self.caller.tag, self._answer.body)
 
     def pass_ack(self, ack: Request) -> bool:

@@ -9,10 +9,11 @@ from mediaproxy.calls.wire import own_headers
 from mediaproxy.sdp.anchor import Origin
 from mediaproxy.sdp.audio import Audio
 from mediaproxy.sdp.description import Description
+from mediaproxy.sip.address import NameAddr
 from mediaproxy.sip.dialog import Dialog
 from mediaproxy.sip.flow import Flow
 from mediaproxy.sip.headers import Headers
-from mediaproxy.sip.messages import Request
+from mediaproxy.sip.messages import Message, Request
 
 
 @dataclass(slots=True)
@@ -36,6 +37,8 @@ class Leg:
     indicated: str = "off"  # who is told nothing takes it for that
     preference: str | None = None  # how it wants to be recorded, by its SDP (RFC 7866 6.2.2)
     obeyed: str | None = None  # of its preferences, the one that was asked for last
+    updates: bool = False  # takes UPDATE, by its last Allow (RFC 3311 4)
+    moved: NameAddr | None = None  # its Contact of an UPDATE before there was a dialog
     scheme: str = "sip"  # of our Contact: "sips" where the peer's URIs are (RFC 3261 8.1.1.8, 12.1.1)
 
     @property
@@ -55,6 +58,11 @@ class Leg:
     @property
     def next_flow(self) -> Flow:
         return self.flow if self.dialog is None or self.pinned else within(self.dialog, self.flow)
+
+    def learn(self, message: Message) -> None:
+        """What it can do, by a message that says so."""
+        if "allow" in message.headers:
+            self.updates = "update" in message.headers.tokens("allow")
 
     def request(self, method: str, headers: Headers | None = None, body: bytes = b"") -> Request:
         assert self.dialog is not None  # asked of a leg that has one alone

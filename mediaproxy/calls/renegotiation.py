@@ -1,4 +1,7 @@
-"""A re-INVITE on its way through us: one leg asks, the other one agrees or not (RFC 3261 14)."""
+"""A re-INVITE or UPDATE on its way through us: one leg asks, the other one agrees or not.
+
+RFC 3261 14, RFC 3311 5. An UPDATE with an offer is as good as a re-INVITE, but for the ACK.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +16,7 @@ from mediaproxy.sdp.audio import NOT_ACCEPTABLE
 from mediaproxy.sip.messages import Request, Response
 from mediaproxy.sip.outputs import RequestReceived, TransactionId
 
+TERMINATED, TOO_SLOW = 487, 504  # a re-INVITE cancelled by us; what an UPDATE hears of that (RFC 3311 5.2)
 _DIALOG_GONE = frozenset({408, 481})  # 12.2.1.2
 
 
@@ -33,10 +37,15 @@ class Renegotiation:
     received: RequestReceived
     settled: Callable[[], None]
     lost: Callable[[], None]
+    onward: str = "INVITE"  # how the other leg is asked: so, or by UPDATE
     stage: Stage = Stage.ASKED
     _sent: TransactionId | None = None
     _number: int = 0
     _unacknowledged: bool = False
+
+    @property
+    def is_update(self) -> bool:
+        return self.received.request.method == "UPDATE"
 
     @property
     def offers_late(self) -> bool:
@@ -51,14 +60,14 @@ class Renegotiation:
         except Malformed as error:
             return self._refuse(error.status)
         headers = self.other.own_headers + copied(request, self.leg.peer, body=bool(body))
-        onward = self.other.request("INVITE", headers, body)
+        onward = self.other.request(self.onward, headers, body)
         self._number = onward.cseq.number
         self._sent = self.signalling.send(self.other, onward, self._receive_reply)
         return None
 
     def give_up(self) -> None:
         """The caller of this re-INVITE cancelled it, or it takes too long. The other leg decides."""
-        if self._sent is not None and self.stage is Stage.ASKED:
+        if self._sent is not None and self.stage is Stage.ASKED and self.onward == "INVITE":
             self.signalling.cancel(self._sent)
 
     def abort(self) -> None:
@@ -81,7 +90,7 @@ class Renegotiation:
         if reply.response is None or reply.status >= 300:
             self._pass_refusal(reply)
         else:
-            self._unacknowledged = True
+            self._unacknowledged = self.onward == "INVITE"
             self._refresh(reply.response)
             if self.stage is Stage.DONE:
                 self._acknowledge()  # the call ended meanwhile
@@ -96,7 +105,7 @@ class Renegotiation:
             return self._refuse(NOT_ACCEPTABLE)
         if not self.offers_late:
             self._acknowledge()
-        self.stage = Stage.AGREED
+        self.stage = Stage.DONE if self.is_update else Stage.AGREED
         headers = self.leg.own_headers + copied(response, self.other.peer, body=True)
         self.signalling.answer(
             self.received, response.status, reason=response.reason, headers=headers, body=body
@@ -108,6 +117,7 @@ class Renegotiation:
     def _refresh(self, response: Response) -> None:
         if self.other.dialog is not None:
             self.other.dialog.refresh(response.contact)
+        self.other.learn(response)
 
     def _take_body(self, response: Response) -> bytes:
         if self.offers_late:
@@ -125,9 +135,12 @@ class Renegotiation:
 
     def _pass_refusal(self, reply: Reply) -> None:
         headers = None if reply.response is None else copied(reply.response, self.other.peer, body=False)
-        self.signalling.answer(
-            self.received, reply.passed_status, reason=reply.passed_reason, headers=headers
-        )
+        if self.is_update and reply.status == TERMINATED:
+            self.signalling.answer(self.received, TOO_SLOW, headers=headers)
+        else:
+            self.signalling.answer(
+                self.received, reply.passed_status, reason=reply.passed_reason, headers=headers
+            )
         aborted, self.stage = self.stage is Stage.DONE, Stage.DONE
         if reply.status in _DIALOG_GONE and not aborted:
             self.lost()
@@ -137,6 +150,8 @@ class Renegotiation:
         self.signalling.answer(self.received, status)
 
     def _acknowledge(self, ack: Request | None = None, body: bytes = b"") -> None:
+        if not self._unacknowledged:
+            return
         assert self._sent is not None  # what is acknowledged was sent
         self._unacknowledged = False
         headers = copied(ack, self.leg.peer, body=True) if ack is not None else None

@@ -7,7 +7,7 @@ from mediaproxy.sip.headers import Header, Headers
 from mediaproxy.sip.messages import Message, Request
 from mediaproxy.sip.uri import Uri, format_host_port
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO"
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE"
 SDP = "application/sdp"
 MAX_FORWARDS = 70
 UNDONE = frozenset({"100rel", "timer", "replaces"})  # extensions that we would have to take part in

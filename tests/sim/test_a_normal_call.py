@@ -236,7 +236,7 @@ def test_what_the_callee_reads() -> None:
         "Content-Type: application/sdp",
         f"Content-Length: {len(invite.body)}",
     ]
-    assert invite.headers.all("allow") == ["INVITE, ACK, CANCEL, BYE, OPTIONS, INFO"]
+    assert invite.headers.all("allow") == ["INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE"]
 
 
 def test_what_the_caller_reads() -> None:

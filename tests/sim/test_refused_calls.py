@@ -218,7 +218,8 @@ def test_a_stranger_is_counted_and_leaves_no_row() -> None:
     [
         ("OPTIONS", 200),
         ("REGISTER", 405),
-        ("UPDATE", 405),
+        ("UPDATE", 481),
+        ("PRACK", 405),
         ("MESSAGE", 405),
         ("FROBNICATE", 501),
         ("BYE", 481),
@@ -236,7 +237,7 @@ def test_requests_outside_of_calls(method: str, status: int) -> None:
     answer = next(response for response in call.responses if response.cseq.method == method)
     assert answer.status == status
     if status in (200, 405):
-        assert answer.headers.first("allow") == "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO"
+        assert answer.headers.first("allow") == "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE"
 
 
 def test_a_useless_answer_ends_the_callees_leg() -> None:

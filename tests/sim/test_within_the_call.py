@@ -252,15 +252,6 @@ def test_the_remote_target_follows_the_contact() -> None:
     assert [flow.remote for flow, data in world.wire if data.startswith(b"BYE")] == [BOB]
 
 
-def test_update_is_not_taken_yet() -> None:
-    world = World(PLAN)
-    call, other, _ = a_call(world)
-    call.request("UPDATE", body=sdp())
-    world.run(1)
-    assert call.statuses[-1] == 405
-    assert len(other.requests) == 1
-
-
 # -- late offer
 
 

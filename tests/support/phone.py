@@ -14,7 +14,7 @@ The network loses, delays, repeats and reorders what UDP carries, by a seed.
 import heapq
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 from mediaproxy.calls.context import Output
@@ -47,6 +47,7 @@ PROXY = Endpoint("127.0.0.1", 15060)
 PROXY_6 = Endpoint("::1", 15060)
 WALL_OFFSET_NS = 1_767_607_200 * 1_000_000_000
 NS = 1_000_000_000
+_REFRESHING = frozenset({"INVITE", "UPDATE"})  # the remote target
 SDP = (
     "v=0\r\no=- {id} {version} IN {family} {host}\r\ns=-\r\nc=IN {family} {host}\r\nt=0 0\r\n"
     "m=audio {port} RTP/AVP {formats}\r\na=rtpmap:101 telephone-event/8000\r\n{lines}"
@@ -297,7 +298,7 @@ class PhoneCall:
     ) -> TransactionId:
         assert self.dialog is not None
         assert self.flow is not None
-        more = Headers.of(("Contact", f"<{self.phone.uri}>")) if method == "INVITE" else Headers()
+        more = Headers.of(("Contact", f"<{self.phone.uri}>")) if method in _REFRESHING else Headers()
         if body:
             more = more.appended("Content-Type", content_type or "application/sdp")
         request = self.dialog.request(method, headers=more + (headers or Headers()), body=body)
@@ -317,6 +318,7 @@ class Phone:
         self.answers: list[Say] = [Say(180, after=0.5), Say(200, after=1.0)]
         self.reinvite_answers: list[Say] = [Say(200, after=0.05)]
         self.info_status = 200
+        self.update_answer = Say(200)
         self.calls: list[PhoneCall] = []
         self.silent = False  # receives, but is deaf
         self.bye_after_s: float | None = None  # hangs up so long after its call was confirmed
@@ -467,6 +469,9 @@ class Phone:
             for say in script:
                 self.world.later(say.after, lambda say=say: self.respond(call, received, say))
             return None
+        if request.method == "UPDATE":
+            say = self.update_answer if request.body else replace(self.update_answer, body=b"")
+            return self.world.later(say.after, lambda: self.respond(call, received, say))
         if request.method == "BYE":
             call.over = True
         return self._answer(received, self.info_status if request.method == "INFO" else 200)
