@@ -131,8 +131,8 @@ class Call(Coupling):
                 self.signalling.receive_reply(Reply(transaction, REQUEST_TIMEOUT, self.context.now_ns))
             case TransportFailed(transaction):
                 self.signalling.receive_reply(Reply(transaction, UNREACHABLE, self.context.now_ns))
-            case Cancelled(transaction):
-                self._receive_cancel(transaction)
+            case Cancelled(transaction, request):
+                self._receive_cancel(transaction, request)
             case AckReceived(transaction, request):
                 self._receive_ack(transaction, request)
             case AckMissing(transaction):
@@ -165,6 +165,7 @@ class Call(Coupling):
         match request.method:
             case "BYE":
                 self.signalling.answer(received, 200)
+                self.signalling.reason = request.headers.only("reason")
                 kind = Input.CALLER_BYE if leg is self.caller else Input.CALLEE_BYE
                 self.step(kind, Happening(request=request))
             case "OPTIONS":
@@ -241,7 +242,8 @@ class Call(Coupling):
             return None if early else 481
         return leg.dialog.receive_request(request) if tag == leg.dialog.id.remote_tag else 481
 
-    def _receive_cancel(self, transaction: int) -> None:
+    def _receive_cancel(self, transaction: int, cancel: Request) -> None:
+        self.signalling.reason = cancel.headers.only("reason")
         if self._is_first(transaction):
             self.step(Input.CANCELLED)
         elif self.renegotiation is not None and self.renegotiation.received.transaction == transaction:

@@ -44,6 +44,7 @@ class Signalling:
 
     context: Context
     call: CallId
+    reason: Headers | None = None  # why our CANCELs are sent (RFC 3326): as the other leg gave it
     _listeners: dict[TransactionId, Listener] = field(default_factory=dict)
     _waiting: dict[TransactionId, RequestReceived] = field(default_factory=dict)
     _owned: set[TransactionId] = field(default_factory=set)
@@ -98,7 +99,7 @@ class Signalling:
         self.context.layer.send_ack(transaction, ack, leg.next_flow, now_ns=self.context.now_ns)
 
     def cancel(self, transaction: TransactionId) -> None:
-        self.context.layer.cancel(transaction, now_ns=self.context.now_ns)
+        self.context.layer.cancel(transaction, now_ns=self.context.now_ns, headers=self.reason)
 
     # -- as UAS
 

@@ -23,7 +23,7 @@ _REPEATING = frozenset({State.CALLING, State.TRYING, State.PROCEEDING})
 class ClientTransaction(Transaction):
     """`silent`: a CANCEL of the layer's own, of which nobody else wants to hear."""
 
-    __slots__ = ("_acks", "_cancel_wanted", "_response", "_send_cancel", "silent")
+    __slots__ = ("_acks", "_cancel_wanted", "_response", "_send_cancel", "cancel_headers", "silent")
 
     def __init__(
         self,
@@ -43,6 +43,7 @@ class ClientTransaction(Transaction):
         self._response: Response | None = None
         self._send_cancel = send_cancel
         self._cancel_wanted = False
+        self.cancel_headers: Headers | None = None  # what a CANCEL says beyond the INVITE
         self._acks: dict[str | None, Transmit | None] = {}  # by To tag: each fork is acknowledged apart
 
     def receive(self, response: Response, now_ns: int) -> None:
@@ -59,10 +60,12 @@ class ClientTransaction(Transaction):
         if self._cancel_wanted:
             self.cancel(now_ns)
 
-    def cancel(self, now_ns: int) -> None:
+    def cancel(self, now_ns: int, headers: Headers | None = None) -> None:
         """A CANCEL must not go out before a provisional response came, nor twice (9.1)."""
         if Input.TIMER_CANCELLED in self.deadlines:
             return
+        if headers is not None:
+            self.cancel_headers = headers
         self._cancel_wanted = self.state is State.CALLING
         self.step(Input.CANCEL, now_ns)
 

@@ -90,11 +90,14 @@ class TransactionLayer:
         else:  # 64*T1 after the 2xx: once is all that can be done
             self._shared.outputs.append(Transmit(flow, ack.encode()))
 
-    def cancel(self, transaction: TransactionId, *, now_ns: int) -> None:
-        """Cancel an INVITE of ours: now, or as soon as a provisional response allows it (9.1)."""
+    def cancel(self, transaction: TransactionId, *, now_ns: int, headers: Headers | None = None) -> None:
+        """Cancel an INVITE of ours: now, or as soon as a provisional response allows it (9.1).
+
+        `headers` come last, say a Reason (RFC 3326).
+        """
         client = self._by_id.get(transaction)
         if isinstance(client, ClientTransaction):
-            client.cancel(now_ns)
+            client.cancel(now_ns, headers)
 
     def send_response(self, transaction: TransactionId, response: Response, *, now_ns: int) -> None:
         """Answer a request; a late answer, after the transaction's end, is counted and dropped."""
@@ -134,7 +137,8 @@ class TransactionLayer:
         return client
 
     def _send_cancel(self, client: ClientTransaction, now_ns: int) -> None:
-        self._open_client(_cancel_of(client.request), client.flow, now_ns, silent=True)
+        cancel = _cancel_of(client.request, client.cancel_headers)
+        self._open_client(cancel, client.flow, now_ns, silent=True)
 
     def _receive_response(self, response: Response, now_ns: int) -> None:
         # Branch, method and our own sent-by (17.1.3, 18.1.2): whatever else it is, it is not ours.
@@ -276,9 +280,9 @@ def _server_key(request: Request, method: str) -> Key:
     return request.uri, request.call_id, request.from_.tag, request.cseq.number, source, method
 
 
-def _cancel_of(invite: Request) -> Request:
+def _cancel_of(invite: Request, more: Headers | None) -> Request:
     """9.1: the same but for the method, with the INVITE's topmost Via alone."""
     headers = Headers.of(("Via", invite.via), ("Max-Forwards", 70))
     headers += invite.headers.only("route", "from", "to", "call-id")
     headers += Headers.of(("CSeq", f"{invite.cseq.number} CANCEL"))
-    return Request("CANCEL", invite.uri, headers)
+    return Request("CANCEL", invite.uri, headers if more is None else headers + more)

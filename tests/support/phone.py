@@ -283,9 +283,10 @@ class PhoneCall:
         self.over = True
         self.request("BYE", headers=Headers.of(*headers.items()))
 
-    def cancel(self) -> None:
+    def cancel(self, **headers: str) -> None:
         assert self.transaction is not None
-        self.phone.layer.cancel(self.transaction, now_ns=self.phone.world.now_ns)
+        more = Headers.of(*headers.items())
+        self.phone.layer.cancel(self.transaction, now_ns=self.phone.world.now_ns, headers=more)
         self.phone.flush()
 
     def request(
