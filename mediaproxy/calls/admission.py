@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from mediaproxy.calls.session_timer import TIMER, is_too_brief, too_brief
 from mediaproxy.calls.wire import ALLOW, SDP
 from mediaproxy.sip.flow import Flow
 from mediaproxy.sip.headers import Headers
@@ -13,6 +14,8 @@ KNOWN = TAKEN | {"REGISTER", "SUBSCRIBE", "NOTIFY", "PUBLISH", "MESSAGE", "REFER
 RETRY_AFTER_S = 10
 # Extensions that need nothing of who stands between the two ends (RFC 3323, 7044, 4412, 5373).
 TRANSPARENT = frozenset({"privacy", "histinfo", "resource-priority", "answermode"})
+
+TAKES_PART = frozenset({TIMER})  # what we do on each leg
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,9 @@ def check_invite(request: Request, flow: Flow) -> Refusal | None:
         return Refusal(416)
     if request.max_forwards == 0:
         return Refusal(483)
-    return check_extensions(request) or check_body(request)
+    if is_too_brief(request):
+        return Refusal(422, too_brief())
+    return check_extensions(request, also=TAKES_PART) or check_body(request)
 
 
 def check_extensions(request: Request, *, also: frozenset[str] = frozenset()) -> Refusal | None:

@@ -24,6 +24,7 @@ from mediaproxy.calls.plane import (
     MediaTimedOut,
     PlaneEvent,
 )
+from mediaproxy.calls.refreshes import TOO_BRIEF, Refreshes
 from mediaproxy.calls.renegotiation import Renegotiation, Stage
 from mediaproxy.calls.schedule import CallTimer
 from mediaproxy.calls.signalling import Reply
@@ -77,6 +78,7 @@ class Input(Enum):
     LEG_LOST = auto()  # a leg no longer knows its dialog, or broke offer/answer
     MEDIA_TIMED_OUT = auto()
     MEDIA_LOST = auto()  # what relayed it died
+    SESSION_EXPIRED = auto()  # a leg did not refresh it, or no longer answers ours (RFC 4028 10)
 
 
 class Happening(NamedTuple):
@@ -96,6 +98,14 @@ class Call(Coupling):
         self.state = State.ALLOCATING
         self.renegotiation: Renegotiation | None = None
         self.indications = Indications(context, self.id, self.signalling, self.legs)
+        self.refreshes = Refreshes(
+            context,
+            self.id,
+            self.signalling,
+            self.legs,
+            busy=lambda: self._asked is not None or self.indications.asking,
+            expired=lambda: self.step(Input.SESSION_EXPIRED),
+        )
 
     @property
     def is_over(self) -> bool:
@@ -114,6 +124,7 @@ class Call(Coupling):
         if self.renegotiation is not None:
             self.renegotiation.abort()
         self.indications.give_up()
+        self.refreshes.give_up()
         super().end(outcome)
 
     def close(self) -> None:
@@ -140,10 +151,13 @@ class Call(Coupling):
             case RequestReceived():
                 raise AssertionError("a request is told with its leg")
         self.indicate(None)  # what may have waited for this
+        self._watch_sessions()
 
     def receive_reply(self, reply: Reply) -> None:
         """What the callee says to our INVITE."""
         happening = Happening(reply=reply)
+        if self._asks_for_longer(reply):
+            return
         if reply.status >= 300 or reply.response is None:
             self.step(Input.REFUSED, happening)
         elif reply.status >= 200:
@@ -178,6 +192,7 @@ class Call(Coupling):
                 self._receive_info(leg, received)
             case _:
                 self.signalling.answer(received, 481)
+        self._watch_sessions()
         return None
 
     def receive_plane_event(self, event: PlaneEvent) -> None:
@@ -214,13 +229,17 @@ class Call(Coupling):
                 self.infos.expire(LegId.A)
             case CallTimer.CODES_B:
                 self.infos.expire(LegId.B)
+            case CallTimer.SESSION_A:
+                self._refresh(self.caller)
+            case CallTimer.SESSION_B:
+                self._refresh(self.callee)
 
     def indicate(self, word: str | None) -> None:
         """Tell recording-aware legs what is so now: `on`, `off` or `paused`; None: as said last."""
         if self.media is None:
             return
         self.media.word = self.media.word if word is None else word
-        if self.state is State.CONFIRMED and self._asked is None:
+        if self.state is State.CONFIRMED and self._asked is None and not self.refreshes.asking:
             self.indications.go_on(self.media)
 
     # -- within the dialogs
@@ -230,6 +249,26 @@ class Call(Coupling):
         """What a leg asks for that is still under way."""
         asked = self.renegotiation
         return None if asked is None or asked.stage is Stage.DONE else asked
+
+    @property
+    def _asks_itself(self) -> bool:
+        """An offer of our own is unanswered."""
+        return self.indications.asking or self.refreshes.asking
+
+    def _asks_for_longer(self, reply: Reply) -> bool:
+        """Whether the callee took our session timer for too brief, and was invited again."""
+        waits = reply.status == TOO_BRIEF and self.state is State.INVITING
+        return waits and reply.response is not None and self.invite_again(reply.response)
+
+    def _watch_sessions(self) -> None:
+        if self.state is State.CONFIRMED:
+            self.refreshes.watch()
+
+    def _refresh(self, leg: Leg) -> None:
+        if self.state is State.CONFIRMED:
+            assert self.media is not None  # a confirmed call has its media
+            self.refreshes.handle_timer(leg, self.media)
+            self._watch_sessions()
 
     def _is_first(self, transaction: int) -> bool:
         return transaction == self.arrival.received.transaction
@@ -267,7 +306,7 @@ class Call(Coupling):
             self._refresh_target(leg, received)
         elif self._waits_for_us(leg):
             self.signalling.answer(received, 500, headers=retry_after(self.context.random))
-        elif live is not None or self.state is not State.CONFIRMED or self.indications.asking:
+        elif live is not None or self.state is not State.CONFIRMED or self._asks_itself:
             self.signalling.answer(received, 491)
         else:
             self._renegotiate(leg, received)
@@ -282,7 +321,8 @@ class Call(Coupling):
     def _refresh_target(self, leg: Leg, received: RequestReceived) -> None:
         if leg.dialog is None:
             leg.moved = received.request.contact
-        self.signalling.answer(received, 200, headers=leg.own_headers)
+        session = leg.session.accept(received.request, self.context.now)
+        self.signalling.answer(received, 200, headers=leg.own_headers + session)
 
     def _renegotiate(self, leg: Leg, received: RequestReceived) -> None:
         assert self.media is not None  # a confirmed call has its media
@@ -394,6 +434,7 @@ _WITHDRAWN = Outcome("cancelled", 480, "us")
 _NO_ANSWER = Outcome("no_answer", 480, "us")
 _NO_PORTS = Outcome("failed", 503, "us")
 _NO_MEDIA = Outcome("media_timeout", 200, "us")
+_EXPIRED = Outcome("answered", 200, "us", farewell='Q.850;cause=102;text="Session timer expired"')
 _MEDIA_LOST = Outcome("interrupted", 200, "us", farewell='Q.850;cause=41;text="Temporary failure"')
 _MEDIA_LOST_EARLY = Outcome("interrupted", 503, "us")
 _UNUSABLE = Outcome("failed", 488, "callee")
@@ -443,6 +484,7 @@ TRANSITIONS: dict[tuple[State, Input], tuple[State, tuple[Action, ...]]] = {
     (_S.CONFIRMED, _I.LEG_LOST): (_S.ENDED, (_BY_US, _bye_caller, _bye_callee)),
     (_S.CONFIRMED, _I.MEDIA_TIMED_OUT): (_S.ENDED, (_end(_NO_MEDIA), _bye_caller, _bye_callee)),
     (_S.CONFIRMED, _I.MEDIA_LOST): (_S.ENDED, (_end(_MEDIA_LOST), _bye_caller, _bye_callee)),
+    (_S.CONFIRMED, _I.SESSION_EXPIRED): (_S.ENDED, (_end(_EXPIRED), _bye_caller, _bye_callee)),
     (_S.CLOSING, _I.ACKED): (_S.ENDED, (_bye_caller,)),
     (_S.CLOSING, _I.ACK_MISSING): (_S.ENDED, (_bye_caller,)),
     (_S.CLOSING, _I.CALLER_BYE): (_S.ENDED, ()),

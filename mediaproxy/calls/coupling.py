@@ -103,6 +103,8 @@ class Coupling:
         self.callee = self._leg(LegId.B, arrival.callee, arrival.callee_flow)
         self.caller.scheme = scheme_asked_for(arrival.received.request, arrival.received.flow)
         self.callee.scheme = scheme_towards(request_uri(arrival.callee, arrival.called))
+        for leg in (self.caller, self.callee):
+            leg.session.wish_s = arrival.plan.session_expires_s
         self.caller.learn(arrival.received.request)
         self.legs = (self.caller, self.callee)
         self.caller.aware = self._may_record and is_aware(arrival.received.request)
@@ -167,6 +169,7 @@ class Coupling:
             call_id=call_id,
             path=arrival.callee_path,
         )
+        request = request.replace(headers=request.headers + self.callee.session.ask())
         if arrival.offer is not None:
             request = request.replace(body=self.media.take_offer(self.caller, self.callee, arrival.offer))
         self._enter(call_id, self.callee.tag, LegId.B)
@@ -209,8 +212,11 @@ class Coupling:
             self._enter(self.arrival.received.request.call_id, tag, LegId.A)
         return tag
 
-    def _answer_caller(self, response: Response, tag: str, body: bytes) -> None:
-        headers = self.caller.own_headers + copied(response, self.callee.peer, body=bool(body))
+    def _answer_caller(
+        self, response: Response, tag: str, body: bytes, session: Headers | None = None
+    ) -> None:
+        headers = self.caller.own_headers + (session or Headers())
+        headers += copied(response, self.callee.peer, body=bool(body))
         if body and "content-type" not in headers:
             headers = headers.appended("Content-Type", SDP)
         self.signalling.answer(
@@ -235,6 +241,18 @@ class Coupling:
                 headers += reply.response.headers.only("contact")
         self.refuse(reply.passed_status, headers, reply.passed_reason)
 
+    def invite_again(self, response: Response) -> bool:
+        """After a 422 with a longer session timer (RFC 4028 7.3); False when that makes no sense."""
+        if self._request is None or self._invited is None or not self.callee.session.lengthen(response):
+            return False
+        number = self._invited.number + 1
+        headers = self._request.headers.without("session-expires", "min-se")
+        asked = self.callee.session.ask().only("session-expires", "min-se")
+        self._request = self._request.replace(headers=headers.with_("CSeq", f"{number} INVITE") + asked)
+        transaction = self.signalling.send_over(self.callee.flow, self._request, self.receive_reply)
+        self._invited = Invited(transaction, self._invited.call_id, number)
+        return True
+
     def cancel_callee(self) -> None:
         if self._invited is not None:
             self.signalling.cancel(self._invited.transaction)
@@ -247,6 +265,7 @@ class Coupling:
         self._watch_forks()
         self._learn_awareness(response)
         self.callee.learn(response)
+        self.callee.session.take(response, self.context.now)
         self.callee.dialog = Dialog.uac(self._request, response)
         self._answer = Answer(response)
         try:
@@ -354,7 +373,8 @@ class Coupling:
         self.caller.tag = self._fork_tag(response)
         self.caller.dialog = Dialog.uas(self.arrival.received.request, self.caller.tag)
         self.caller.dialog.refresh(self.caller.moved)
-        self._answer_caller(response, self.caller.tag, self._answer.body)
+        session = self.caller.session.accept(self.arrival.received.request, self.context.now)
+        self._answer_caller(response, self.caller.tag, self._answer.body, session)
 
     def pass_ack(self, ack: Request) -> bool:
         """With a late offer the ACK holds the answer; False when it does not."""

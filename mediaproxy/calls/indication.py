@@ -44,7 +44,8 @@ class Indication:
 
     def start(self) -> None:
         body = self.media.offer_again(self.leg, self.other)
-        headers = self.leg.own_headers + Headers.of(("Supported", AWARE), ("Content-Type", SDP))
+        headers = self.leg.own_headers + self.leg.session.ask()
+        headers += Headers.of(("Supported", AWARE), ("Content-Type", SDP))
         request = self.leg.request("INVITE", headers, body)
         self._number = request.cseq.number
         self._sent = self.signalling.send(self.leg, request, self._receive_reply)
@@ -69,6 +70,7 @@ class Indication:
         assert self._sent is not None
         assert self.leg.dialog is not None
         self.leg.dialog.refresh(reply.response.contact)
+        self.leg.session.take(reply.response, self.signalling.context.now)
         if not self.over:
             try:
                 self.media.take_confirmation(self.leg, self.other, reply.response.body)

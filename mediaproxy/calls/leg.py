@@ -1,10 +1,11 @@
 """One leg: our relation to the caller or the callee."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mediaproxy.calls.model import Agent, Target, Trunk
 from mediaproxy.calls.plane import Describe, LegId, Remote
+from mediaproxy.calls.session_timer import Session
 from mediaproxy.calls.wire import own_headers
 from mediaproxy.sdp.anchor import Origin
 from mediaproxy.sdp.audio import Audio
@@ -39,6 +40,8 @@ class Leg:
     obeyed: str | None = None  # of its preferences, the one that was asked for last
     updates: bool = False  # takes UPDATE, by its last Allow (RFC 3311 4)
     moved: NameAddr | None = None  # its Contact of an UPDATE before there was a dialog
+    session: Session = field(default_factory=Session)
+    told: bytes = b""  # the description that it was sent last
     scheme: str = "sip"  # of our Contact: "sips" where the peer's URIs are (RFC 3261 8.1.1.8, 12.1.1)
 
     @property

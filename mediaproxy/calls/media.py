@@ -59,6 +59,12 @@ class Media:
         """What `leg` answers to that."""
         self._accept(leg, other, body)
 
+    def take_refreshed(self, leg: Leg, body: bytes) -> None:
+        """The answer to what `leg` was told already: at most it listens elsewhere now."""
+        audio = read_answer(parse(body), read(leg.told).audio.index)
+        mux = leg.connected is not None and leg.connected.rtcp_mux and audio.rtcp_mux
+        self._connect(leg, audio, mux=mux)
+
     def _accept(self, leg: Leg, other: Leg, body: bytes) -> Offer:
         if self._offer is None or self._offerer is not other:
             raise Malformed("SDP answer without an offer", status=NOT_ACCEPTABLE)
@@ -72,9 +78,10 @@ class Media:
             leg.offered = (description, audio)
         if leg.aware:
             leg.indicated = self.word
-        return leg.origin.anchor(
+        leg.told = leg.origin.anchor(
             description, audio.index, self.local[leg.id], self.word if leg.aware else None
         )
+        return leg.told
 
     def _couple(self, offerer: Leg, offer: Audio, answerer: Leg, answer: Audio) -> None:
         mux = offer.rtcp_mux and answer.rtcp_mux

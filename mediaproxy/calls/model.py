@@ -150,5 +150,6 @@ class Plan:
     recording: RecordingPolicy = field(default_factory=RecordingPolicy)
     codes: tuple[tuple[str, str], ...] = ()  # (action, digits)
     ring_timeout_s: float = 120.0
+    session_expires_s: int = 0  # the session timer that we ask for (RFC 4028); 0 = none
     media_timeout_s: float = 60.0
     max_calls: int = 0  # 0 = no limit

@@ -59,7 +59,8 @@ class Renegotiation:
             )
         except Malformed as error:
             return self._refuse(error.status)
-        headers = self.other.own_headers + copied(request, self.leg.peer, body=bool(body))
+        headers = self.other.own_headers + self.other.session.ask()
+        headers += copied(request, self.leg.peer, body=bool(body))
         onward = self.other.request(self.onward, headers, body)
         self._number = onward.cseq.number
         self._sent = self.signalling.send(self.other, onward, self._receive_reply)
@@ -106,7 +107,8 @@ class Renegotiation:
         if not self.offers_late:
             self._acknowledge()
         self.stage = Stage.DONE if self.is_update else Stage.AGREED
-        headers = self.leg.own_headers + copied(response, self.other.peer, body=True)
+        session = self.leg.session.accept(self.received.request, self.signalling.context.now)
+        headers = self.leg.own_headers + session + copied(response, self.other.peer, body=True)
         self.signalling.answer(
             self.received, response.status, reason=response.reason, headers=headers, body=body
         )
@@ -118,6 +120,7 @@ class Renegotiation:
         if self.other.dialog is not None:
             self.other.dialog.refresh(response.contact)
         self.other.learn(response)
+        self.other.session.take(response, self.signalling.context.now)
 
     def _take_body(self, response: Response) -> bytes:
         if self.offers_late:

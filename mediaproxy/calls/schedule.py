@@ -15,6 +15,8 @@ class CallTimer(Enum):
     INDICATION = auto()  # a leg is told, or told once more, that it is recorded
     CODES_A = auto()  # digits of a leg that may have become a code let go
     CODES_B = auto()
+    SESSION_A = auto()  # a leg is to be refreshed, or was not
+    SESSION_B = auto()
 
 
 class Due(NamedTuple):

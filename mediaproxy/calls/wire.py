@@ -10,7 +10,8 @@ from mediaproxy.sip.uri import Uri, format_host_port
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE"
 SDP = "application/sdp"
 MAX_FORWARDS = 70
-UNDONE = frozenset({"100rel", "timer", "replaces"})  # extensions that we would have to take part in
+# Extensions that we would have to take part in, or take part in on each leg by itself.
+UNDONE = frozenset({"100rel", "timer", "replaces"})
 
 # Each leg has its own dialog, so its headers are ours; credentials never cross to the other leg.
 _CREDENTIALS = frozenset(
@@ -21,7 +22,7 @@ _CREDENTIALS = frozenset(
 )
 _OURS = _CREDENTIALS | {
     *("via", "from", "to", "call-id", "cseq", "contact", "max-forwards"),
-    *("route", "record-route", "content-length", "allow"),
+    *("route", "record-route", "content-length", "allow", "session-expires", "min-se"),
 }
 _OPTIONS = frozenset({"supported", "require"})
 _IDENTITY = frozenset({"p-asserted-identity", "privacy"})

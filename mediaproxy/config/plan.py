@@ -27,6 +27,7 @@ def plan(config: Config) -> Plan:
         recording=default.default_policy,
         codes=default.codes,
         ring_timeout_s=config.sip.ring_timeout_s,
+        session_expires_s=config.sip.session_expires_s,
         media_timeout_s=config.media.timeout_s,
         max_calls=config.sip.max_calls,
     )

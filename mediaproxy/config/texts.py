@@ -6,9 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
+from mediaproxy.calls.session_timer import MIN_SE_S
 from mediaproxy.config.addresses import parse_endpoint, parse_host, parse_listener
 
 SQLITE = "sqlite:///"
+
+MAX_SESSION_S = 86_400
 
 
 def parses(parse: Callable[[str], object]) -> AfterValidator:
@@ -50,6 +53,12 @@ def _must_be_hash(digits: int, algorithm: str) -> AfterValidator:
         return secret
 
     return AfterValidator(check)
+
+
+def _session(seconds: int) -> int:
+    if seconds and not MIN_SE_S <= seconds <= MAX_SESSION_S:
+        raise ValueError(f"not a session timer; use 0 (none) or {MIN_SE_S} to {MAX_SESSION_S} seconds")
+    return seconds
 
 
 def _sqlite(url: str) -> str:
@@ -114,6 +123,7 @@ Realm = Annotated[
 Ha1 = Annotated[SecretStr, _must_be_hash(32, "MD5")]
 Ha256 = Annotated[SecretStr, _must_be_hash(64, "SHA-256")]
 TokenText = Annotated[SecretStr, AfterValidator(visible)]
+SessionSeconds = Annotated[int, AfterValidator(_session)]
 Database = Annotated[str, AfterValidator(_sqlite)]
 Listeners = Annotated[tuple[Annotated[str, parses(parse_listener)], ...], AfterValidator(_some)]
 EndpointText = Annotated[str, parses(parse_endpoint)]

@@ -234,6 +234,7 @@ def test_what_the_callee_reads() -> None:
         "Supported: path",
         "Require: privacy",
         "Content-Type: application/sdp",
+        "Supported: timer",
         f"Content-Length: {len(invite.body)}",
     ]
     assert invite.headers.all("allow") == ["INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE"]
@@ -251,7 +252,7 @@ def test_what_the_caller_reads() -> None:
     assert "require" not in ringing.headers
     assert answer.headers.first("server") == "Alice/2"
     assert answer.headers.first("x-deep") == "1"
-    assert "supported" not in answer.headers
+    assert answer.headers.all("supported") == ["timer"]  # ours, on this leg
     assert answer.headers.first("contact") == "<sip:127.0.0.1:15060>"
     assert ringing.to.tag == answer.to.tag
 

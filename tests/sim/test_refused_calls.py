@@ -179,7 +179,7 @@ def test_no_new_calls_while_we_end() -> None:
         (
             {"headers": (("Require", "timer"), ("Require", "replaces"))},
             420,
-            ("unsupported", "timer, replaces"),
+            ("unsupported", "replaces"),
         ),
         ({"headers": (("Require", "nothingSupportsThis"),)}, 420, ("unsupported", "nothingSupportsThis")),
         ({"content_type": "multipart/mixed"}, 415, ("accept", "application/sdp")),

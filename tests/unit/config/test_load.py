@@ -115,6 +115,10 @@ def test_tokens_stand_for_callers(loads: Loads) -> None:
         ),
         ('[sip]\ndomain = "a\\r\\nb"', "FILE: sip.domain = 'a\\r\\nb': not a domain"),
         ("[sip]\nring_timeout_s = 0", "FILE: sip.ring_timeout_s = 0:"),
+        (
+            "[sip]\nsession_expires_s = 60",
+            "FILE: sip.session_expires_s = 60: not a session timer; use 0 (none)",
+        ),
         ("[media]\ntimeout_s = inf", "FILE: media.timeout_s = inf:"),
         ('[media]\nports = "5-9"', "FILE: media.ports = '5-9': not a range within 1024 to 65535; write"),
         ("[media]\naddress = 5", "FILE: media.address = 5: not a text"),
