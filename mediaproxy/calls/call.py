@@ -130,6 +130,7 @@ class Call(Coupling):
     def close(self) -> None:
         self.renegotiation = None
         self.indications.close()
+        self.refreshes.close()
         super().close()
 
     # -- inputs

@@ -62,6 +62,11 @@ class Refreshes:
         for leg_id in self._inviting:
             self.signalling.cancel(self._sent[leg_id])
 
+    def close(self) -> None:
+        """Let go of the call, so that no garbage collector is needed."""
+        self.busy, self.expired = _idle, _ignore
+        self._sent.clear()
+
     def _schedule(self, leg: Leg, at: float | None) -> None:
         if at == self._scheduled.get(leg.id):
             return
@@ -132,3 +137,11 @@ class Refreshes:
     def _rest(self, leg: Leg) -> None:
         """As after a 491 (RFC 3261 14.1), until the session is over."""
         leg.session.retry_at = self.context.now + 2.1 + self.context.random(1)[0] % 20 / 10
+
+
+def _idle() -> bool:
+    return False
+
+
+def _ignore() -> None:
+    """The call is over."""

@@ -56,9 +56,7 @@ class SipSection(Section):
     domain: Domain | None = Field(None, description="the host of our From; default: the first listener's")
     realm: Realm | None = Field(None, description="what agents' passwords are for; default: domain")
     ring_timeout_s: float = Field(120.0, gt=0, le=3_600, description="then 480")
-    session_expires_s: SessionSeconds = Field(
-        0, description="asked of each side; 0: as peers wish (RFC 4028)"
-    )
+    session_expires_s: SessionSeconds = Field(0, description="asked of each side; 0: as peers wish")
     drain_timeout_s: float = Field(
         10.0,
         ge=0,
