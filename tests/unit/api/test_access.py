@@ -13,6 +13,7 @@ from tests.support.call_rows import call_id, call_row, ended_call, recording_id,
 from tests.support.fake_backend import FakeBackend
 
 GUARDED = (
+    ("GET", "/v1/me"),
     ("GET", "/v1/calls"),
     ("GET", f"/v1/calls/{call_id(0)}"),
     ("GET", f"/v1/calls/{call_id(0)}/recording"),
