@@ -105,7 +105,7 @@ async def test_other_methods_are_problems_too(admin: httpx.AsyncClient, method: 
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/docs", "/redoc", "/v1/calls/", "/v1/events"])
+@pytest.mark.parametrize("path", ["/dashboard", "/v1", "/docs", "/redoc", "/v1/calls/", "/v1/events"])
 async def test_other_paths_are_problems_too(admin: httpx.AsyncClient, path: str) -> None:
     answer = await admin.get(path)
     assert answer.status_code == 404
