@@ -146,7 +146,8 @@ def named(error: Mapping[str, Any]) -> str:
 
 
 def install(app: FastAPI) -> None:
-    """Every error of this app, also the framework's own, leaves as a problem."""
+    """Every error of this app, also the framework's own, leaves as a problem: by no thread, for whose making
+    something may lack (a descriptor, say)."""
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(Unavailable, _on_unavailable)
     app.add_exception_handler(RequestValidationError, _on_invalid)
@@ -168,23 +169,23 @@ def _reply(
     )
 
 
-def _on_problem(_: Request, error: Any) -> Response:
+async def _on_problem(_: Request, error: Any) -> Response:
     return _reply(error.kind, error.detail, error.headers, error.more)
 
 
-def _on_unavailable(_: Request, _error: Any) -> Response:
+async def _on_unavailable(_: Request, _error: Any) -> Response:
     return _reply(LOG_UNAVAILABLE, LOG_UNAVAILABLE.detail)
 
 
-def _on_invalid(_: Request, error: Any) -> Response:
+async def _on_invalid(_: Request, error: Any) -> Response:
     return _reply(INVALID, named(error.errors()[0]))
 
 
-def _on_http(_: Request, error: Any) -> Response:
+async def _on_http(_: Request, error: Any) -> Response:
     status = HTTPStatus(error.status_code)
     kind = Kind(status, status.name.lower(), str(error.detail))
     return _reply(kind, kind.detail, error.headers)
 
 
-def _on_fault(_: Request, _error: Any) -> Response:
+async def _on_fault(_: Request, _error: Any) -> Response:
     return _reply(OURS, OURS.detail)

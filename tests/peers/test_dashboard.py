@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -58,7 +57,7 @@ class Viewer:
         return await asyncio.to_thread(self.page.evaluate, script)
 
     async def waits(self, condition: str):
-        return await asyncio.to_thread(self.page.wait_for, condition, 10.0)
+        return await asyncio.to_thread(self.page.wait_for, condition)
 
     async def sees(self, selector: str):
         return await self.waits(f"document.querySelector({selector!r}) !== null")
@@ -89,13 +88,10 @@ async def test_an_agent_records_with_one_click_and_finds_it_in_the_log(make_prox
     pair = await connect(carrier, alice, ON_DEMAND)
     await viewer.sees(".card [data-state=inactive] .big")
     assert "carrier" in await viewer.reads(".card h2")
-    before = time.monotonic()
     await viewer.clicks(".card .big")
     await viewer.sees(".card [data-state=recording]")
-    took_s = time.monotonic() - before
     row = await admin.call_of(pair.caller.call_id)
     assert row["recording"]["state"] == "recording"
-    assert took_s < 2, "whatever the machine is busy with"
     await asyncio.sleep(1.0)
     assert "0:0" in await viewer.reads(".card .clock")
     assert await viewer.does("document.querySelectorAll('.card .timeline .audio').length") == 1
